@@ -1,0 +1,137 @@
+//! The only place that reads time.
+//!
+//! Two clocks are read together, because each lies in its own way: the wall clock jumps when somebody
+//! sets it, and a monotonic clock may stand still while the machine is suspended. A deadline has passed
+//! as soon as *either* says so, and a duration is the *larger* of the two.
+
+use std::fmt::Debug;
+use std::time::{Duration, SystemTime};
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Now {
+    /// Wall time: survives a restart, and jumps.
+    pub wall: SystemTime,
+    /// Time since some fixed moment of this boot: never jumps, counts suspend where the system can.
+    pub boot: Duration,
+}
+
+impl Now {
+    /// A reading taken elsewhere: for [`Clock`]s of tests and simulations.
+    #[must_use]
+    pub fn new(wall: SystemTime, boot: Duration) -> Self {
+        Self { wall, boot }
+    }
+
+    /// Time passed since `earlier`, by whichever clock says more.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
+        wall.max(self.boot.saturating_sub(earlier.boot))
+    }
+
+    /// The moment `after` from now. A duration too long for the clocks is cut to a century.
+    #[must_use]
+    pub fn after(self, after: Duration) -> Self {
+        let after = after.min(CENTURY);
+        let wall = self.wall.checked_add(after).unwrap_or(self.wall);
+        Self::new(wall, self.boot.saturating_add(after))
+    }
+
+    /// The moment `before` ago, on both clocks.
+    #[must_use]
+    pub fn before(self, before: Duration) -> Self {
+        let wall = self.wall.checked_sub(before).unwrap_or(SystemTime::UNIX_EPOCH);
+        Self::new(wall, self.boot.saturating_sub(before))
+    }
+
+    /// Has `deadline` passed, by either clock?
+    #[must_use]
+    pub fn reached(self, deadline: Self) -> bool {
+        self.wall >= deadline.wall || self.boot >= deadline.boot
+    }
+
+    /// Time left until `deadline`, by whichever clock says less.
+    #[must_use]
+    pub fn until(self, deadline: Self) -> Duration {
+        let wall = deadline.wall.duration_since(self.wall).unwrap_or_default();
+        wall.min(deadline.boot.saturating_sub(self.boot))
+    }
+}
+
+/// Longer than any token lives, short enough for every clock's arithmetic.
+const CENTURY: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+/// Where the time comes from. [`SystemClock`] unless a test says otherwise.
+///
+/// `boot` must never go back within one process; `wall` may do anything.
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// Reads both clocks.
+    fn now(&self) -> Now;
+}
+
+/// The machine's own clocks: `CLOCK_REALTIME`, and `CLOCK_BOOTTIME` on Linux or [`std::time::Instant`]
+/// elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads time")]
+    fn now(&self) -> Now {
+        Now { wall: SystemTime::now(), boot: boot_time() }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn boot_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads time")]
+fn boot_time() -> Duration {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(wall: u64, boot: u64) -> Now {
+        Now::new(SystemTime::UNIX_EPOCH + Duration::from_secs(wall), Duration::from_secs(boot))
+    }
+
+    #[test]
+    fn a_deadline_has_passed_when_either_clock_says_so() {
+        let deadline = at(1000, 10).after(Duration::from_secs(60));
+        assert!(!at(1059, 69).reached(deadline));
+        assert!(at(1060, 11).reached(deadline), "suspended: only the wall clock moved");
+        assert!(at(400, 70).reached(deadline), "the wall clock was set back");
+    }
+
+    #[test]
+    fn elapsed_time_is_the_larger_of_both_and_never_negative() {
+        assert_eq!(at(1010, 13).since(at(1000, 10)), Duration::from_secs(10));
+        assert_eq!(at(400, 13).since(at(1000, 10)), Duration::from_secs(3));
+        assert_eq!(at(400, 9).since(at(1000, 10)), Duration::ZERO);
+    }
+
+    #[test]
+    fn absurd_durations_do_not_overflow() {
+        let far = at(1000, 10).after(Duration::MAX);
+        assert!(!at(2000, 1000).reached(far));
+        assert_eq!(at(5, 5).before(Duration::MAX).boot, Duration::ZERO);
+    }
+
+    #[test]
+    fn the_system_clock_moves_forward() {
+        let first = SystemClock.now();
+        assert!(SystemClock.now().boot >= first.boot);
+    }
+}

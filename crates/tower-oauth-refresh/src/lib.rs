@@ -1,0 +1,17 @@
+//! A tower layer that keeps OAuth 2.0 credentials alive.
+
+mod clock;
+mod credential;
+mod generation;
+mod secret;
+mod store;
+mod token;
+
+pub use self::clock::{Clock, Now, SystemClock};
+pub use self::credential::CredentialKey;
+pub use self::generation::Generation;
+pub use self::secret::{AccessToken, ClientSecret, RefreshToken};
+pub use self::store::{
+    BoxFuture, BoxStream, MemoryStore, Record, RecordBody, StoreError, Swap, TokenStore, Version,
+};
+pub use self::token::TokenSet;

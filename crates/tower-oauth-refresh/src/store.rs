@@ -1,0 +1,197 @@
+//! Where credentials survive the process: a map with compare-and-swap and a clock.
+//!
+//! A store decides nothing. The lease, the fence, the write-ahead mark and the proof that the store can
+//! be written at all are one and the same operation, [`TokenStore::compare_and_swap`] on the record, so
+//! a new store is some sixty lines, and the test kit's conformance suite says whether it is right.
+
+mod memory;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_core::Stream;
+use secrecy::{ExposeSecret as _, SecretSlice};
+
+pub use self::memory::MemoryStore;
+use crate::CredentialKey;
+
+/// A boxed future: stores are called once a refresh, never on the path of a valid token.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A boxed stream.
+pub type BoxStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
+
+/// A durable map from [`CredentialKey`] to [`RecordBody`], with compare-and-swap.
+///
+/// # Permitted wrong answers
+///
+/// Any call may fail with a [`StoreError`]; a failed [`compare_and_swap`](Self::compare_and_swap) *may
+/// have been written*, and callers load to find out. An [`age`](Record::age) may be too small (a successor
+/// then waits longer), but must not be too large by more than a few milliseconds. Never permitted: a
+/// [`load`](Self::load) that does not see an earlier finished swap, a [`Swap::Swapped`] that a crash can
+/// undo, two swaps from the same version that both succeed, a record changed or removed because it could
+/// not be understood.
+///
+/// # Cancel safety
+///
+/// Dropping a returned future leaves the record as it was or as it was to become, nothing between.
+pub trait TokenStore: Send + Sync + 'static {
+    /// The newest record, read through every cache, with its age by the store's own clock.
+    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
+
+    /// Replaces the record if its version still is `expected` (`None`: if there is no record), or removes
+    /// it where `new` is `None`. Durable when it returns [`Swap::Swapped`].
+    fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a CredentialKey,
+        expected: Option<Version>,
+        new: Option<&'a RecordBody>,
+    ) -> BoxFuture<'a, Result<Swap, StoreError>>;
+
+    /// Tells the keys of records that somebody changed, where the store can know. Without it, or when
+    /// the stream ends, waiters poll. May tell too much and may miss changes.
+    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+        None
+    }
+}
+
+/// A stored record: what was written, and how long ago by the store's clock.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Record {
+    /// What the writer handed over.
+    pub body: RecordBody,
+    /// Time since it was written, by the clock of the store.
+    pub age: Duration,
+}
+
+impl Record {
+    /// A record of this age.
+    #[must_use]
+    pub fn new(body: RecordBody, age: Duration) -> Self {
+        Self { body, age }
+    }
+}
+
+/// The bytes to keep under a key, and the version that names them.
+///
+/// The bytes hold tokens unless a `Sealed` store is between: its `Debug` shows only
+/// their number.
+#[derive(Clone)]
+pub struct RecordBody {
+    version: Version,
+    bytes: SecretSlice<u8>,
+}
+
+impl RecordBody {
+    /// A body under a version drawn by its writer.
+    #[must_use]
+    pub fn new(version: Version, bytes: Vec<u8>) -> Self {
+        Self { version, bytes: bytes.into() }
+    }
+
+    /// The version that names these bytes.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The bytes to keep. They are secret.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.expose_secret()
+    }
+}
+
+impl fmt::Debug for RecordBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordBody")
+            .field("version", &self.version)
+            .field("len", &self.bytes().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Names one written state of a record: 128 random bits chosen by the writer, so that versions never
+/// repeat, not even after the record was removed or the store restarted empty.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Version(u128);
+
+impl Version {
+    /// The version of these bits.
+    #[must_use]
+    pub fn from_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits.
+    #[must_use]
+    pub fn to_bits(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({:032x})", self.0)
+    }
+}
+
+/// How a compare-and-swap ended.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a compare-and-swap has two ends")]
+pub enum Swap {
+    /// The record is now what was asked for, durably.
+    Swapped,
+    /// Somebody was faster; nothing was written. What is there now, if anything.
+    Conflict(Option<Record>),
+}
+
+/// Why a store could not say.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: Kind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Unavailable,
+    Unreadable,
+}
+
+impl StoreError {
+    /// The store did not answer, or refused: full, read-only, unreachable. A write *may* have happened.
+    pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind: Kind::Unavailable, source: Some(source.into()) }
+    }
+
+    /// The record is there and cannot be understood: damaged, sealed under another key, or written by
+    /// a newer release. Nothing is removed for it.
+    pub fn unreadable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind: Kind::Unreadable, source: Some(source.into()) }
+    }
+
+    /// Is the record there, but not to be understood?
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.kind == Kind::Unreadable
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Unavailable => "the token store is not available",
+            Kind::Unreadable => "the stored record cannot be read",
+        })
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,62 @@
+//! One successful answer of the token endpoint.
+
+use std::time::Duration;
+
+use crate::secret::{AccessToken, RefreshToken};
+
+/// A token set: what one successful answer of the token endpoint said (RFC 6749 §5.1).
+///
+/// From a login made with another crate, take [`TokenSet::from_response`]; by hand, [`TokenSet::new`]
+/// and the setters. Lifetimes count from the moment the answer arrived.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenSet {
+    /// Sent to the resource server.
+    pub access_token: AccessToken,
+    /// Sent to the token endpoint for the next token set. Absent in an answer: the old one stays valid.
+    pub refresh_token: Option<RefreshToken>,
+    /// How to present the access token; `Bearer` where the server did not say.
+    pub token_type: String,
+    /// Lifetime of the access token. `None`: not known, so valid until the API refuses it.
+    pub expires_in: Option<Duration>,
+    /// When the server wishes the next refresh, counted like `expires_in`.
+    pub refresh_in: Option<Duration>,
+    /// Granted scope, if the server named it.
+    pub scope: Option<String>,
+}
+
+impl TokenSet {
+    /// A bearer token of unknown lifetime, without a refresh token.
+    #[must_use]
+    pub fn new(access_token: impl Into<AccessToken>) -> Self {
+        Self {
+            access_token: access_token.into(),
+            refresh_token: None,
+            token_type: "Bearer".to_owned(),
+            expires_in: None,
+            refresh_in: None,
+            scope: None,
+        }
+    }
+
+    /// With this refresh token.
+    #[must_use]
+    pub fn with_refresh_token(mut self, refresh_token: impl Into<RefreshToken>) -> Self {
+        self.refresh_token = Some(refresh_token.into());
+        self
+    }
+
+    /// With this lifetime of the access token.
+    #[must_use]
+    pub fn with_expires_in(mut self, expires_in: Duration) -> Self {
+        self.expires_in = Some(expires_in);
+        self
+    }
+
+    /// With this granted scope.
+    #[must_use]
+    pub fn with_scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+}
