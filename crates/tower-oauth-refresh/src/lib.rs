@@ -1,5 +1,6 @@
 //! A tower layer that keeps OAuth 2.0 credentials alive.
 
+mod body;
 mod clock;
 mod credential;
 mod generation;
@@ -7,6 +8,7 @@ mod secret;
 mod store;
 mod token;
 
+pub use self::body::ResponseBody;
 pub use self::clock::{Clock, Now, SystemClock};
 pub use self::credential::CredentialKey;
 pub use self::generation::Generation;

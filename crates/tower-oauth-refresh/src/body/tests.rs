@@ -1,0 +1,110 @@
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+
+use super::ResponseBody;
+
+type Shown = Arc<Mutex<Vec<HeaderMap>>>;
+
+fn grpc_status(code: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static(code))])
+}
+
+fn streamed<const N: usize>(
+    frames: [Result<Frame<Bytes>, &'static str>; N],
+) -> impl Body<Data = Bytes, Error = &'static str> + Unpin {
+    StreamBody::new(futures_util::stream::iter(frames))
+}
+
+fn watched<R>(body: R) -> (ResponseBody<R>, Shown) {
+    let shown = Shown::default();
+    let watcher = Arc::clone(&shown);
+    let body = ResponseBody::watched(body, Box::new(move |seen| watcher.lock().unwrap().push(seen.clone())));
+    (body, shown)
+}
+
+#[tokio::test]
+async fn trailers_are_shown_when_they_pass_and_not_before() {
+    let frames = [Ok(Frame::data(Bytes::from("ab"))), Ok(Frame::trailers(grpc_status("16")))];
+    let (mut body, shown) = watched(streamed(frames));
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+    assert!(shown.lock().unwrap().is_empty());
+    assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap(), grpc_status("16"));
+    assert_eq!(*shown.lock().unwrap(), [grpc_status("16")]);
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn only_the_first_trailers_are_shown() {
+    let frames = ["16", "0"].map(|code| Ok(Frame::trailers(grpc_status(code))));
+    let (mut body, shown) = watched(streamed(frames));
+    while let Some(frame) = body.frame().await {
+        frame.unwrap();
+    }
+    assert_eq!(*shown.lock().unwrap(), [grpc_status("16")]);
+}
+
+#[tokio::test]
+async fn a_body_without_trailers_shows_none() {
+    let (body, shown) = watched(Full::new(Bytes::from("ab")));
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+    assert!(shown.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_error_passes_and_shows_nothing() {
+    let (mut body, shown) = watched(streamed([Err("reset")]));
+    assert_eq!(body.frame().await.unwrap().unwrap_err(), "reset");
+    assert!(shown.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_plain_body_passes_its_trailers() {
+    let body = ResponseBody::plain(streamed([Ok(Frame::trailers(grpc_status("0")))]));
+    assert_eq!(body.collect().await.unwrap().trailers(), Some(&grpc_status("0")));
+}
+
+#[tokio::test]
+async fn length_and_end_are_those_of_the_inner_body() {
+    for body in [
+        ResponseBody::plain(Full::new(Bytes::from("abc"))),
+        ResponseBody::watched(Full::new(Bytes::from("abc")), Box::new(|_| {})),
+    ] {
+        let mut body = body;
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(3), false));
+        body.frame().await.unwrap().unwrap();
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(0), true));
+    }
+}
+
+#[tokio::test]
+async fn the_inner_body_comes_back_as_it_is() {
+    let (mut body, shown) = watched(streamed([
+        Ok(Frame::data(Bytes::from("a"))),
+        Ok(Frame::data(Bytes::from("b"))),
+        Ok(Frame::trailers(grpc_status("16"))),
+    ]));
+    body.frame().await.unwrap().unwrap();
+    let rest = body.into_inner().collect().await.unwrap();
+    assert_eq!(rest.trailers(), Some(&grpc_status("16")));
+    assert_eq!(rest.to_bytes(), "b");
+    assert!(shown.lock().unwrap().is_empty(), "nobody looks any more");
+}
+
+#[test]
+fn debug_shows_no_content() {
+    let plain = ResponseBody::plain(Full::new(Bytes::from("canary")));
+    assert_eq!(format!("{plain:?}"), "ResponseBody { watched: false, .. }");
+    assert_eq!(format!("{:?}", watched(Empty::<Bytes>::new()).0), "ResponseBody { watched: true, .. }");
+}
+
+#[test]
+fn a_body_behind_a_pin_is_a_body() {
+    fn is_body<B: Body + Send + Sync>(_: &B) {}
+    let pinned = Box::pin(futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>());
+    is_body(&ResponseBody::plain(StreamBody::new(pinned)));
+}
