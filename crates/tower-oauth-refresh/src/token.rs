@@ -60,3 +60,48 @@ impl TokenSet {
         self
     }
 }
+
+/// Why a token response holds no token set. Names the member at fault, never its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{fault}", .member.map(|name| format!("`{name}` ")).unwrap_or_default())]
+pub struct InvalidResponse {
+    member: Option<&'static str>,
+    fault: Fault,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Fault {
+    #[error("the token response is not an object of members")]
+    Unreadable,
+    #[error("is missing from the token response")]
+    Missing,
+    #[error("occurs twice in the token response, with different values")]
+    Repeated,
+    #[error("of the token response cannot be used")]
+    Unusable,
+    #[error("reports that there are no tokens")]
+    Error,
+}
+
+impl InvalidResponse {
+    pub(crate) const UNREADABLE: Self = Self { member: None, fault: Fault::Unreadable };
+    pub(crate) const ERROR: Self = Self { member: Some("error"), fault: Fault::Error };
+
+    pub(crate) const fn missing(member: &'static str) -> Self {
+        Self { member: Some(member), fault: Fault::Missing }
+    }
+
+    pub(crate) const fn repeated(member: &'static str) -> Self {
+        Self { member: Some(member), fault: Fault::Repeated }
+    }
+
+    pub(crate) const fn unusable(member: &'static str) -> Self {
+        Self { member: Some(member), fault: Fault::Unusable }
+    }
+
+    /// The member at fault, such as `access_token`; none if the response as a whole cannot be read.
+    #[must_use]
+    pub fn member(&self) -> Option<&'static str> {
+        self.member
+    }
+}

@@ -46,9 +46,7 @@ fn first_of(cursor: &mut Cursor<'_>, challenge: &mut Challenge) -> Option<()> {
         return None;
     }
     let mut ahead = *cursor;
-    if let Some((name, value)) = param(&mut ahead)
-        && ahead.at_separator()
-    {
+    if let Some((name, value)) = param(&mut ahead) {
         *cursor = ahead;
         return add(challenge, name, value);
     }

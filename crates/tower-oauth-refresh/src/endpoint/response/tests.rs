@@ -1,0 +1,372 @@
+use http::HeaderValue;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn typed(content_type: &'static str, body: &[u8]) -> Answer {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    Answer::parse(&headers, body)
+}
+
+fn answer(body: &str) -> Answer {
+    Answer::parse(&HeaderMap::new(), body.as_bytes())
+}
+
+/// A good answer with these members instead of or beside its own.
+fn with(members: Value) -> Answer {
+    let mut all = json!({ "access_token": "at", "refresh_token": "rt", "token_type": "Bearer" });
+    let Value::Object(members) = members else { panic!("an object") };
+    for (name, value) in members {
+        all[name] = value;
+    }
+    answer(&all.to_string())
+}
+
+fn tokens(answer: Answer) -> TokenSet {
+    answer.tokens.expect("a token set")
+}
+
+/// The member at fault, and the refresh token that was saved.
+fn fault(answer: Answer) -> (String, Option<String>) {
+    let unusable = answer.tokens.expect_err("not a token set");
+    (unusable.why.to_string(), unusable.refresh_token.map(|token| token.expose_secret().to_owned()))
+}
+
+fn saved(fault: &str) -> (String, Option<String>) {
+    (fault.to_owned(), Some("rt".to_owned()))
+}
+
+fn lost(fault: &str) -> (String, Option<String>) {
+    (fault.to_owned(), None)
+}
+
+#[test]
+fn an_answer_by_the_book_is_a_token_set() {
+    let set = tokens(answer(
+        r#"{"access_token":"at-1","token_type":"bearer","expires_in":3600,"refresh_token":"rt-1","refresh_in":1800,
+            "scope":"a b","id_token":"x.y.z","unknown":{"deep":[1,{}]}}"#,
+    ));
+    assert_eq!(set.access_token.expose_secret(), "at-1");
+    assert_eq!(set.refresh_token.expect("a refresh token").expose_secret(), "rt-1");
+    assert_eq!(set.token_type, "Bearer");
+    assert_eq!(set.expires_in, Some(Duration::from_secs(3600)));
+    assert_eq!(set.refresh_in, Some(Duration::from_secs(1800)));
+    assert_eq!(set.scope.as_deref(), Some("a b"));
+}
+
+#[test]
+fn lifetimes_come_in_many_forms() {
+    const YEAR: u64 = 31_536_000;
+    for (form, seconds) in [
+        ("3600", Some(3600)),
+        ("\"3600\"", Some(3600)),
+        ("\" 3600 \"", Some(3600)),
+        ("3600.0", Some(3600)),
+        ("3600.9", Some(3600)),
+        ("\"3600.5\"", Some(3600)),
+        ("1", Some(1)),
+        ("0", None),
+        ("0.9", None),
+        ("-0.0", None),
+        ("-1", None),
+        ("\"-1\"", None),
+        ("\"0\"", None),
+        ("null", None),
+        ("\"\"", None),
+        ("true", None),
+        ("\"never\"", None),
+        ("\"inf\"", None),
+        ("\"NaN\"", None),
+        ("[3600]", None),
+        ("{}", None),
+        ("3600000", Some(3_600_000)),
+        ("31536001", Some(YEAR)),
+        ("999999999", Some(YEAR)),
+        ("1e9", None),
+        ("1000000000", None),
+        ("1764633600", None),
+        ("\"1764633600\"", None),
+        ("99999999999999999999", None),
+        ("\"99999999999999999999\"", None),
+        ("-99999999999999999999", None),
+        ("1e300", None),
+    ] {
+        let set =
+            tokens(answer(&format!(r#"{{"access_token":"at","expires_in":{form},"refresh_in":{form}}}"#)));
+        assert_eq!(set.expires_in.map(|lifetime| lifetime.as_secs()), seconds, "{form}");
+        assert_eq!(set.refresh_in, set.expires_in, "{form}");
+    }
+    assert_eq!(tokens(answer(r#"{"access_token":"at"}"#)).expires_in, None);
+    assert_eq!(
+        tokens(typed("text/plain", b"access_token=at&expires_in=60")).expires_in,
+        Some(Duration::from_secs(60))
+    );
+}
+
+#[test]
+fn scope_is_a_text_or_a_list() {
+    for (given, expected) in [
+        (json!("a b"), Some("a b")),
+        (json!("a,b"), Some("a,b")),
+        (json!(["a", "b"]), Some("a b")),
+        (json!(["a", 1, null]), Some("a")),
+        (json!([]), None),
+        (json!(""), None),
+        (json!(" "), None),
+        (json!(null), None),
+        (json!({}), None),
+        (json!(1), None),
+    ] {
+        assert_eq!(tokens(with(json!({ "scope": given }))).scope.as_deref(), expected, "{given}");
+    }
+}
+
+#[test]
+fn an_absent_refresh_token_has_many_forms() {
+    for given in [json!(null), json!(""), json!(false)] {
+        assert!(tokens(with(json!({ "refresh_token": given }))).refresh_token.is_none(), "{given}");
+    }
+    assert!(tokens(answer(r#"{"access_token":"at"}"#)).refresh_token.is_none());
+}
+
+#[test]
+fn a_refresh_token_is_any_text_up_to_its_limit() {
+    let longest = "r".repeat(MAX_TOKEN);
+    for text in ["x y", " ", "ключ\n\u{0}", "null", &longest] {
+        let set = tokens(with(json!({ "refresh_token": text })));
+        assert_eq!(set.refresh_token.expect("kept").expose_secret(), text);
+    }
+    let too_long = "r".repeat(MAX_TOKEN + 1);
+    for given in [json!(7), json!(true), json!(["rt"]), json!({ "token": "rt" }), json!(too_long)] {
+        let fault = fault(with(json!({ "refresh_token": given })));
+        assert_eq!(fault, lost("`refresh_token` of the token response cannot be used"));
+    }
+}
+
+#[test]
+fn an_access_token_that_cannot_be_sent_does_not_cost_the_refresh_token() {
+    let longest = "a".repeat(MAX_TOKEN);
+    assert_eq!(tokens(with(json!({ "access_token": longest }))).access_token.expose_secret(), longest);
+    let too_long = "a".repeat(MAX_TOKEN + 1);
+    for given in [
+        json!("a b"),
+        json!("a\r\nX: y"),
+        json!("é"),
+        json!("\u{7f}"),
+        json!("\u{0}"),
+        json!(7),
+        json!(["at"]),
+        json!(too_long),
+    ] {
+        assert_eq!(
+            fault(with(json!({ "access_token": given }))),
+            saved("`access_token` of the token response cannot be used"),
+        );
+    }
+    for given in [json!(null), json!("")] {
+        assert_eq!(
+            fault(with(json!({ "access_token": given }))),
+            saved("`access_token` is missing from the token response")
+        );
+    }
+    assert_eq!(
+        fault(answer(r#"{"refresh_token":"rt"}"#)),
+        saved("`access_token` is missing from the token response")
+    );
+}
+
+#[test]
+fn only_a_token_type_that_can_be_presented_is_taken() {
+    for (given, expected) in [
+        (json!("BEARER"), "Bearer"),
+        (json!(" bearer "), "Bearer"),
+        (json!("dpop"), "DPoP"),
+        (json!(null), "Bearer"),
+        (json!(""), "Bearer"),
+    ] {
+        assert_eq!(tokens(with(json!({ "token_type": given }))).token_type, expected, "{given}");
+    }
+    for given in [json!("mac"), json!("N_A"), json!("User Access Token"), json!(1), json!({})] {
+        assert_eq!(
+            fault(with(json!({ "token_type": given }))),
+            saved("`token_type` of the token response cannot be used"),
+        );
+    }
+}
+
+#[test]
+fn a_member_that_occurs_twice_and_differs_is_not_believed() {
+    let twice = |name: &str| format!("`{name}` occurs twice in the token response, with different values");
+    let found = fault(answer(r#"{"access_token":"a","refresh_token":"rt","access_token":"b"}"#));
+    assert_eq!(found, saved(&twice("access_token")));
+    let found = fault(answer(r#"{"access_token":"a","refresh_token":"r","refresh_\u0074oken":"s"}"#));
+    assert_eq!(found, lost(&twice("refresh_token")));
+    let both = answer(r#"{"access_token":"a","refresh_token":"rt","error":null,"error":"invalid_grant"}"#);
+    assert_eq!(both.error, Some(ServerError { code: None }));
+    assert_eq!(fault(both), saved(&twice("error")));
+    let found = fault(typed("text/plain", b"access_token=a&refresh_token=rt&access_token=b"));
+    assert_eq!(found, saved(&twice("access_token")));
+
+    let equal = answer(
+        r#"{"access_token":"a","access_token":"a","refresh_token":"r","refresh_token":"r","x":1,"x":2}"#,
+    );
+    assert_eq!(tokens(equal).access_token.expose_secret(), "a");
+    let later = tokens(answer(r#"{"access_token":"a","expires_in":1,"expires_in":2}"#));
+    assert_eq!(later.expires_in, Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn json_is_recognised_by_itself_and_a_form_by_its_content_type() {
+    let json = br#"{"access_token":"at"}"#;
+    for content_type in ["application/json", "text/html", "application/x-www-form-urlencoded", "text/plain"] {
+        assert!(typed(content_type, json).tokens.is_ok(), "{content_type}");
+    }
+    assert!(answer("\u{feff} \n{\"access_token\":\"at\"} ").tokens.is_ok());
+    let form = b"access_token=a%2Bt&token_type=bearer&scope=a+b&refresh_token=r+t\r\n";
+    for content_type in ["application/x-www-form-urlencoded", "Text/Plain; charset=UTF-8"] {
+        let set = tokens(typed(content_type, form));
+        assert_eq!(set.access_token.expose_secret(), "a+t");
+        assert_eq!(set.refresh_token.expect("kept").expose_secret(), "r t");
+        assert_eq!(set.scope.as_deref(), Some("a b"));
+    }
+    for content_type in ["application/json", "text/html", ""] {
+        assert_eq!(fault(typed(content_type, form)), lost("the token response is not an object of members"));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_no_answer_and_no_panic() {
+    let deep = "[".repeat(1_000_000);
+    let deep_member = format!(r#"{{"access_token":"at","x":{deep}"#);
+    let closed = format!(r#"{{"access_token":"at","x":{}{}}}"#, "[".repeat(500), "]".repeat(500));
+    let bodies = [
+        "",
+        " ",
+        "null",
+        "true",
+        "7",
+        "\"at\"",
+        "[]",
+        "[{\"access_token\":\"at\"}]",
+        "{",
+        "{\"access_token\":\"at\"",
+        "{\"access_token\":\"at\"}{",
+        "{\"access_token\":\"at\"} x",
+        "{\"access_token\":\"\\ud800\"}",
+        "{access_token:at}",
+        "<html>",
+        &deep,
+        &deep_member,
+        &closed,
+    ];
+    for body in bodies {
+        for content_type in ["application/json", "text/plain"] {
+            assert!(typed(content_type, body.as_bytes()).tokens.is_err(), "{}", &body[..body.len().min(40)]);
+        }
+    }
+    assert!(typed("application/json", b"{\"access_token\":\"\xff\"}").tokens.is_err());
+    let cut = typed("text/plain", br#"{"x":"&access_token=at&refresh_token=rt"#);
+    assert_eq!(fault(cut), lost("the token response is not an object of members"));
+}
+
+#[test]
+fn a_form_with_bytes_that_are_no_text_keeps_no_token_with_a_hole() {
+    let found = fault(typed("text/plain", b"access_token=at&refresh_token=r%fft"));
+    assert_eq!(found, lost("`refresh_token` of the token response cannot be used"));
+}
+
+#[test]
+fn errors_are_found_where_servers_put_them() {
+    let code = |error: Value| answer(&json!({ "error": error }).to_string()).error.map(|error| error.code);
+    let named = |code: &str| Some(ErrorCode::parse(code));
+    assert_eq!(code(json!("invalid_grant")), named("invalid_grant"));
+    assert_eq!(code(json!({ "code": "a_code", "type": "a_type" })), named("a_code"));
+    assert_eq!(code(json!({ "code": 401, "type": "a_type" })), named("a_type"));
+    assert_eq!(code(json!({ "code": "", "type": "a_type" })), named("a_type"));
+    for error in [
+        json!("Bad Request"),
+        json!(400),
+        json!(true),
+        json!({ "message": "x" }),
+        json!([1]),
+        json!({ "type": 1 }),
+    ] {
+        assert_eq!(code(error.clone()), Some(None), "{error}");
+    }
+    for nothing in [json!(null), json!(""), json!("  "), json!(false), json!(0), json!({}), json!([])] {
+        assert_eq!(code(nothing.clone()), None, "{nothing}");
+    }
+}
+
+#[test]
+fn of_a_long_answer_the_members_with_a_meaning_are_kept() {
+    let long = json!({
+        "access_token": "at", "refresh_token": "rt", "expires_in": 60, "padding": "x".repeat(70_000), "error": "slow_down",
+    });
+    let answer = answer(&long.to_string());
+    assert_eq!(answer.error, Some(ServerError { code: ErrorCode::parse("slow_down") }));
+    assert_eq!(answer.member("expires_in").as_deref(), Some("60"));
+    assert_eq!(answer.member("padding"), None);
+    assert_eq!(tokens(answer).refresh_token.expect("kept").expose_secret(), "rt");
+}
+
+#[test]
+fn a_login_made_elsewhere_is_read_by_the_same_rules() {
+    #[derive(serde::Serialize)]
+    struct Login {
+        access_token: &'static str,
+        expires_in: &'static str,
+        scope: Vec<&'static str>,
+    }
+    let login = Login { access_token: "at", expires_in: "60.5", scope: vec!["a", "b"] };
+    let set = TokenSet::from_response(&login).expect("a token set");
+    assert_eq!(set.access_token.expose_secret(), "at");
+    assert_eq!(set.expires_in, Some(Duration::from_secs(60)));
+    assert_eq!(set.scope.as_deref(), Some("a b"));
+    assert_eq!(set.token_type, "Bearer");
+}
+
+#[test]
+fn a_login_that_cannot_be_used_names_the_member_and_not_its_value() {
+    let fault = |login: Value| TokenSet::from_response(&login).expect_err("not a token set");
+    let why = fault(json!({ "access_token": "s3cr3t s3cr3t" }));
+    assert_eq!(why.member(), Some("access_token"));
+    assert!(!format!("{why} {why:?}").contains("s3cr3t"));
+    assert_eq!(fault(json!({ "access_token": "at", "error": "invalid_grant" })).member(), Some("error"));
+    assert_eq!(fault(json!({ "access_token": "at", "refresh_token": 1 })).member(), Some("refresh_token"));
+    assert_eq!(fault(json!("at")).member(), None);
+    assert_eq!(fault(json!([])).to_string(), "the token response is not an object of members");
+
+    struct Refuses;
+    impl serde::Serialize for Refuses {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("s3cr3t"))
+        }
+    }
+    let why = TokenSet::from_response(&Refuses).expect_err("nothing to read");
+    assert!(!format!("{why} {why:?}").contains("s3cr3t"));
+}
+
+proptest! {
+    #[test]
+    fn no_body_makes_the_parser_panic(body in prop::collection::vec(any::<u8>(), 0..300), form in any::<bool>()) {
+        let _ = typed(if form { "text/plain" } else { "application/json" }, &body);
+    }
+
+    #[test]
+    fn a_refresh_token_comes_out_as_it_went_in(token in "\\PC{1,40}|.{1,40}") {
+        // The sign of a byte that was no text, which a form cannot tell from the real one.
+        let token = token.replace('\u{fffd}', "x");
+        let from_json = with(json!({ "refresh_token": token }));
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("access_token", "at")
+            .append_pair("refresh_token", &token)
+            .finish();
+        for answer in [from_json, typed("text/plain", form.as_bytes())] {
+            let kept = tokens(answer).refresh_token.expect("kept");
+            prop_assert_eq!(kept.expose_secret(), token.as_str());
+        }
+    }
+}
