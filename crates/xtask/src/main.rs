@@ -1,2 +1,44 @@
-//! Every command a contributor types.
-fn main() {}
+//! Every command a contributor types: `cargo xtask check`, `test`, `doc`, `ci`.
+//!
+//! One file per command; [`step`] runs the programs they are made of, and [`prepare`] sees to what the tests
+//! need from the machine. A step that cannot be run is said aloud or fails; none is skipped in silence.
+#![expect(clippy::print_stderr, reason = "a command line tool speaks on standard error")]
+
+mod check;
+mod ci;
+mod doc;
+mod prepare;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+use crate::step::Stop;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  check   formatting, lints, unit tests: what to run before every commit
+  test    every test, also against servers that others wrote; installs what they need
+  doc     the documentation, with warnings as errors
+  ci      all of it, as the server runs it";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["check"] => check::run(),
+        ["ci"] => ci::run(),
+        ["doc"] => doc::run(),
+        ["test", filter @ ..] => test::run(filter),
+        _ => Err(Stop::Because(USAGE.to_owned())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // The program that failed has said why, and its words are the last.
+        Err(Stop::Exited(code)) => ExitCode::from(code),
+        Err(Stop::Because(reason)) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `cargo xtask ci`: what the server runs, in the order that fails soonest.
+
+use crate::step::{Outcome, cargo, output, root, run as step};
+use crate::{check, doc, test};
+
+pub(crate) fn run() -> Outcome {
+    let mut left_out = Vec::new();
+    check::lints()?;
+    if output("cargo", &["deny", "--version"]).is_some() {
+        step(&mut cargo(["deny", "check", "bans", "licenses", "sources"]))?;
+    } else {
+        left_out.push("licences, bans and sources (to check them: cargo install cargo-deny --locked)");
+    }
+    doc::run()?;
+    if root().join("examples/quickstart/Cargo.toml").exists() {
+        step(&mut cargo(["run", "--manifest-path", "examples/quickstart/Cargo.toml"]))?;
+    } else {
+        left_out.push("the quickstart (there is no examples/quickstart)");
+    }
+    test::run(&[])?;
+    for what in &left_out {
+        eprintln!("ci: NOT CHECKED: {what}");
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! `cargo xtask test`: every test there is, documentation examples and foreign servers included.
+
+use crate::prepare;
+use crate::step::{Outcome, cargo, run as step};
+
+/// Arguments go to `cargo test`: a filter, `--package x`, `-- --nocapture`.
+pub(crate) fn run(arguments: &[&str]) -> Outcome {
+    prepare::everything()?;
+    step(cargo(["test", "--workspace"]).args(arguments))
+}
