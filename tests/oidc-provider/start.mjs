@@ -1,0 +1,71 @@
+// A real authorization server (npm oidc-provider) and a resource server for its tokens, for the interop tests.
+//
+//   node start.mjs '{"access_token_ttl": 60, "access_token_format": "opaque" | "jwt"}'
+//
+// Both listen on free ports of the loopback interface. One line of JSON says where, once they do. They stop
+// when standard input closes, so they cannot outlive the test that started them, however it dies.
+import './runtime.mjs';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { authorizationServer } from './authorization-server.mjs';
+import { resourceServer } from './resource-server.mjs';
+import { tokenEndpoint } from './token-endpoint.mjs';
+import { logIn } from './login.mjs';
+
+process.stdin.resume().on('end', () => process.exit(0));
+
+const options = { access_token_ttl: 60, access_token_format: 'opaque', ...JSON.parse(process.argv[2] ?? '{}') };
+
+async function listening() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, origin: `http://127.0.0.1:${server.address().port}` };
+}
+
+const front = await listening();
+const back = await listening();
+const resource = `${back.origin}/api`;
+const authority = await authorizationServer({ issuer: front.origin, resource, options });
+const tokens = tokenEndpoint(authority);
+const api = resourceServer(authority, { resource });
+
+const control = {
+  'POST /control/mint': async ({ client }) => {
+    const registered = authority.clients[client];
+    return { client, ...(await logIn(registered, front.origin)) };
+  },
+  'POST /control/revoke-access-token': async ({ access_token }) => api.refuse(access_token),
+  'POST /control/next-refresh-answer': async (fault) => tokens.spoilNext(fault),
+  'POST /control/release': async () => tokens.release(),
+  'GET /control/counters': async () => ({ ...tokens.counters, ...authority.counters, ...api.counters }),
+};
+
+async function answerControl(request, response) {
+  const command = control[`${request.method} ${request.url}`];
+  if (!command) return response.writeHead(404).end();
+  const text = Buffer.concat(await request.toArray()).toString();
+  try {
+    const answer = JSON.stringify((await command(text ? JSON.parse(text) : {})) ?? {});
+    return response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
+  } catch (error) {
+    return response.writeHead(500).end(String(error.stack));
+  }
+}
+
+front.server.on('request', (request, response) => {
+  if (request.url.startsWith('/control/')) return answerControl(request, response);
+  if (request.method === 'POST' && request.url === '/token') return tokens.answer(request, response);
+  return authority.answer(request, response);
+});
+back.server.on('request', api.answer);
+
+console.log(JSON.stringify({
+  issuer: front.origin,
+  token_endpoint: `${front.origin}/token`,
+  revocation_endpoint: `${front.origin}/token/revocation`,
+  introspection_endpoint: `${front.origin}/token/introspection`,
+  control: `${front.origin}/control`,
+  resource,
+  echo: `${resource}/echo`,
+  clients: authority.clients,
+}));

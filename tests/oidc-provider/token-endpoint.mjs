@@ -1,0 +1,51 @@
+// What stands in front of the provider's token endpoint: it counts, and spoils one answer on request.
+import { stored } from './authorization-server.mjs';
+
+export function tokenEndpoint(authority) {
+  const counters = { token_requests: {}, answers_spoiled: 0, max_refreshes_at_once: 0 };
+  const underWay = new Map(); // grant -> refreshes that have arrived and are not answered
+  const held = [];
+  let fault = null;
+
+  // The provider commits, and then its answer is lost wholly (`{"drop": true}`), or cut beyond the first bytes
+  // of a body whose Content-Length promised all of it (`{"cut_at": 10}`), or kept back until it is released
+  // (`{"hold": true}`).
+  function spoil(response, { drop, cut_at: kept, hold }) {
+    counters.answers_spoiled += 1;
+    const { socket } = response;
+    const end = response.end.bind(response);
+    response.end = (body = '') => {
+      if (drop) socket.destroy();
+      else if (kept !== undefined) response.write(Buffer.from(body).subarray(0, kept), () => socket.destroy());
+      else if (hold) held.push(() => end(body));
+      return response;
+    };
+  }
+
+  function countRefresh(form, response) {
+    const grant = stored('RefreshToken', form.get('refresh_token'))?.grantId ?? 'unknown';
+    const now = (underWay.get(grant) ?? 0) + 1;
+    underWay.set(grant, now);
+    counters.max_refreshes_at_once = Math.max(counters.max_refreshes_at_once, now);
+    response.once('close', () => underWay.set(grant, underWay.get(grant) - 1));
+  }
+
+  return {
+    counters,
+    spoilNext: (description) => { fault = description; },
+    release: () => { for (const answer of held.splice(0)) answer(); },
+    answer: async (request, response) => {
+      // The provider takes a body that was read before it.
+      request.body = Buffer.concat(await request.toArray()).toString();
+      const form = new URLSearchParams(request.body);
+      const grantType = form.get('grant_type') ?? 'none';
+      counters.token_requests[grantType] = (counters.token_requests[grantType] ?? 0) + 1;
+      if (grantType === 'refresh_token') {
+        countRefresh(form, response);
+        if (fault) spoil(response, fault);
+        fault = null;
+      }
+      return authority.answer(request, response);
+    },
+  };
+}
