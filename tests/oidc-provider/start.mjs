@@ -36,6 +36,7 @@ const control = {
   },
   'POST /control/revoke-access-token': async ({ access_token }) => api.refuse(access_token),
   'POST /control/next-refresh-answer': async (fault) => tokens.spoilNext(fault),
+  'POST /control/held': async () => tokens.oneIsHeld(),
   'POST /control/release': async () => tokens.release(),
   'GET /control/counters': async () => ({ ...tokens.counters, ...authority.counters, ...api.counters }),
 };

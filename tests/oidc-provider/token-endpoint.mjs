@@ -1,10 +1,12 @@
 // What stands in front of the provider's token endpoint: it counts, and spoils one answer on request.
+import { EventEmitter, once } from 'node:events';
 import { stored } from './authorization-server.mjs';
 
 export function tokenEndpoint(authority) {
   const counters = { token_requests: {}, answers_spoiled: 0, max_refreshes_at_once: 0 };
   const underWay = new Map(); // grant -> refreshes that have arrived and are not answered
   const held = [];
+  const news = new EventEmitter();
   let fault = null;
 
   // The provider commits, and then its answer is lost wholly (`{"drop": true}`), or cut beyond the first bytes
@@ -17,7 +19,7 @@ export function tokenEndpoint(authority) {
     response.end = (body = '') => {
       if (drop) socket.destroy();
       else if (kept !== undefined) response.write(Buffer.from(body).subarray(0, kept), () => socket.destroy());
-      else if (hold) held.push(() => end(body));
+      else if (hold) news.emit('held', held.push(() => end(body)));
       return response;
     };
   }
@@ -33,6 +35,7 @@ export function tokenEndpoint(authority) {
   return {
     counters,
     spoilNext: (description) => { fault = description; },
+    oneIsHeld: async () => { if (held.length === 0) await once(news, 'held'); },
     release: () => { for (const answer of held.splice(0)) answer(); },
     answer: async (request, response) => {
       // The provider takes a body that was read before it.
