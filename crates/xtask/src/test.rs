@@ -6,5 +6,7 @@ use crate::step::{Outcome, cargo, run as step};
 /// Arguments go to `cargo test`: a filter, `--package x`, `-- --nocapture`.
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
     prepare::everything()?;
-    step(cargo(["test", "--workspace"]).args(arguments))
+    let narrowed = arguments.iter().any(|argument| matches!(*argument, "-p" | "--package"));
+    let scope: &[&str] = if narrowed { &[] } else { &["--workspace"] };
+    step(cargo(["test"]).args(scope).args(arguments))
 }
