@@ -121,7 +121,8 @@ fn ring(source: &Source, file: &str, exports: &Exports) -> Vec<String> {
 
 fn spawn(source: &Source, file: &str) -> Option<String> {
     let spawning = [
-        "Handle",
+        "Handle::current",
+        "Handle::try_current",
         "JoinSet",
         "spawn_blocking",
         "spawn_local",
