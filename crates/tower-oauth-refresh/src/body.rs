@@ -1,8 +1,10 @@
 //! The body of a response that passed the layer.
 //!
-//! It is the inner service's body and nothing else. The one thing it adds is a look at the trailers:
-//! gRPC tells there, after a response that began well, that it refused the token (`grpc-status: 16`).
+//! It is the inner service's body and nothing else. What it adds: a look at the trailers, for gRPC tells
+//! there, after a response that began well, that it refused the token (`grpc-status: 16`); and the frames
+//! of a refused answer that were read while a refresh ran, put back where they were.
 
+mod refused;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +15,8 @@ use std::task::{Context, Poll};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+
+pub(crate) use self::refused::RefusedBody;
 
 pin_project! {
     /// The response body of the layer: the inner service's, frame for frame.
@@ -25,36 +29,41 @@ pin_project! {
     ///
     /// let body = ResponseBody::plain(Full::new(Bytes::from("hello")));
     /// assert_eq!(body.size_hint().exact(), Some(5));
-    /// let full: Full<Bytes> = body.into_inner();
-    /// # drop(full);
     /// ```
-    pub struct ResponseBody<R> {
+    pub struct ResponseBody<R: Body> {
         #[pin]
-        body: R,
+        source: Source<R>,
         watcher: Option<Watcher>,
+    }
+}
+
+pin_project! {
+    #[project = SourceProjection]
+    enum Source<R: Body> {
+        Inner { #[pin] body: R },
+        /// Partly read already.
+        Refused { #[pin] body: RefusedBody<R> },
     }
 }
 
 type Watcher = Box<dyn FnOnce(&HeaderMap) + Send + Sync>;
 
-impl<R> ResponseBody<R> {
+impl<R: Body> ResponseBody<R> {
     /// The body as it is. Allocates nothing.
     #[must_use]
     pub fn plain(body: R) -> Self {
-        Self { body, watcher: None }
+        Self { source: Source::Inner { body }, watcher: None }
     }
 
     /// The body, with somebody who is shown its trailers when they pass: once, or never if there are
     /// none, the body fails, or is dropped before.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the layer that calls it does not exist yet"))]
-    pub(crate) fn watched(body: R, watcher: Box<dyn FnOnce(&HeaderMap) + Send + Sync>) -> Self {
-        Self { body, watcher: Some(watcher) }
+    pub(crate) fn watched(body: R, watcher: Watcher) -> Self {
+        Self { source: Source::Inner { body }, watcher: Some(watcher) }
     }
 
-    /// The inner service's body; nobody looks at its trailers any more.
-    #[must_use]
-    pub fn into_inner(self) -> R {
-        self.body
+    /// The body of a refused answer, from its first frame.
+    pub(crate) fn refused(body: RefusedBody<R>) -> Self {
+        Self { source: Source::Refused { body }, watcher: None }
     }
 }
 
@@ -67,7 +76,10 @@ impl<R: Body> Body for ResponseBody<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.project();
-        let frame = this.body.poll_frame(cx);
+        let frame = match this.source.project() {
+            SourceProjection::Inner { body } => body.poll_frame(cx),
+            SourceProjection::Refused { body } => body.poll_frame(cx),
+        };
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(trailers) = frame.trailers_ref()
             && let Some(watcher) = this.watcher.take()
@@ -78,15 +90,21 @@ impl<R: Body> Body for ResponseBody<R> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.source {
+            Source::Inner { body } => body.is_end_stream(),
+            Source::Refused { body } => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Inner { body } => body.size_hint(),
+            Source::Refused { body } => body.size_hint(),
+        }
     }
 }
 
-impl<R> fmt::Debug for ResponseBody<R> {
+impl<R: Body> fmt::Debug for ResponseBody<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").field("watched", &self.watcher.is_some()).finish_non_exhaustive()
     }

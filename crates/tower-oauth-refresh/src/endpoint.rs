@@ -1,5 +1,136 @@
-//! The authorization server's token endpoint, as one client sees it.
+//! The authorization server's endpoints, as one client sees them.
 
 pub(crate) mod classify;
 mod members;
+mod request;
 mod response;
+mod transport;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri};
+use http_body::Body;
+use tower_service::Service;
+
+use self::classify::{Misconfiguration, Verdict, classify};
+pub use self::request::ClientAuth;
+pub use self::transport::NotSent;
+use self::transport::{Client, Transport, Unsent};
+use crate::clock::Clock;
+use crate::coordinator::Answer;
+use crate::error_code::ErrorCode;
+use crate::grant::Grant;
+use crate::secret::RefreshToken;
+
+/// One client at one authorization server.
+pub(crate) struct Endpoint {
+    token: Uri,
+    revocation: Option<Uri>,
+    auth: ClientAuth,
+    parameters: Vec<(String, String)>,
+    clock: Arc<dyn Clock>,
+    // Only cloned from, so that the service need not be `Sync`.
+    transport: Mutex<Box<dyn Transport>>,
+}
+
+impl Endpoint {
+    pub(crate) fn new<S, T, R>(
+        token: Uri,
+        revocation: Option<Uri>,
+        auth: ClientAuth,
+        parameters: Vec<(String, String)>,
+        clock: Arc<dyn Clock>,
+        transport: S,
+    ) -> Self
+    where
+        S: Service<Request<T>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn StdError + Send + Sync>>,
+        T: From<Bytes> + Send + 'static,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let transport = Mutex::new(Box::new(Client::new(transport)) as Box<dyn Transport>);
+        Self { token, revocation, auth, parameters, clock, transport }
+    }
+
+    /// What goes before every key in the store: the server, the client, and what its tokens are for.
+    pub(crate) fn namespace(&self) -> String {
+        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let mut namespace = format!("{} {}", self.token, encode(self.auth.client_id()));
+        let mut parameters: Vec<_> = self.parameters.iter().collect();
+        parameters.sort();
+        for (name, value) in parameters {
+            namespace.push_str(&format!(" {}={}", encode(name), encode(value)));
+        }
+        namespace.push_str(" / ");
+        namespace
+    }
+
+    /// One exchange: connect, send, read to the end, within `limit`.
+    pub(crate) async fn refresh(
+        &self,
+        grant: Grant,
+        refresh_token: Option<&RefreshToken>,
+        limit: Duration,
+    ) -> Answer {
+        let request = request::token_request(&self.token, &self.auth, grant, refresh_token, &self.parameters);
+        match self.send(request, limit).await {
+            Ok(answer) => self.understand(&answer),
+            Err(Unsent::Certain) => Answer::NotSent,
+            Err(Unsent::InDoubt) => Answer::Lost,
+        }
+    }
+
+    /// Has the server confirmed that the token is revoked? A 503 says that it lives on (RFC 7009 §2.2.1).
+    pub(crate) async fn revoke(&self, token: &RefreshToken, limit: Duration) -> bool {
+        let Some(endpoint) = &self.revocation else {
+            return false;
+        };
+        let request = request::revocation_request(endpoint, &self.auth, token);
+        self.send(request, limit).await.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    }
+
+    /// The time limit's timer is asked after the answer: one that came in the last moment is read.
+    async fn send(&self, request: Request<Bytes>, limit: Duration) -> Result<Response<Bytes>, Unsent> {
+        let transport = self.transport.lock().unwrap_or_else(PoisonError::into_inner).boxed_clone();
+        let sent = tokio::time::timeout(limit, transport.send(request)).await;
+        sent.unwrap_or(Err(Unsent::InDoubt))
+    }
+
+    fn understand(&self, answer: &Response<Bytes>) -> Answer {
+        let now = self.clock.now().wall;
+        let code = |code: Option<ErrorCode>| code.map(|code| code.as_str().to_owned());
+        match classify(answer.status(), answer.headers(), answer.body(), now) {
+            Verdict::Success(set) => Answer::Tokens(set),
+            Verdict::UnusableSuccess { refresh_token, why: _ } => Answer::Unusable { refresh_token },
+            Verdict::Transient { in_doubt, retry_after } => Answer::Unavailable { in_doubt, retry_after },
+            Verdict::GrantDead { code: said } => {
+                Answer::GrantDead { code: code(said).unwrap_or_else(|| "invalid_grant".to_owned()) }
+            }
+            Verdict::Configuration { cause } => Answer::Configuration {
+                code: match cause {
+                    Misconfiguration::Redirect => Some("redirect".to_owned()),
+                    Misconfiguration::NotATokenEndpoint(_) => Some("not_a_token_endpoint".to_owned()),
+                    Misconfiguration::Refused(said) => code(said),
+                },
+            },
+            Verdict::NeedsUser { code: said } => Answer::NeedsUser { code: code(said) },
+            Verdict::Refused { code: said, retry_after } => Answer::Refused { code: code(said), retry_after },
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("host", &self.token.host())
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
+}

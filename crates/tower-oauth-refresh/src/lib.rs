@@ -1,26 +1,48 @@
 //! A tower layer that keeps OAuth 2.0 credentials alive.
 
+// middleware
+mod attach;
 mod body;
-#[cfg_attr(not(test), expect(dead_code, reason = "the middleware that asks is not there yet"))]
+mod future;
+mod layer;
+mod origin;
+mod replay;
+mod report;
+mod service;
+// engine
+mod coordinator;
+mod endpoint;
+mod store;
+// vocabulary
 mod challenge;
 mod clock;
 mod credential;
-#[cfg_attr(not(test), expect(dead_code, reason = "the driver that asks is not there yet"))]
-mod endpoint;
+mod error;
 mod error_code;
+mod events;
 mod generation;
-mod replay;
+mod grant;
+mod outcome;
 mod secret;
-mod store;
 mod token;
 
 pub use self::body::ResponseBody;
 pub use self::challenge::{Challenge, Challenges};
 pub use self::clock::{Clock, Now, SystemClock};
+pub use self::coordinator::{BuildError, Builder, Logout, RefreshCoordinator, Status};
 pub use self::credential::CredentialKey;
+pub use self::endpoint::{ClientAuth, NotSent};
+pub use self::error::{ErrorKind, RefreshError};
+pub use self::events::{Event, EventKind, Events};
+pub use self::future::ResponseFuture;
 pub use self::generation::Generation;
+pub use self::grant::Grant;
+pub use self::layer::RefreshLayer;
+pub use self::origin::{InvalidOrigin, Origin};
 pub use self::replay::{NotReplayable, ReplayBody};
+pub use self::report::{RefreshReport, ReplayOutcome};
 pub use self::secret::{AccessToken, ClientSecret, RefreshToken};
+pub use self::service::Refresh;
 pub use self::store::{
     BoxFuture, BoxStream, MemoryStore, Record, RecordBody, StoreError, Swap, TokenStore, Version,
 };

@@ -120,7 +120,6 @@ impl<B> ReplayBody<B> {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the layer that calls it does not exist yet"))]
 impl<B: Body + 'static> ReplayBody<B> {
     /// A body that is recorded as it streams, and the handle that can send it once more.
     ///
@@ -212,8 +211,16 @@ impl<B> fmt::Debug for ReplayBody<B> {
 
 // === impl Replay ===
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the layer that calls it does not exist yet"))]
 impl<B: Body> Replay<B> {
+    /// Could the body be sent once more, as things stand?
+    pub(crate) fn check(&self) -> Result<(), NotReplayable> {
+        match &self.handle {
+            Handle::Refused(reason) => Err(*reason),
+            Handle::Recorded(recording) => recording.check(),
+            Handle::Nothing(_) | Handle::Whole(_) | Handle::Spent => Ok(()),
+        }
+    }
+
     /// The same body once more, from its first byte.
     ///
     /// The first copy of a recorded body fails from now on, and whoever waits for it is woken to see

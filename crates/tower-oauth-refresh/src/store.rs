@@ -5,6 +5,7 @@
 //! a new store is some sixty lines, and the test kit's conformance suite says whether it is right.
 
 mod memory;
+pub(crate) mod record;
 
 use std::error::Error as StdError;
 use std::fmt;

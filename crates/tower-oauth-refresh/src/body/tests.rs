@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 
-use super::ResponseBody;
+use super::{RefusedBody, ResponseBody};
 
 type Shown = Arc<Mutex<Vec<HeaderMap>>>;
 
@@ -20,7 +20,7 @@ fn streamed<const N: usize>(
     StreamBody::new(futures_util::stream::iter(frames))
 }
 
-fn watched<R>(body: R) -> (ResponseBody<R>, Shown) {
+fn watched<R: Body>(body: R) -> (ResponseBody<R>, Shown) {
     let shown = Shown::default();
     let watcher = Arc::clone(&shown);
     let body = ResponseBody::watched(body, Box::new(move |seen| watcher.lock().unwrap().push(seen.clone())));
@@ -82,17 +82,38 @@ async fn length_and_end_are_those_of_the_inner_body() {
 }
 
 #[tokio::test]
-async fn the_inner_body_comes_back_as_it_is() {
-    let (mut body, shown) = watched(streamed([
-        Ok(Frame::data(Bytes::from("a"))),
-        Ok(Frame::data(Bytes::from("b"))),
-        Ok(Frame::trailers(grpc_status("16"))),
-    ]));
-    body.frame().await.unwrap().unwrap();
-    let rest = body.into_inner().collect().await.unwrap();
-    assert_eq!(rest.trailers(), Some(&grpc_status("16")));
-    assert_eq!(rest.to_bytes(), "b");
-    assert!(shown.lock().unwrap().is_empty(), "nobody looks any more");
+async fn a_refused_answer_read_ahead_is_whole_again() {
+    for read_ahead in [false, true] {
+        let frames = [
+            Ok(Frame::data(Bytes::from("a"))),
+            Ok(Frame::data(Bytes::from("b"))),
+            Ok(Frame::trailers(grpc_status("16"))),
+        ];
+        let mut body = RefusedBody::new(streamed(frames));
+        if read_ahead {
+            body.read_ahead().await;
+        }
+        let whole = ResponseBody::refused(body).collect().await.unwrap();
+        assert_eq!(whole.trailers(), Some(&grpc_status("16")));
+        assert_eq!(whole.to_bytes(), "ab");
+    }
+}
+
+#[tokio::test]
+async fn reading_ahead_is_bounded_and_keeps_length_and_errors() {
+    let mut body = RefusedBody::new(Full::new(Bytes::from(vec![7; 1000])));
+    body.read_ahead().await;
+    assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(1000), false));
+
+    let endless =
+        futures_util::stream::repeat_with(|| Ok::<_, &str>(Frame::data(Bytes::from(vec![0; 9000]))));
+    let mut body = RefusedBody::new(http_body_util::StreamBody::new(endless));
+    body.read_ahead().await;
+    assert!(body.size_hint().lower() < 80_000);
+
+    let mut body = RefusedBody::new(streamed([Ok(Frame::data(Bytes::from("a"))), Err("reset")]));
+    body.read_ahead().await;
+    assert_eq!(ResponseBody::refused(body).collect().await.unwrap_err(), "reset");
 }
 
 #[test]

@@ -107,15 +107,20 @@ impl<B: Body> Recording<B> {
         }
     }
 
-    /// Gives the caller's body to the replay and wakes whoever waits for the first copy.
-    pub(super) fn take_over(self: Arc<Self>) -> Result<Takeover<B>, NotReplayable> {
+    pub(super) fn check(&self) -> Result<(), NotReplayable> {
         if self.state.is_poisoned() {
             return Err(NotReplayable::BodyFailed);
         }
-        let mut state = self.state();
-        if let Kept::Refused(reason) = state.kept {
-            return Err(reason);
+        match self.state().kept {
+            Kept::Refused(reason) => Err(reason),
+            Kept::Frames(_) | Kept::Released => Ok(()),
         }
+    }
+
+    /// Gives the caller's body to the replay and wakes whoever waits for the first copy.
+    pub(super) fn take_over(self: Arc<Self>) -> Result<Takeover<B>, NotReplayable> {
+        self.check()?;
+        let mut state = self.state();
         state.first = if state.source_is_at_end() { FirstCopy::Complete } else { FirstCopy::TakenOver };
         let waiting = state.waiting.take();
         drop(state);

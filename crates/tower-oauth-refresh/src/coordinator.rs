@@ -1,0 +1,236 @@
+//! The coordinator: keeps credentials alive behind every layer, task and process that shares them.
+//!
+//! Its parts, from the pure to the practical: `policy` has the numbers, `machine` decides one flight,
+//! `driver` carries it out, `flight` shares it, `slot` is what this process holds of one credential, and
+//! `login` begins and ends one.
+
+mod builder;
+mod driver;
+mod flight;
+mod holder;
+mod login;
+mod machine;
+mod policy;
+mod slot;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{broadcast, watch};
+
+pub use self::builder::{BuildError, Builder};
+pub(crate) use self::flight::{Refusal, Token, Waiter};
+pub use self::login::Logout;
+pub(crate) use self::machine::Answer;
+use self::policy::Policy;
+pub(crate) use self::slot::{Current, Slot};
+use crate::clock::Clock;
+use crate::credential::CredentialKey;
+use crate::endpoint::{ClientAuth, Endpoint};
+use crate::error::{ErrorKind, RefreshError};
+use crate::events::{Event, EventKind, Events};
+use crate::generation::Generation;
+use crate::secret::AccessToken;
+use crate::store::TokenStore;
+use crate::store::record::{Holder, Life};
+
+/// Keeps credentials of one client at one authorization server alive.
+///
+/// Shared as an `Arc` by every [`RefreshLayer`](crate::RefreshLayer), and usable by itself where a token
+/// is needed outside HTTP requests. It has no background thread: a refresh runs as a task of the tokio
+/// runtime of whoever needs it first, and belongs to the coordinator from then on.
+pub struct RefreshCoordinator {
+    policy: Policy,
+    me: Holder,
+    /// Goes before every key in the store.
+    namespace: String,
+    endpoint: Endpoint,
+    store: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
+    // A std mutex: held for one map operation, never across an await, and not at all by a layer with a
+    // fixed key.
+    slots: Mutex<HashMap<CredentialKey, Arc<Slot>>>,
+    events: broadcast::Sender<Event>,
+    activity: watch::Sender<Activity>,
+}
+
+#[derive(Debug, Default)]
+struct Activity {
+    flights: usize,
+    /// May another one start?
+    closed: bool,
+}
+
+/// A flight under way, for whoever shuts down.
+#[derive(Debug)]
+struct Active(watch::Sender<Activity>);
+
+/// What is known of a credential, without a token in it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// Of the stored token set.
+    pub generation: Generation,
+    /// When its access token expires, as far as the server said.
+    pub expires_at: Option<SystemTime>,
+    /// Why a refresh would not succeed now, if that is known.
+    pub error: Option<RefreshError>,
+    /// Was a refresh sent whose answer nobody has seen?
+    pub in_doubt: bool,
+    /// The process that is refreshing, by its id.
+    pub refreshing: Option<u32>,
+}
+
+impl RefreshCoordinator {
+    /// Starts to build a coordinator for this token endpoint and client.
+    pub fn builder(token_endpoint: http::Uri, auth: ClientAuth) -> Builder {
+        Builder::new(token_endpoint, auth)
+    }
+
+    fn assemble(builder: Builder, endpoint: Endpoint) -> Result<Arc<Self>, BuildError> {
+        let lots = driver::draw().ok_or(BuildError::NoRandomness)?;
+        Ok(Arc::new(Self {
+            policy: builder.policy,
+            me: Holder::this(lots.nonce),
+            namespace: endpoint.namespace(),
+            store: builder.store_or_memory(),
+            clock: builder.clock,
+            endpoint,
+            slots: Mutex::default(),
+            events: broadcast::channel(256).0,
+            activity: watch::Sender::default(),
+        }))
+    }
+
+    /// An access token that is good to send, refreshed first if need be.
+    ///
+    /// For uses outside HTTP requests; a [`RefreshLayer`](crate::RefreshLayer) asks by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`RefreshError`], if there is none to be had.
+    ///
+    /// # Cancel safety
+    ///
+    /// A refresh that was started goes on at the server and in the store when this is dropped.
+    pub async fn token(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<AccessToken, RefreshError> {
+        let slot = self.slot(&key.into());
+        let current = match self.token_for(&slot) {
+            Token::Ready(current) => current,
+            Token::Wait(waiter) => waiter.wait().await?,
+            Token::Fail(error) => return Err(error),
+        };
+        let token = current.held.tokens.access_token.clone();
+        token.ok_or_else(|| RefreshError::new(ErrorKind::Aborted))
+    }
+
+    /// What the store says of a credential. `None`: nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is sent to the server.
+    pub async fn status(&self, key: impl Into<CredentialKey>) -> Result<Option<Status>, RefreshError> {
+        let slot = self.slot(&key.into());
+        let loaded = self.load(&slot).await;
+        let found = loaded.map_err(|error| RefreshError::new(ErrorKind::Store).with_source(error))?;
+        Ok(found.map(|snapshot| {
+            let record = &snapshot.record;
+            let tokens = record.tokens.as_ref();
+            let left = tokens.and_then(|tokens| {
+                Some(tokens.expires_in?.saturating_sub(tokens.age.saturating_add(snapshot.age)))
+            });
+            Status {
+                generation: record.generation,
+                expires_at: left.map(|left| self.clock.now().after(left).wall),
+                error: match &record.life {
+                    Life::Live => None,
+                    Life::LoggedOut => Some(RefreshError::new(ErrorKind::LoggedOut)),
+                    Life::Dead(verdict) => Some(machine::verdict_error(verdict)),
+                },
+                in_doubt: record.in_doubt,
+                refreshing: record.mark.as_ref().map(|mark| mark.holder.pid),
+            }
+        }))
+    }
+
+    /// Subscribes to what happens from now on.
+    pub fn events(&self) -> Events {
+        Events(self.events.subscribe())
+    }
+
+    /// Lets no further refresh start, and waits until those under way have ended and their tokens are
+    /// stored, at most for `limit`. `true`: all of them have. Valid tokens go on being served.
+    ///
+    /// # Cancel safety
+    ///
+    /// The shutdown has begun as soon as this is polled. Refreshes under way go on.
+    pub async fn shutdown(&self, limit: Duration) -> bool {
+        self.activity.send_modify(|activity| activity.closed = true);
+        let mut activity = self.activity.subscribe();
+        let ended = activity.wait_for(|activity| activity.flights == 0);
+        tokio::time::timeout(limit, ended).await.is_ok()
+    }
+
+    /// The right to start a flight; `None` after a shutdown began.
+    fn enter(&self) -> Option<Active> {
+        let mut entered = false;
+        self.activity.send_if_modified(|activity| {
+            entered = !activity.closed;
+            activity.flights += usize::from(entered);
+            entered
+        });
+        entered.then(|| Active(self.activity.clone()))
+    }
+
+    /// What this process holds of the credential.
+    pub(crate) fn slot(&self, key: &CredentialKey) -> Arc<Slot> {
+        let mut slots = self.slots();
+        if let Some(slot) = slots.get(key) {
+            return slot.clone();
+        }
+        let stored = CredentialKey::new(format!("{}{key}", self.namespace));
+        let slot = Arc::new(Slot::new(key.clone(), stored));
+        slots.insert(key.clone(), slot.clone());
+        slot
+    }
+
+    fn slots(&self) -> std::sync::MutexGuard<'_, HashMap<CredentialKey, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn emit(&self, slot: &Slot, kind: EventKind) {
+        kind.log(&slot.key);
+        // Nobody listening is no failure.
+        let _ = self.events.send(Event { key: slot.key.clone(), kind });
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.send_modify(|activity| activity.flights = activity.flights.saturating_sub(1));
+    }
+}
+
+/// A number from 0 to 1 that is the same for this coordinator, credential and generation: jitter that is
+/// drawn once, so that more requests do not mean an earlier refresh.
+fn jitter(coordinator: u128, key: &str, generation: Generation) -> f64 {
+    use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((coordinator, key, generation));
+    f64::from((hash >> 32) as u32) / f64::from(u32::MAX)
+}
+
+impl fmt::Debug for RefreshCoordinator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshCoordinator")
+            .field("endpoint", &self.endpoint)
+            .field("policy", &self.policy)
+            .field("credentials", &self.slots().len())
+            .finish_non_exhaustive()
+    }
+}

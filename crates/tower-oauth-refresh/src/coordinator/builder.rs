@@ -1,0 +1,196 @@
+//! Building a coordinator: two things it needs, and what has a default.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body::Body;
+use tower_service::Service;
+
+use super::RefreshCoordinator;
+use super::policy::Policy;
+use crate::clock::{Clock, SystemClock};
+use crate::endpoint::{ClientAuth, Endpoint};
+use crate::grant::Grant;
+use crate::origin::is_confidential;
+use crate::store::{MemoryStore, TokenStore};
+
+/// Builds a [`RefreshCoordinator`].
+#[derive(Clone)]
+#[must_use]
+pub struct Builder {
+    pub(super) endpoint: Uri,
+    pub(super) auth: ClientAuth,
+    pub(super) revocation: Option<Uri>,
+    pub(super) parameters: Vec<(String, String)>,
+    pub(super) store: Option<Arc<dyn TokenStore>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) policy: Policy,
+}
+
+/// Why no coordinator could be built.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Refresh tokens and client secrets go over https, or to this machine itself (RFC 6749 §10.4).
+    #[error("the {0} endpoint must be https, or on loopback")]
+    Insecure(&'static str),
+    /// A parameter that the library itself sends.
+    #[error("the parameter {0:?} is sent by the library itself")]
+    ReservedParameter(String),
+    /// The operating system gave no random bytes.
+    #[error("no randomness from the operating system")]
+    NoRandomness,
+}
+
+const RESERVED: [&str; 7] = [
+    "grant_type",
+    "refresh_token",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "token",
+];
+
+impl Builder {
+    pub(super) fn new(endpoint: Uri, auth: ClientAuth) -> Self {
+        Self {
+            endpoint,
+            auth,
+            revocation: None,
+            parameters: Vec::new(),
+            store: None,
+            clock: Arc::new(SystemClock),
+            policy: Policy::default(),
+        }
+    }
+
+    /// Where credentials survive. Default: nowhere, that is a [`MemoryStore`].
+    pub fn store(mut self, store: impl TokenStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where `logout` revokes (RFC 7009). Default: nowhere, and `logout` says so.
+    pub fn revocation_endpoint(mut self, endpoint: Uri) -> Self {
+        self.revocation = Some(endpoint);
+        self
+    }
+
+    /// The grant to refresh with. Default: the refresh token.
+    pub fn grant(mut self, grant: Grant) -> Self {
+        self.policy.grant = grant;
+        self
+    }
+
+    /// A fixed parameter of every token request: `resource`, `audience`, `scope`. Two coordinators that
+    /// differ in these never share a token, also on one store.
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parameters.push((name.into(), value.into()));
+        self
+    }
+
+    /// Is a token refreshed in the background before it expires? Default: yes, in the last tenth of its
+    /// life and at most five minutes before its end. No for providers that refuse early refreshes.
+    pub fn refresh_ahead(mut self, refresh_ahead: bool) -> Self {
+        self.policy.refresh_ahead = refresh_ahead;
+        self
+    }
+
+    /// Time limit of one exchange at the token endpoint. Default: 10 s.
+    ///
+    /// Every coordinator of a credential, in whatever process, must use the same: a process that died
+    /// during an exchange is succeeded after this time and one second.
+    pub fn exchange_limit(mut self, limit: Duration) -> Self {
+        self.policy.exchange_limit = limit;
+        self
+    }
+
+    /// How long a request waits for a refresh before it fails. The refresh itself goes on. Default: 45 s,
+    /// enough to succeed another process that died.
+    pub fn wait_limit(mut self, limit: Duration) -> Self {
+        self.policy.wait_limit = limit;
+        self
+    }
+
+    /// How long requests are held while a received token set cannot be stored. Default: 5 s.
+    pub fn hold_limit(mut self, limit: Duration) -> Self {
+        self.policy.hold_limit = limit;
+        self
+    }
+
+    /// After that, do they get the token instead of an error? Default: no, for whoever relies on it while
+    /// the store is gone relies on a login that this process alone can continue.
+    pub fn serve_unpersisted(mut self, serve: bool) -> Self {
+        self.policy.serve_unpersisted = serve;
+        self
+    }
+
+    /// A token that this coordinator itself refreshed less than this ago is not refreshed because the API
+    /// refuses it: another one would be refused just so. Default: 5 s.
+    pub fn challenge_min_age(mut self, age: Duration) -> Self {
+        self.policy.challenge_min_age = age;
+        self
+    }
+
+    /// Where the time comes from. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The coordinator, which talks to the authorization server through `transport`.
+    ///
+    /// Never hand it the client that the layer wraps, nor one whose concurrency is limited together with
+    /// it: a request that waits for a refresh would wait for itself.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`], where the configuration cannot be right.
+    pub fn build<S, T, R>(self, transport: S) -> Result<Arc<RefreshCoordinator>, BuildError>
+    where
+        S: Service<Request<T>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn StdError + Send + Sync>>,
+        T: From<Bytes> + Send + 'static,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        for (name, uri) in [("token", Some(&self.endpoint)), ("revocation", self.revocation.as_ref())] {
+            if uri.is_some_and(|uri| !is_confidential(uri)) {
+                return Err(BuildError::Insecure(name));
+            }
+        }
+        let reserved = |(name, _): &&(String, String)| RESERVED.contains(&name.as_str());
+        if let Some((name, _)) = self.parameters.iter().find(reserved) {
+            return Err(BuildError::ReservedParameter(name.clone()));
+        }
+        let endpoint = Endpoint::new(
+            self.endpoint.clone(),
+            self.revocation.clone(),
+            self.auth.clone(),
+            self.parameters.clone(),
+            self.clock.clone(),
+            transport,
+        );
+        RefreshCoordinator::assemble(self, endpoint)
+    }
+
+    pub(super) fn store_or_memory(&self) -> Arc<dyn TokenStore> {
+        self.store.clone().unwrap_or_else(|| Arc::new(MemoryStore::with_clock(self.clock.clone())))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("auth", &self.auth)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

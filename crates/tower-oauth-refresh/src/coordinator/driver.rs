@@ -1,0 +1,153 @@
+//! Does what the machine says: the only place that spawns.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::flight::Flight;
+use super::machine::{Event, Lots, Machine, Note, Snapshot, Step, Swapped};
+use super::slot::Slot;
+use super::{Active, RefreshCoordinator};
+use crate::error::{ErrorKind, RefreshError};
+use crate::outcome::{Held, Outcome};
+use crate::store::record::{CredentialRecord, Fingerprint};
+use crate::store::{BoxFuture, Record, RecordBody, StoreError, Swap, Version};
+
+/// Starts the flight's task.
+pub(super) fn launch(
+    runtime: &Handle,
+    flight: Flight,
+    known: Option<Held>,
+    dead: Option<(Fingerprint, RefreshError)>,
+    active: Active,
+) {
+    let coordinator = flight.coordinator.clone();
+    let machine = Machine::new(coordinator.policy, coordinator.me.clone(), known, dead);
+    // Not the caller's task: no request can cancel it.
+    drop(runtime.spawn(async move {
+        let flown = AssertUnwindSafe(fly(&flight, machine)).catch_unwind().await;
+        if flown.is_ok() {
+            flight.end();
+        }
+        drop(active);
+    }));
+}
+
+/// Runs what must not be cut off by its caller's end.
+pub(super) fn detach<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> Result<JoinHandle<T>, RefreshError> {
+    let runtime = Handle::try_current().map_err(|_| RefreshError::new(ErrorKind::NoRuntime))?;
+    Ok(runtime.spawn(task))
+}
+
+async fn fly(flight: &Flight, mut machine: Machine) {
+    let (coordinator, slot) = (&flight.coordinator, &flight.slot);
+    let mut event = Event::Begin;
+    loop {
+        let Some(lots) = draw() else {
+            return flight.note(Note::Tell(Outcome::Failed(RefreshError::new(ErrorKind::Aborted))));
+        };
+        let step = machine.step(coordinator.clock.now(), lots, event);
+        for note in machine.notes() {
+            flight.note(note);
+        }
+        event = match step {
+            Step::Load => Event::Loaded(coordinator.load(slot).await),
+            Step::Swap { expected, version, new } => {
+                Event::Swapped(coordinator.swap(slot, expected, Some((version, &new))).await)
+            }
+            Step::Send { refresh_token } => {
+                let limit = coordinator.policy.exchange_limit;
+                let grant = coordinator.policy.grant;
+                Event::Answered(coordinator.endpoint.refresh(grant, refresh_token.as_ref(), limit).await)
+            }
+            Step::Wait(pause) => {
+                coordinator.pause(slot, pause).await;
+                Event::Woke
+            }
+            Step::Revoke { refresh_token } => {
+                let _ = coordinator.endpoint.revoke(&refresh_token, coordinator.policy.exchange_limit).await;
+                Event::Revoked
+            }
+            Step::Done => return,
+        };
+    }
+}
+
+/// Lots for one step.
+pub(super) fn draw() -> Option<Lots> {
+    let (mut version, mut nonce, mut unit) = ([0; 16], [0; 16], [0; 4]);
+    getrandom::fill(&mut version).ok()?;
+    getrandom::fill(&mut nonce).ok()?;
+    getrandom::fill(&mut unit).ok()?;
+    Some(Lots {
+        version: Version::from_bits(u128::from_ne_bytes(version)),
+        nonce: u128::from_ne_bytes(nonce),
+        unit: f64::from(u32::from_ne_bytes(unit)) / f64::from(u32::MAX),
+    })
+}
+
+impl RefreshCoordinator {
+    pub(super) async fn load(&self, slot: &Slot) -> Result<Option<Snapshot>, Arc<StoreError>> {
+        let found = self.store_call(self.store.load(&slot.stored)).await?;
+        found.map(|record| self.snapshot(&record)).transpose()
+    }
+
+    pub(super) async fn swap(
+        &self,
+        slot: &Slot,
+        expected: Option<Version>,
+        new: Option<(Version, &CredentialRecord)>,
+    ) -> Result<Swapped, Arc<StoreError>> {
+        let body: Option<RecordBody> = new.map(|(version, record)| record.encode(version));
+        let swap = self.store.compare_and_swap(&slot.stored, expected, body.as_ref());
+        match self.store_call(swap).await? {
+            Swap::Swapped => Ok(Swapped::Done),
+            Swap::Conflict(found) => {
+                let found = found.map(|record| self.snapshot(&record)).transpose()?;
+                Ok(Swapped::Conflict(found))
+            }
+        }
+    }
+
+    /// A store that does not answer is a store that failed.
+    async fn store_call<T>(&self, call: BoxFuture<'_, Result<T, StoreError>>) -> Result<T, Arc<StoreError>> {
+        let limit = self.policy.store_limit;
+        match timeout(limit, call).await {
+            Ok(answer) => answer.map_err(Arc::new),
+            Err(_) => Err(Arc::new(StoreError::unavailable("no answer within the time limit"))),
+        }
+    }
+
+    fn snapshot(&self, record: &Record) -> Result<Snapshot, Arc<StoreError>> {
+        let decoded = CredentialRecord::decode(&record.body).map_err(Arc::new)?;
+        let holder_dead = decoded.mark.as_ref().is_some_and(|mark| self.me.proves_dead(&mark.holder));
+        let version = record.body.version();
+        Ok(Snapshot { version, record: decoded, age: record.age, holder_dead })
+    }
+
+    /// Until the time is over, or the store tells of a change.
+    async fn pause(&self, slot: &Slot, pause: Duration) {
+        let changed = async {
+            match self.store.changes() {
+                Some(changes) => {
+                    let mut ours = changes.filter(|key| std::future::ready(*key == slot.stored));
+                    if ours.next().await.is_none() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = changed => {}
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Joining the one refresh in progress, and sharing its outcome.
+//!
+//! A flight is owned by its coordinator and never by a request: dropping every waiter does not touch it.
+//! Its broadcast channel exists only while it does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::driver;
+use super::machine::Note;
+use super::policy::RECHECK;
+use super::slot::{Current, Slot, State, Told};
+use super::{RefreshCoordinator, jitter};
+use crate::clock::Now;
+use crate::error::{ErrorKind, RefreshError};
+use crate::events::EventKind;
+use crate::outcome::{Held, Outcome};
+
+/// What a request that needs a token gets.
+#[derive(Debug)]
+pub(crate) enum Token {
+    Ready(Arc<Current>),
+    Wait(Waiter),
+    Fail(RefreshError),
+}
+
+/// What a refused request gets.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// A newer token is there already.
+    Replay(Arc<Current>),
+    Wait(Waiter),
+    /// The token is fresh: another one would be refused just so.
+    TooFresh,
+    Fail(RefreshError),
+}
+
+/// Waits for the outcome of a flight.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    told: broadcast::Receiver<Told>,
+    limit: Duration,
+}
+
+/// How long an unexplained failure answers for new requests.
+const STANDS: Duration = Duration::from_millis(500);
+
+impl RefreshCoordinator {
+    /// A token good to send, or the way to one. With a valid token: one atomic load and one look at the
+    /// clock.
+    pub(crate) fn token_for(self: &Arc<Self>, slot: &Arc<Slot>) -> Token {
+        let now = self.clock.now();
+        if let Some(current) = slot.usable(now) {
+            if current.is_ahead_due(now) {
+                self.refresh_ahead(slot, &current, now);
+            }
+            return Token::Ready(current);
+        }
+        let mut state = slot.state();
+        // Looked at again under the lock: a flight may have ended in between.
+        if let Some(current) = slot.usable(now) {
+            return Token::Ready(current);
+        }
+        match self.join(slot, &mut state, now) {
+            Ok(waiter) => Token::Wait(waiter),
+            Err(error) => Token::Fail(error),
+        }
+    }
+
+    /// What to do about a request that carried `used` and was refused.
+    pub(crate) fn refused(self: &Arc<Self>, slot: &Arc<Slot>, used: &Current) -> Refusal {
+        let now = self.clock.now();
+        let mut state = slot.state();
+        if let Some(current) = slot.current.load_full() {
+            let same =
+                current.held.login == used.held.login && current.held.generation == used.held.generation;
+            if !same && current.is_usable(now) {
+                return Refusal::Replay(current);
+            }
+            if same && !slot.may_refresh(&mut state, &current, &self.policy, now) {
+                return Refusal::TooFresh;
+            }
+        }
+        match self.join(slot, &mut state, now) {
+            Ok(waiter) => Refusal::Wait(waiter),
+            Err(error) => Refusal::Fail(error),
+        }
+    }
+
+    fn refresh_ahead(self: &Arc<Self>, slot: &Arc<Slot>, current: &Current, now: Now) {
+        let mut state = slot.state();
+        if current.is_ahead_due(now) {
+            current.set_ahead(self.join(slot, &mut state, now).err().and_then(|e| e.rests_until()));
+        }
+    }
+
+    /// Joins the flight, starting it if need be. The caller holds the state.
+    fn join(self: &Arc<Self>, slot: &Arc<Slot>, state: &mut State, now: Now) -> Result<Waiter, RefreshError> {
+        let limit = self.policy.wait_limit;
+        if let Some(flight) = &state.flight {
+            return Ok(Waiter { told: flight.subscribe(), limit });
+        }
+        if let Some((error, until)) = &state.standing
+            && !now.reached(*until)
+        {
+            return Err(error.clone());
+        }
+        let guard = self.enter().ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
+        let runtime = Handle::try_current().map_err(|_| RefreshError::new(ErrorKind::NoRuntime))?;
+        let (sender, told) = broadcast::channel(1);
+        state.flight = Some(sender);
+        let flight =
+            Flight { coordinator: self.clone(), slot: slot.clone(), epoch: state.epoch, ended: false };
+        let known = slot.current.load().as_ref().map(|current| current.held.clone());
+        self.emit(slot, EventKind::RefreshStarted);
+        driver::launch(&runtime, flight, known, state.dead.clone(), guard);
+        Ok(Waiter { told, limit })
+    }
+}
+
+impl Waiter {
+    /// The flight's outcome, or this waiter's own time limit.
+    pub(crate) async fn wait(mut self) -> Told {
+        let outcome = async {
+            loop {
+                match self.told.recv().await {
+                    Ok(told) => return told,
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return Err(RefreshError::new(ErrorKind::Aborted)),
+                }
+            }
+        };
+        match tokio::time::timeout(self.limit, outcome).await {
+            Ok(told) => told,
+            Err(_) => Err(RefreshError::new(ErrorKind::TimedOut)),
+        }
+    }
+}
+
+/// The flight's end of the bargain: whatever becomes of its task, the waiters are told.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) coordinator: Arc<RefreshCoordinator>,
+    pub(super) slot: Arc<Slot>,
+    epoch: u64,
+    ended: bool,
+}
+
+impl Flight {
+    /// Takes note of what the machine says on the way.
+    pub(super) fn note(&self, note: Note) {
+        let kind = match note {
+            Note::Tell(outcome) => return self.tell(outcome),
+            Note::Condemned(fingerprint, error) => {
+                let mut state = self.slot.state();
+                if state.epoch == self.epoch {
+                    state.dead = Some((fingerprint, error));
+                }
+                return;
+            }
+            Note::PersistFailed => EventKind::PersistFailed,
+            Note::Succeeded(holder) => EventKind::Succeeded { pid: holder.pid },
+            Note::StoreRegressed => EventKind::StoreRegressed,
+            Note::Discarded => EventKind::Discarded,
+        };
+        self.coordinator.emit(&self.slot, kind);
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        let now = self.coordinator.clock.now();
+        let mut state = self.slot.state();
+        let told = if state.epoch == self.epoch {
+            self.believe(&mut state, outcome, now)
+        } else {
+            // Installed, logged out or forgotten meanwhile: what holds now is what that left.
+            self.slot.usable(now).ok_or_else(|| RefreshError::new(ErrorKind::Aborted))
+        };
+        let flight = state.flight.clone();
+        drop(state);
+        if let Err(error) = &told {
+            self.coordinator.emit(&self.slot, EventKind::Failed(error.clone()));
+        }
+        // Published first, woken second: whoever wakes finds the new token. Nobody may be waiting.
+        if let Some(flight) = flight {
+            let _ = flight.send(told);
+        }
+    }
+
+    fn believe(&self, state: &mut State, outcome: Outcome, now: Now) -> Told {
+        let (held, born) = match outcome {
+            Outcome::Refreshed(held) => {
+                self.coordinator.emit(&self.slot, EventKind::Refreshed(held.generation));
+                (held, Some(now))
+            }
+            Outcome::Adopted(held) => {
+                self.coordinator.emit(&self.slot, EventKind::Adopted(held.generation));
+                (held, None)
+            }
+            Outcome::Failed(error) => {
+                self.stand(state, &error, now);
+                return Err(error);
+            }
+        };
+        match self.coordinator.current(&self.slot, held, born) {
+            Some(current) => {
+                let current = Arc::new(current);
+                self.slot.publish(state, current.clone());
+                Ok(current)
+            }
+            None => {
+                let error = RefreshError::new(ErrorKind::Refused).with_code(Some("unusable_access_token"));
+                self.stand(state, &error, now);
+                Err(error)
+            }
+        }
+    }
+
+    /// A failure answers for the requests to come, for a while. A hard one takes the token away; any other
+    /// leaves a valid token in use.
+    fn stand(&self, state: &mut State, error: &RefreshError, now: Now) {
+        let until = error
+            .rests_until()
+            .unwrap_or_else(|| now.after(if error.needs_login() { RECHECK } else { STANDS }));
+        state.standing = Some((error.clone(), until));
+        let ends = error.needs_login()
+            && error.kind() != ErrorKind::NeedsUser
+            && error.kind() != ErrorKind::NoRefreshToken;
+        if ends {
+            self.slot.current.store(None);
+        } else if let Some(current) = self.slot.current.load().as_ref() {
+            current.set_ahead(Some(until));
+        }
+    }
+
+    /// The flight is over; the next request that needs one starts another.
+    pub(super) fn end(mut self) {
+        self.ended = true;
+        self.slot.state().flight = None;
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.ended {
+            // The task panicked, or its runtime went away. Nobody hangs for it.
+            let failed = RefreshError::new(ErrorKind::Aborted);
+            self.tell(Outcome::Failed(failed));
+            self.slot.state().flight = None;
+        }
+    }
+}
+
+impl RefreshCoordinator {
+    pub(super) fn current(&self, slot: &Slot, held: Held, born: Option<Now>) -> Option<Current> {
+        let unit = jitter(self.me.coordinator, slot.key.as_str(), held.generation);
+        Current::new(held, &self.policy, born, unit)
+    }
+}

@@ -1,0 +1,98 @@
+//! Who this process is, and whether another one on the same host is dead.
+//!
+//! A mark names its holder. On the same boot and in the same process id namespace its death can be proven,
+//! and then nobody has to wait for the mark to age. Where anything cannot be read, nothing is proven.
+
+use std::fs;
+
+use crate::store::record::Holder;
+
+impl Holder {
+    /// This process.
+    pub(crate) fn this(coordinator: u128) -> Self {
+        let text = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned());
+        let namespace = fs::read_link("/proc/self/ns/pid").map(|link| link.to_string_lossy().into_owned());
+        let pid = std::process::id();
+        Self {
+            boot: text("/proc/sys/kernel/random/boot_id").unwrap_or_default(),
+            namespace: namespace.unwrap_or_default(),
+            pid,
+            started: stat(pid).map_or(0, |stat| stat.started),
+            coordinator,
+        }
+    }
+
+    /// Is `other` a process of this boot and namespace that has ended?
+    pub(crate) fn proves_dead(&self, other: &Self) -> bool {
+        let known = !self.boot.is_empty() && !self.namespace.is_empty() && self.started != 0;
+        if !known || self.boot != other.boot || self.namespace != other.namespace || other.started == 0 {
+            return false;
+        }
+        match stat(other.pid) {
+            // The id was given to another process, or its own one only waits to be reaped.
+            Some(stat) => stat.started != other.started || matches!(stat.state, b'Z' | b'X'),
+            // Not to be seen may also mean hidden from us: the kernel is asked by another way.
+            None => no_such_process(other.pid),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn no_such_process(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn no_such_process(_: u32) -> bool {
+    false
+}
+
+struct Stat {
+    state: u8,
+    started: u64,
+}
+
+/// State and start time of a process (proc(5)): fields 3 and 22, counted after the name, which may hold
+/// anything.
+fn stat(pid: u32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = text.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    let started = fields.nth(18)?.parse().ok()?;
+    Some(Stat { state, started })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_living_process_is_not_dead_and_a_killed_one_is() {
+        let me = Holder::this(1);
+        assert!(!me.proves_dead(&me));
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let other = Holder { pid: child.id(), started: stat(child.id()).unwrap().started, ..me.clone() };
+        assert!(!me.proves_dead(&other));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(me.proves_dead(&other));
+    }
+
+    #[test]
+    fn nothing_is_proven_about_another_boot_or_namespace() {
+        let me = Holder::this(1);
+        let gone = Holder { pid: i32::MAX as u32, started: 5, ..me.clone() };
+        assert!(me.proves_dead(&gone));
+        assert!(!me.proves_dead(&Holder { boot: "another".to_owned(), ..gone.clone() }));
+        assert!(!me.proves_dead(&Holder { namespace: "another".to_owned(), ..gone.clone() }));
+        assert!(!me.proves_dead(&Holder { started: 0, ..gone }));
+    }
+
+    #[test]
+    fn a_process_id_given_to_somebody_else_does_not_keep_its_former_owner_alive() {
+        let me = Holder::this(1);
+        assert!(me.proves_dead(&Holder { started: me.started + 1, ..me.clone() }));
+    }
+}

@@ -1,0 +1,226 @@
+//! The beginning and the end of a login: install, logout, forget.
+//!
+//! Each is one compare-and-swap on the record, tried again until it is somebody's last word, and each runs
+//! detached: a caller that goes away does not leave half of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RefreshCoordinator;
+use super::driver::{detach, draw};
+use super::machine::{Snapshot, Swapped};
+use super::slot::Slot;
+use crate::credential::CredentialKey;
+use crate::error::{ErrorKind, RefreshError};
+use crate::events::EventKind;
+use crate::generation::Generation;
+use crate::outcome::Held;
+use crate::secret::RefreshToken;
+use crate::store::StoreError;
+use crate::store::record::{CredentialRecord, Life, LoginId};
+use crate::token::TokenSet;
+
+/// How a logout ended. In every case the login is over here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Logout {
+    /// The server confirmed that the refresh token is revoked (RFC 7009 §2.2).
+    Revoked,
+    /// The server may still accept a token of this login: it has no revocation endpoint, did not confirm,
+    /// or a refresh was under way elsewhere whose new token only that process knows.
+    NotRevoked,
+    /// There was nothing to revoke.
+    NothingStored,
+}
+
+/// A swap that keeps losing its race, or a store that keeps failing, is given up after this many tries.
+const TRIES: u32 = 20;
+const STORE_FAILURES: u32 = 3;
+
+impl RefreshCoordinator {
+    /// Begins a login: stores `tokens` under `key`, in place of whatever was there.
+    ///
+    /// A hard verdict is lifted, also when the refresh token is the same as before. A refresh of the former
+    /// login that is still under way is discarded, and revoked at the server.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not take the tokens. They are then in nobody's hands but the caller's.
+    ///
+    /// # Cancel safety
+    ///
+    /// The install goes on when this is dropped. Nothing is sent to the server.
+    pub async fn install(
+        self: &Arc<Self>,
+        key: impl Into<CredentialKey>,
+        tokens: TokenSet,
+    ) -> Result<(), RefreshError> {
+        let (this, slot) = (self.clone(), self.slot(&key.into()));
+        let task = detach(async move { this.install_now(&slot, &tokens).await })?;
+        task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
+    }
+
+    /// Ends a login everywhere: here at once, in the store, then at the server (RFC 7009).
+    ///
+    /// Once this returns, no request of this process carries a token of the login, and a refresh that was
+    /// under way is given back at the server instead of being stored.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be written: the login is over in this process and lives on in the store.
+    ///
+    /// # Cancel safety
+    ///
+    /// The logout goes on when this is dropped.
+    pub async fn logout(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<Logout, RefreshError> {
+        let (this, slot) = (self.clone(), self.slot(&key.into()));
+        let task = detach(async move { this.logout_now(&slot).await })?;
+        task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
+    }
+
+    /// Ends a login here and in the store, and leaves the server alone: for tokens that another program
+    /// goes on using.
+    ///
+    /// # Errors
+    ///
+    /// As [`logout`](Self::logout).
+    ///
+    /// # Cancel safety
+    ///
+    /// The work goes on when this is dropped. Nothing is sent to the server.
+    pub async fn forget(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<(), RefreshError> {
+        let (this, slot) = (self.clone(), self.slot(&key.into()));
+        let task = detach(async move { this.end_login(&slot).await.map(drop) })?;
+        task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
+    }
+
+    async fn install_now(&self, slot: &Slot, tokens: &TokenSet) -> Result<(), RefreshError> {
+        let _turn = slot.logins.lock().await;
+        let login = LoginId(draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?.nonce);
+        let obtained = self.clock.now();
+        let remembered = slot.current.load().as_ref().map_or(Generation::ZERO, |c| c.generation());
+        let written = self
+            .rewrite(slot, |found| {
+                let stored = found.map_or(Generation::ZERO, |record| record.generation);
+                let record = CredentialRecord::installed(login, stored.max(remembered).next(), tokens);
+                Some(record).filter(|_| found.is_none_or(|record| record.login != login))
+            })
+            .await?;
+        let record = written.new.or(written.old.map(|old| old.record));
+        let Some((generation, tokens)) = record.and_then(|new| Some((new.generation, new.tokens?))) else {
+            return Err(RefreshError::new(ErrorKind::Aborted));
+        };
+        let held = Held { login, generation, tokens, obtained };
+        let mut state = slot.state();
+        state.epoch += 1;
+        state.standing = None;
+        state.dead = None;
+        slot.current.store(self.current(slot, held, None).map(Arc::new));
+        drop(state);
+        self.emit(slot, EventKind::Installed(generation));
+        Ok(())
+    }
+
+    async fn logout_now(&self, slot: &Slot) -> Result<Logout, RefreshError> {
+        let Some(ended) = self.end_login(slot).await? else {
+            return Ok(Logout::NothingStored);
+        };
+        let Some(refresh_token) = &ended.refresh_token else {
+            return Ok(Logout::NothingStored);
+        };
+        let limit = self.policy.exchange_limit;
+        let confirmed = self.endpoint.revoke(refresh_token, limit).await;
+        Ok(if confirmed && ended.certain { Logout::Revoked } else { Logout::NotRevoked })
+    }
+
+    /// Writes the end of the login, then clears it out of memory and, where nobody can still write under
+    /// a mark, out of the store.
+    async fn end_login(&self, slot: &Slot) -> Result<Option<Ended>, RefreshError> {
+        let _turn = slot.logins.lock().await;
+        let own = {
+            let mut state = slot.state();
+            state.epoch += 1;
+            let until = self.clock.now().after(super::policy::RECHECK);
+            state.standing = Some((RefreshError::new(ErrorKind::LoggedOut), until));
+            slot.current.store(None);
+            state.flight.as_ref().map(tokio::sync::broadcast::Sender::subscribe)
+        };
+        self.emit(slot, EventKind::LoggedOut);
+        let written = self
+            .rewrite(slot, |found| {
+                let record = found.filter(|record| record.life != Life::LoggedOut)?;
+                let mut ended = CredentialRecord::empty(record.login, record.generation);
+                ended.life = Life::LoggedOut;
+                ended.marks = record.marks;
+                ended.mark.clone_from(&record.mark);
+                Some(ended)
+            })
+            .await?;
+        let Some(old) = written.old else {
+            return Ok(None);
+        };
+        // Our own flight is waited for: what it still brings is given back by itself.
+        if let Some(mut own) = own {
+            let patience = self.policy.exchange_limit + Duration::from_secs(1);
+            let _ = tokio::time::timeout(patience, own.recv()).await;
+        }
+        let mark = old.record.mark.as_ref();
+        let foreign = mark.is_some_and(|mark| mark.holder.coordinator != self.me.coordinator);
+        if !foreign && let Some(version) = written.version {
+            // Left behind, it would only say what its absence says as well.
+            let _ = self.swap(slot, Some(version), None).await;
+        }
+        let certain = !foreign && !old.record.in_doubt;
+        Ok(Some(Ended { refresh_token: old.record.refresh_token().cloned(), certain }))
+    }
+
+    /// Loads and swaps until it holds. `make` sees what is stored and says what shall be; `None`: nothing
+    /// to do. A record that cannot be read counts as absent, for only a login overwrites it.
+    async fn rewrite(
+        &self,
+        slot: &Slot,
+        make: impl Fn(Option<&CredentialRecord>) -> Option<CredentialRecord> + Send,
+    ) -> Result<Written, RefreshError> {
+        let store_error = |error: Arc<StoreError>| RefreshError::new(ErrorKind::Store).with_source(error);
+        let mut failures = 0;
+        for _ in 0..TRIES {
+            let old = match self.load(slot).await {
+                Ok(old) => old,
+                Err(error) => return Err(store_error(error)),
+            };
+            let Some(new) = make(old.as_ref().map(|old| &old.record)) else {
+                let version = old.as_ref().map(|old| old.version);
+                return Ok(Written { old, new: None, version });
+            };
+            let lots = draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?;
+            let expected = old.as_ref().map(|old| old.version);
+            match self.swap(slot, expected, Some((lots.version, &new))).await {
+                Ok(Swapped::Done) => {
+                    return Ok(Written { old, new: Some(new), version: Some(lots.version) });
+                }
+                Ok(Swapped::Conflict(_)) => {}
+                // Maybe written: the next look tells.
+                Err(error) => {
+                    failures += 1;
+                    if failures >= STORE_FAILURES {
+                        return Err(store_error(error));
+                    }
+                }
+            }
+        }
+        Err(RefreshError::new(ErrorKind::Store))
+    }
+}
+
+struct Written {
+    old: Option<Snapshot>,
+    new: Option<CredentialRecord>,
+    /// Of the record as it is now.
+    version: Option<crate::store::Version>,
+}
+
+struct Ended {
+    refresh_token: Option<RefreshToken>,
+    /// Was it surely the newest refresh token of the login?
+    certain: bool,
+}

@@ -1,0 +1,350 @@
+//! One flight, as a pure state machine: `(state, now, event) -> (state, step)`.
+//!
+//! Everything hard is decided here: who may refresh, when a foreign mark may be succeeded, what a
+//! conflict after an exchange means, when a refusal is final. No clock, no I/O, no runtime and no
+//! randomness: the [`driver`](super::driver) does what a [`Step`] says and comes back with its [`Event`],
+//! so a test can try every order and every fault.
+//!
+//! The parts: `judge` looks at a record and decides what to do about it, `exchange` marks, sends and
+//! understands the answer, `commit` makes a received token set durable.
+
+mod commit;
+mod exchange;
+mod judge;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::commit::Commit;
+use self::exchange::Attempt;
+pub(super) use self::judge::verdict_error;
+use super::policy::Policy;
+use crate::clock::Now;
+use crate::error::{ErrorKind, RefreshError};
+use crate::outcome::{Held, Outcome};
+use crate::secret::RefreshToken;
+use crate::store::record::{CredentialRecord, Fingerprint, Holder};
+use crate::store::{StoreError, Version};
+use crate::token::TokenSet;
+
+/// A flight.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    policy: Policy,
+    me: Holder,
+    /// What the caller holds and is not satisfied with.
+    known: Option<Held>,
+    /// A refresh token that the server refused for good, and what was said.
+    dead: Option<(Fingerprint, RefreshError)>,
+    began: Option<Now>,
+    phase: Phase,
+    sends: u32,
+    retries: u32,
+    doubts: u32,
+    store_failures: u32,
+    /// A mark of ours under which nothing was sent: it leaves no doubt.
+    unsent: Option<u128>,
+    /// The foreign version that is being watched for lying still, and since when.
+    settling: Option<(Version, Now)>,
+    notes: Vec<Note>,
+}
+
+/// What the flight is waiting for.
+#[derive(Debug)]
+enum Phase {
+    Ready,
+    /// Reading the record, asked for at `since`.
+    Looking {
+        since: Now,
+    },
+    /// Pausing before the next look.
+    Watching,
+    /// Putting back a newer token set that the store has lost.
+    Restoring,
+    /// Writing the mark; the time to send counts from `since`.
+    Leasing {
+        since: Now,
+        attempt: Attempt,
+    },
+    /// The token endpoint has the request.
+    Sending {
+        attempt: Attempt,
+        sent: Now,
+    },
+    /// Pausing before a retry, still under the mark.
+    Pausing {
+        attempt: Attempt,
+    },
+    /// The endpoint said that the grant is dead; reading again before believing it.
+    Rereading {
+        attempt: Attempt,
+        code: String,
+        since: Now,
+    },
+    /// Writing the hard verdict.
+    Condemning {
+        verdict: RefreshError,
+    },
+    /// Clearing the mark after a failure.
+    Releasing {
+        error: RefreshError,
+    },
+    /// Storing a received token set.
+    Committing {
+        commit: Commit,
+        since: Now,
+    },
+    /// Pausing before the write is tried again.
+    Holding {
+        commit: Commit,
+    },
+    /// Reading what became of the write.
+    Reloading {
+        commit: Commit,
+        since: Now,
+    },
+    /// Giving back a token set that nobody may use any more.
+    Revoking,
+    Over,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Begin,
+    Loaded(Result<Option<Snapshot>, Arc<StoreError>>),
+    Swapped(Result<Swapped, Arc<StoreError>>),
+    Answered(Answer),
+    Woke,
+    Revoked,
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) version: Version,
+    pub(crate) record: CredentialRecord,
+    /// Time since it was written, by the store's clock.
+    pub(crate) age: Duration,
+    /// Is the process that holds its mark proven dead?
+    pub(crate) holder_dead: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Swapped {
+    Done,
+    Conflict(Option<Snapshot>),
+}
+
+/// What came back from the token endpoint.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Tokens(TokenSet),
+    /// A success without a usable access token.
+    Unusable {
+        refresh_token: Option<RefreshToken>,
+    },
+    GrantDead {
+        code: String,
+    },
+    Configuration {
+        code: Option<String>,
+    },
+    NeedsUser {
+        code: Option<String>,
+    },
+    Refused {
+        code: Option<String>,
+        retry_after: Option<Duration>,
+    },
+    Unavailable {
+        in_doubt: bool,
+        retry_after: Option<Duration>,
+    },
+    /// The request never left.
+    NotSent,
+    /// It left, and nothing that could be understood came back.
+    Lost,
+}
+
+/// What to do next. Each is answered by one [`Event`].
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// [`Event::Loaded`].
+    Load,
+    /// [`Event::Swapped`].
+    Swap {
+        expected: Option<Version>,
+        version: Version,
+        new: CredentialRecord,
+    },
+    /// [`Event::Answered`].
+    Send {
+        refresh_token: Option<RefreshToken>,
+    },
+    /// [`Event::Woke`], when the time is over or the record may have changed.
+    Wait(Duration),
+    /// [`Event::Revoked`].
+    Revoke {
+        refresh_token: RefreshToken,
+    },
+    Done,
+}
+
+/// What others should know, in order, before the step is done.
+#[derive(Clone, Debug)]
+pub(crate) enum Note {
+    /// The waiters' outcome. May come again while an unpersisted set is being written.
+    Tell(Outcome),
+    /// The server refused this refresh token for good.
+    Condemned(Fingerprint, RefreshError),
+    /// A received set could not be stored yet.
+    PersistFailed,
+    /// A mark of somebody who ended without a word was succeeded.
+    Succeeded(Holder),
+    /// The store held an older generation than this process.
+    StoreRegressed,
+    /// A set was received for a login that had ended, and was given back.
+    Discarded,
+}
+
+/// What the driver must bring along, because the machine cannot draw lots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lots {
+    pub(crate) version: Version,
+    pub(crate) nonce: u128,
+    /// From 0 to 1.
+    pub(crate) unit: f64,
+}
+
+/// A [`Snapshot`] and the time before it was asked for.
+#[derive(Debug)]
+struct Seen {
+    at: Now,
+    snapshot: Snapshot,
+}
+
+// ===== impl Machine =====
+
+impl Machine {
+    /// A flight for somebody who holds `known`, and needs something newer.
+    pub(crate) fn new(
+        policy: Policy,
+        me: Holder,
+        known: Option<Held>,
+        dead: Option<(Fingerprint, RefreshError)>,
+    ) -> Self {
+        Self {
+            policy,
+            me,
+            known,
+            dead,
+            began: None,
+            phase: Phase::Ready,
+            sends: 0,
+            retries: 0,
+            doubts: 0,
+            store_failures: 0,
+            unsent: None,
+            settling: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Takes in what happened and says what to do. [`Self::notes`] come first.
+    pub(crate) fn step(&mut self, now: Now, lots: Lots, event: Event) -> Step {
+        match (std::mem::replace(&mut self.phase, Phase::Over), event) {
+            (Phase::Ready, Event::Begin) => {
+                self.began = Some(now);
+                self.look(now)
+            }
+            (Phase::Watching, Event::Woke) | (Phase::Restoring, Event::Swapped(Ok(_))) => self.look(now),
+            (Phase::Restoring, Event::Swapped(Err(error))) => self.fail(store_error(error)),
+            (Phase::Looking { since }, Event::Loaded(loaded)) => self.looked(now, lots, since, loaded),
+            (Phase::Leasing { since, attempt }, Event::Swapped(swapped)) => {
+                self.leased(now, since, attempt, swapped)
+            }
+            (Phase::Sending { attempt, sent }, Event::Answered(answer)) => {
+                self.answered(now, lots, attempt, sent, answer)
+            }
+            (Phase::Pausing { attempt }, Event::Woke) => self.renew(now, lots, attempt),
+            (Phase::Rereading { attempt, code, since }, Event::Loaded(loaded)) => {
+                self.reread(now, lots, attempt, code, since, loaded)
+            }
+            (Phase::Condemning { verdict }, Event::Swapped(swapped)) => self.condemned(now, verdict, swapped),
+            // Cleared or not, the attempt is over: whoever finds the mark waits it out.
+            (Phase::Releasing { error }, Event::Swapped(_)) => self.fail(error),
+            (Phase::Committing { commit, since }, Event::Swapped(swapped)) => {
+                self.committed(now, lots, commit, since, swapped)
+            }
+            (Phase::Holding { commit }, Event::Woke) => self.reload(now, commit),
+            (Phase::Reloading { commit, since }, Event::Loaded(loaded)) => {
+                self.reloaded(now, lots, commit, since, loaded)
+            }
+            (Phase::Revoking, Event::Revoked) => self.look(now),
+            (_, _) => self.fail(RefreshError::new(ErrorKind::Aborted)),
+        }
+    }
+
+    /// What others should know since the last step.
+    pub(crate) fn notes(&mut self) -> std::vec::Drain<'_, Note> {
+        self.notes.drain(..)
+    }
+
+    fn look(&mut self, now: Now) -> Step {
+        self.phase = Phase::Looking { since: now };
+        Step::Load
+    }
+
+    fn watch(&mut self, pause: Duration) -> Step {
+        self.phase = Phase::Watching;
+        Step::Wait(pause)
+    }
+
+    fn finish(&mut self, outcome: Outcome) -> Step {
+        self.phase = Phase::Over;
+        self.notes.push(Note::Tell(outcome));
+        Step::Done
+    }
+
+    fn fail(&mut self, error: RefreshError) -> Step {
+        self.finish(Outcome::Failed(error))
+    }
+
+    fn flown(&self, now: Now) -> Duration {
+        self.began.map_or(Duration::ZERO, |began| now.since(began))
+    }
+
+    /// Has this flight had its time, or its attempts?
+    fn exhausted(&self, now: Now) -> bool {
+        self.flown(now) >= self.policy.flight_limit || self.sends >= super::policy::MAX_SENDS
+    }
+}
+
+impl Seen {
+    /// The record as it is `now`: its ages have grown since it was written.
+    fn record(&self, now: Now) -> CredentialRecord {
+        self.snapshot.record.aged(self.snapshot.age.saturating_add(now.since(self.at)))
+    }
+
+    /// The token set, if it is good to send.
+    fn usable(&self, now: Now) -> Option<Held> {
+        let record = &self.snapshot.record;
+        let tokens = record.tokens.as_ref()?;
+        let age = tokens.age.saturating_add(self.snapshot.age);
+        let held = Held {
+            login: record.login,
+            generation: record.generation,
+            tokens: tokens.clone(),
+            obtained: self.at.before(age),
+        };
+        super::policy::usable(tokens, age.saturating_add(now.since(self.at))).then_some(held)
+    }
+}
+
+fn store_error(error: Arc<StoreError>) -> RefreshError {
+    RefreshError::new(ErrorKind::Store).with_source(error)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! Making a received token set durable, whatever the store says.
+
+use std::sync::Arc;
+
+use super::exchange::Attempt;
+use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, Swapped};
+use crate::clock::Now;
+use crate::coordinator::policy::{COMMIT_RETRY, Policy};
+use crate::error::{ErrorKind, RefreshError};
+use crate::generation::Generation;
+use crate::outcome::Held;
+use crate::secret::RefreshToken;
+use crate::store::StoreError;
+use crate::store::record::{CredentialRecord, Fingerprint, Life, LoginId, Rest, RestReason, Tokens, Under};
+
+/// A token set on its way into the store.
+#[derive(Debug)]
+pub(super) struct Commit {
+    login: LoginId,
+    under: Under,
+    tokens: Tokens,
+    /// The refresh token that came with it, if it is another than the one spent.
+    rotated: Option<RefreshToken>,
+    /// Before its request was sent.
+    obtained: Now,
+    /// When the answer was understood: callers are held from here.
+    received: Now,
+    /// The generation it becomes, if the write under way succeeds.
+    generation: Generation,
+    failures: u32,
+}
+
+impl Machine {
+    pub(super) fn commit(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        attempt: Attempt,
+        sent: Now,
+        tokens: Tokens,
+    ) -> Step {
+        let spent = attempt.record.generation;
+        let login = attempt.record.login;
+        let other =
+            |token: &&RefreshToken| Some(Fingerprint::of(login, token)) != attempt.record.fingerprint();
+        let commit = Commit {
+            login,
+            under: Under { nonce: attempt.nonce, number: attempt.number, spent },
+            rotated: tokens.refresh_token.as_ref().filter(other).cloned(),
+            tokens,
+            obtained: sent,
+            received: now,
+            generation: spent,
+            failures: attempt.record.failures,
+        };
+        self.write(now, lots, commit, attempt.version, &attempt.record)
+    }
+
+    /// Writes the set over `base`, of this version.
+    fn write(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        mut commit: Commit,
+        expected: crate::store::Version,
+        base: &CredentialRecord,
+    ) -> Step {
+        commit.generation = base.generation.next();
+        let mut record = CredentialRecord::empty(commit.login, commit.generation);
+        record.marks = base.marks.max(commit.under.number);
+        record.under = Some(commit.under);
+        record.tokens = Some(Tokens { age: now.since(commit.obtained), ..commit.tokens.clone() });
+        if commit.tokens.access_token.is_none() {
+            record.failures = commit.failures.saturating_add(1);
+            let wait = Policy::outage_rest(record.failures, lots.unit);
+            record.rest = Some(Rest { wait, reason: RestReason::Unavailable, code: None });
+        }
+        self.phase = Phase::Committing { commit, since: now };
+        Step::Swap { expected: Some(expected), version: lots.version, new: record }
+    }
+
+    pub(super) fn committed(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        commit: Commit,
+        since: Now,
+        swapped: Result<Swapped, Arc<StoreError>>,
+    ) -> Step {
+        match swapped {
+            Ok(Swapped::Done) => self.persisted(now, lots, commit),
+            Ok(Swapped::Conflict(Some(snapshot))) => {
+                self.reconcile(now, lots, commit, Some(Seen { at: since, snapshot }))
+            }
+            Ok(Swapped::Conflict(None)) => self.reconcile(now, lots, commit, None),
+            Err(error) => self.hold(now, commit, error),
+        }
+    }
+
+    pub(super) fn reload(&mut self, now: Now, commit: Commit) -> Step {
+        self.phase = Phase::Reloading { commit, since: now };
+        Step::Load
+    }
+
+    pub(super) fn reloaded(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        commit: Commit,
+        since: Now,
+        loaded: Result<Option<Snapshot>, Arc<StoreError>>,
+    ) -> Step {
+        match loaded {
+            Ok(found) => {
+                let seen = found.map(|snapshot| Seen { at: since, snapshot });
+                self.reconcile(now, lots, commit, seen)
+            }
+            Err(error) => self.hold(now, commit, error),
+        }
+    }
+
+    /// Somebody wrote while the set was on its way, or the write's own fate is unknown. What is there now
+    /// says what the set is worth.
+    fn reconcile(&mut self, now: Now, lots: Lots, commit: Commit, found: Option<Seen>) -> Step {
+        let ours = found.filter(|seen| {
+            seen.snapshot.record.login == commit.login && seen.snapshot.record.life != Life::LoggedOut
+        });
+        let Some(seen) = ours else {
+            return self.give_back(now, commit);
+        };
+        let record = &seen.snapshot.record;
+        let ours = record.under.is_some_and(|under| under.nonce == commit.under.nonce);
+        if ours && record.generation >= commit.generation && record.tokens.is_some() {
+            let commit = Commit { generation: record.generation, ..commit };
+            return self.persisted(now, lots, commit);
+        }
+        let unmoved = record.generation == commit.under.spent;
+        let older_sibling = record
+            .under
+            .is_some_and(|under| under.spent == commit.under.spent && under.number < commit.under.number);
+        if unmoved || older_sibling {
+            let (version, base) = (seen.snapshot.version, seen.record(now));
+            return self.write(now, lots, commit, version, &base);
+        }
+        // Newer, inside the same login: ours is worth nothing, and revoking it would end that login.
+        self.judge(now, lots, seen)
+    }
+
+    fn persisted(&mut self, now: Now, lots: Lots, commit: Commit) -> Step {
+        if commit.tokens.access_token.is_none() {
+            let wait = Policy::outage_rest(commit.failures.saturating_add(1), lots.unit);
+            let error = RefreshError::new(ErrorKind::Unavailable).with_code(Some("unusable_answer"));
+            return self.fail(error.with_retry_at(now.after(wait)));
+        }
+        self.finish(Outcome::Refreshed(commit.held()))
+    }
+
+    /// The store does not take it. The set is authoritative here; the endpoint is not asked again, and the
+    /// write is tried until it succeeds.
+    fn hold(&mut self, now: Now, commit: Commit, error: Arc<StoreError>) -> Step {
+        self.notes.push(Note::PersistFailed);
+        if now.since(commit.received) >= self.policy.hold_limit {
+            let usable = commit.tokens.access_token.is_some();
+            let outcome = if self.policy.serve_unpersisted && usable {
+                let generation = commit.under.spent.next();
+                Outcome::Refreshed(Held { generation, ..commit.held() })
+            } else {
+                let next = now.after(COMMIT_RETRY);
+                let error = RefreshError::new(ErrorKind::Unpersisted).with_source(error);
+                Outcome::Failed(error.with_retry_at(next))
+            };
+            self.notes.push(Note::Tell(outcome));
+        }
+        self.phase = Phase::Holding { commit };
+        Step::Wait(COMMIT_RETRY.mul_f64(0.5))
+    }
+
+    /// The login that this set belongs to has ended: nobody may use it. A refresh token that was not
+    /// rotated is left alone, for the next login may have been given the same one.
+    fn give_back(&mut self, now: Now, commit: Commit) -> Step {
+        self.notes.push(Note::Discarded);
+        let Some(refresh_token) = commit.rotated else {
+            return self.look(now);
+        };
+        self.phase = Phase::Revoking;
+        Step::Revoke { refresh_token }
+    }
+}
+
+impl Commit {
+    fn held(&self) -> Held {
+        Held {
+            login: self.login,
+            generation: self.generation,
+            tokens: self.tokens.clone(),
+            obtained: self.obtained,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Marking, sending, and understanding the answer.
+
+use std::sync::Arc;
+
+use super::judge::{rest_error, verdict_error};
+use super::{Answer, Lots, Machine, Note, Phase, Seen, Snapshot, Step, Swapped, store_error};
+use crate::clock::Now;
+use crate::coordinator::policy::{COOL_DOWN, MAX_SENDS, Policy, SEND_WINDOW};
+use crate::error::{ErrorKind, RefreshError};
+use crate::grant::Grant;
+use crate::store::record::{CredentialRecord, Life, Mark, Rest, RestReason, Tokens, Verdict};
+use crate::store::{StoreError, Version};
+
+/// One announced submission of a refresh token.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    /// Names the record with our mark.
+    pub(super) version: Version,
+    /// That record.
+    pub(super) record: CredentialRecord,
+    /// When it was written.
+    pub(super) written: Now,
+    pub(super) nonce: u128,
+    pub(super) number: u64,
+}
+
+impl Machine {
+    /// Writes the mark: lease, fence, write-ahead entry and proof that the store can be written, before
+    /// a rotating token is spent.
+    pub(super) fn lease(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        since: Now,
+        expected: Option<Version>,
+        mut record: CredentialRecord,
+        doubt: bool,
+    ) -> Step {
+        if self.exhausted(now) {
+            return self.fail(RefreshError::new(ErrorKind::TimedOut));
+        }
+        if doubt && record.mark.is_some() {
+            record.failures = record.failures.saturating_add(1);
+        }
+        record.marks = record.marks.saturating_add(1);
+        record.mark = Some(Mark {
+            holder: self.me.clone(),
+            nonce: lots.nonce,
+            number: record.marks,
+            fingerprint: record.fingerprint(),
+        });
+        record.rest = None;
+        record.in_doubt = doubt;
+        let attempt = Attempt {
+            version: lots.version,
+            written: now,
+            nonce: lots.nonce,
+            number: record.marks,
+            record: record.clone(),
+        };
+        self.phase = Phase::Leasing { since, attempt };
+        Step::Swap { expected, version: lots.version, new: record }
+    }
+
+    pub(super) fn leased(
+        &mut self,
+        now: Now,
+        since: Now,
+        attempt: Attempt,
+        swapped: Result<Swapped, Arc<StoreError>>,
+    ) -> Step {
+        match swapped {
+            // Too late to be sure that nobody else took the lease: nothing leaves.
+            Ok(Swapped::Done) if now.since(since) > SEND_WINDOW => {
+                self.unsent = Some(attempt.nonce);
+                if self.exhausted(now) {
+                    return self.fail(RefreshError::new(ErrorKind::TimedOut));
+                }
+                self.look(now)
+            }
+            Ok(Swapped::Done) => self.send(now, attempt),
+            Ok(Swapped::Conflict(_)) => self.look(now),
+            // Maybe written: look once. A store that fails twice is not written to again.
+            Err(error) => {
+                self.unsent = Some(attempt.nonce);
+                self.store_failures += 1;
+                if self.store_failures > 1 || self.sends > 0 {
+                    return self.fail(store_error(error));
+                }
+                self.look(now)
+            }
+        }
+    }
+
+    fn send(&mut self, now: Now, attempt: Attempt) -> Step {
+        self.sends += 1;
+        let refresh_token = match self.policy.grant {
+            Grant::RefreshToken => attempt.record.refresh_token().cloned(),
+            Grant::ClientCredentials => None,
+        };
+        self.phase = Phase::Sending { attempt, sent: now };
+        Step::Send { refresh_token }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        attempt: Attempt,
+        sent: Now,
+        answer: Answer,
+    ) -> Step {
+        match answer {
+            Answer::Tokens(set) => {
+                let tokens = Tokens::received(&set, attempt.record.refresh_token());
+                self.commit(now, lots, attempt, sent, tokens)
+            }
+            Answer::Unusable { refresh_token: Some(refresh_token) } => {
+                self.commit(now, lots, attempt, sent, Tokens::refresh_only(refresh_token))
+            }
+            Answer::Unusable { refresh_token: None } | Answer::Lost => self.doubt(now, lots, attempt),
+            Answer::GrantDead { code } => {
+                self.phase = Phase::Rereading { attempt, code, since: now };
+                Step::Load
+            }
+            Answer::NotSent => self.out_of_order(now, lots, attempt, false, None),
+            Answer::Unavailable { in_doubt, retry_after } => {
+                self.out_of_order(now, lots, attempt, in_doubt, retry_after)
+            }
+            Answer::Refused { code, retry_after } => {
+                let own = Policy::refused_rest(attempt.record.failures.saturating_add(1), lots.unit);
+                let wait = retry_after.map_or(own, |server| server.max(own));
+                let rest = Rest { wait, reason: RestReason::Refused, code };
+                self.release(now, lots, attempt, rest, false)
+            }
+            Answer::Configuration { code } => {
+                let rest = Rest { wait: COOL_DOWN, reason: RestReason::Configuration, code };
+                self.release(now, lots, attempt, rest, false)
+            }
+            Answer::NeedsUser { code } => {
+                let rest = Rest { wait: COOL_DOWN, reason: RestReason::NeedsUser, code };
+                self.release(now, lots, attempt, rest, false)
+            }
+        }
+    }
+
+    /// No answer: the same refresh token is sent once more at once, for that is what grace windows are
+    /// made for. After a second silence the mark stays, and the next attempt knows.
+    fn doubt(&mut self, now: Now, lots: Lots, mut attempt: Attempt) -> Step {
+        self.doubts += 1;
+        attempt.record.in_doubt = true;
+        let first = self.doubts == 1 && attempt.record.failures == 0 && self.sends < MAX_SENDS;
+        if first && !self.exhausted(now) {
+            return self.renew(now, lots, attempt);
+        }
+        let wait = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit);
+        self.fail(RefreshError::new(ErrorKind::InDoubt).with_retry_at(now.after(wait)))
+    }
+
+    /// The endpoint is out of order: one retry in the first flight, then everybody rests.
+    fn out_of_order(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        mut attempt: Attempt,
+        in_doubt: bool,
+        retry_after: Option<std::time::Duration>,
+    ) -> Step {
+        attempt.record.in_doubt |= in_doubt;
+        let may_retry = self.retries < self.policy.retries && attempt.record.failures == 0;
+        if may_retry && retry_after.is_none() && !self.exhausted(now) {
+            self.retries += 1;
+            self.phase = Phase::Pausing { attempt };
+            return Step::Wait(Policy::retry_pause(lots.unit));
+        }
+        let own = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit);
+        let wait = retry_after.map_or(own, |server| server.max(own));
+        let doubt = attempt.record.in_doubt;
+        let rest = Rest { wait, reason: RestReason::Unavailable, code: None };
+        self.release(now, lots, attempt, rest, doubt)
+    }
+
+    /// A further submission needs a mark of its own; the time to send counts from now.
+    pub(super) fn renew(&mut self, now: Now, lots: Lots, attempt: Attempt) -> Step {
+        let mut record = attempt.record.aged(now.since(attempt.written));
+        let doubt = record.in_doubt;
+        record.mark = None;
+        self.lease(now, lots, now, Some(attempt.version), record, doubt)
+    }
+
+    /// Clears the mark, and leaves for all processes how long to rest.
+    fn release(&mut self, now: Now, lots: Lots, attempt: Attempt, rest: Rest, in_doubt: bool) -> Step {
+        let mut record = attempt.record.aged(now.since(attempt.written));
+        let error = rest_error(&rest, now.after(rest.wait));
+        record.mark = None;
+        record.failures = record.failures.saturating_add(1);
+        record.in_doubt |= in_doubt;
+        record.rest = Some(rest);
+        self.phase = Phase::Releasing { error };
+        Step::Swap { expected: Some(attempt.version), version: lots.version, new: record }
+    }
+
+    /// The refusal is believed only if nobody else moved the credential on.
+    pub(super) fn reread(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        attempt: Attempt,
+        code: String,
+        since: Now,
+        loaded: Result<Option<Snapshot>, Arc<StoreError>>,
+    ) -> Step {
+        let snapshot = match loaded {
+            Ok(Some(snapshot)) => snapshot,
+            Ok(None) => return self.fail(RefreshError::new(ErrorKind::NotInstalled)),
+            Err(error) => return self.fail(store_error(error)),
+        };
+        let seen = Seen { at: since, snapshot };
+        if seen.snapshot.version != attempt.version {
+            // The refused token is known to be no good: only something newer will do.
+            return self.judge(now, lots, seen);
+        }
+        let Some(fingerprint) = attempt.record.fingerprint() else {
+            let rest = Rest { wait: COOL_DOWN, reason: RestReason::Configuration, code: Some(code) };
+            return self.release(now, lots, attempt, rest, false);
+        };
+        let generation = attempt.record.generation;
+        let verdict = Verdict { generation, fingerprint, after_doubt: attempt.record.in_doubt, code };
+        let mut record = CredentialRecord::empty(attempt.record.login, generation);
+        record.marks = attempt.record.marks;
+        record.under = attempt.record.under;
+        let error = verdict_error(&verdict);
+        self.notes.push(Note::Condemned(fingerprint, error.clone()));
+        self.phase = Phase::Condemning { verdict: error };
+        record.life = Life::Dead(verdict);
+        Step::Swap { expected: Some(attempt.version), version: lots.version, new: record }
+    }
+
+    pub(super) fn condemned(
+        &mut self,
+        now: Now,
+        verdict: RefreshError,
+        swapped: Result<Swapped, Arc<StoreError>>,
+    ) -> Step {
+        match swapped {
+            Ok(Swapped::Conflict(_)) => self.look(now),
+            // Where the store did not take it, this process still knows better than to ask again.
+            Ok(Swapped::Done) | Err(_) => self.fail(verdict),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Looking at the record: adopt, wait, give up, or take the lease.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, store_error};
+use crate::clock::Now;
+use crate::coordinator::policy::{COMMIT_RETRY, POLL, SETTLE, SETTLE_AT_MOST};
+use crate::error::{ErrorKind, RefreshError};
+use crate::generation::Generation;
+use crate::grant::Grant;
+use crate::store::StoreError;
+use crate::store::record::{CredentialRecord, Life, LoginId, Rest, RestReason, Verdict};
+
+impl Machine {
+    pub(super) fn looked(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        since: Now,
+        loaded: Result<Option<Snapshot>, Arc<StoreError>>,
+    ) -> Step {
+        match loaded {
+            Ok(Some(snapshot)) => self.judge(now, lots, Seen { at: since, snapshot }),
+            Ok(None) if self.policy.grant == Grant::ClientCredentials => {
+                let login = LoginId(lots.nonce);
+                let record = CredentialRecord::empty(login, Generation::ZERO);
+                self.lease(now, lots, since, None, record, false)
+            }
+            Ok(None) => self.fail(RefreshError::new(ErrorKind::NotInstalled)),
+            Err(error) => {
+                self.settling = None;
+                self.fail(store_error(error))
+            }
+        }
+    }
+
+    pub(super) fn judge(&mut self, now: Now, lots: Lots, seen: Seen) -> Step {
+        let record = &seen.snapshot.record;
+        match &record.life {
+            Life::LoggedOut => return self.fail(RefreshError::new(ErrorKind::LoggedOut)),
+            Life::Dead(verdict) => return self.fail(verdict_error(verdict)),
+            Life::Live => {}
+        }
+        if let Some((dead, error)) = &self.dead
+            && record.fingerprint() == Some(*dead)
+        {
+            return self.fail(error.clone());
+        }
+        if self.regressed(record) {
+            return self.restore(now, lots, &seen);
+        }
+        if self.is_news(record)
+            && let Some(held) = seen.usable(now)
+        {
+            return self.finish(Outcome::Adopted(held));
+        }
+        if record.refresh_token().is_none() && self.policy.grant == Grant::RefreshToken {
+            return self.fail(RefreshError::new(ErrorKind::NoRefreshToken));
+        }
+        self.queue(now, lots, &seen)
+    }
+
+    /// Does the record hold another token set than the one that is not good enough?
+    fn is_news(&self, record: &CredentialRecord) -> bool {
+        self.known
+            .as_ref()
+            .is_none_or(|known| known.login != record.login || known.generation < record.generation)
+    }
+
+    /// Was the store set back, to a refresh token that has been spent?
+    fn regressed(&self, record: &CredentialRecord) -> bool {
+        let newer = |known: &super::Held| known.login == record.login && record.generation < known.generation;
+        self.known.as_ref().is_some_and(newer)
+    }
+
+    /// Puts the newer token set back. Sending the older refresh token would end the login.
+    fn restore(&mut self, now: Now, lots: Lots, seen: &Seen) -> Step {
+        let Some(known) = &self.known else {
+            return self.look(now);
+        };
+        self.notes.push(Note::StoreRegressed);
+        let mut record = CredentialRecord::empty(known.login, known.generation);
+        record.marks = seen.snapshot.record.marks;
+        record.tokens = Some(known.tokens.clone());
+        if let Some(tokens) = &mut record.tokens {
+            tokens.age = now.since(known.obtained);
+        }
+        self.phase = Phase::Restoring;
+        Step::Swap { expected: Some(seen.snapshot.version), version: lots.version, new: record }
+    }
+
+    /// Waits for others' marks and for the rest between attempts, then takes the lease.
+    fn queue(&mut self, now: Now, lots: Lots, seen: &Seen) -> Step {
+        let record = &seen.snapshot.record;
+        let Some(mark) = &record.mark else {
+            let age = seen.snapshot.age.saturating_add(now.since(seen.at));
+            if let Some(rest) = record.rest.as_ref().filter(|rest| rest.wait > age) {
+                return self.fail(rest_error(rest, now.after(rest.wait.saturating_sub(age))));
+            }
+            let doubt = record.in_doubt;
+            return self.lease(now, lots, seen.at, Some(seen.snapshot.version), seen.record(now), doubt);
+        };
+        let ours = mark.holder.coordinator == self.me.coordinator;
+        if !ours && !seen.snapshot.holder_dead {
+            if let Some(pause) = self.must_wait(now, lots, seen) {
+                // Others have gone on refreshing all this time, and nobody with success.
+                if self.flown(now) > self.policy.flight_limit + self.policy.mark_life() {
+                    return self.fail(RefreshError::new(ErrorKind::TimedOut));
+                }
+                return self.watch(pause);
+            }
+            self.notes.push(Note::Succeeded(mark.holder.clone()));
+        }
+        let doubt = record.in_doubt || self.unsent != Some(mark.nonce);
+        self.lease(now, lots, seen.at, Some(seen.snapshot.version), seen.record(now), doubt)
+    }
+
+    /// How long a foreign mark still has to be waited for. Its holder may be frozen with a request on the
+    /// wire, or hold the answer and be about to write.
+    fn must_wait(&mut self, now: Now, lots: Lots, seen: &Seen) -> Option<Duration> {
+        let alive = self.policy.mark_life().saturating_sub(seen.snapshot.age);
+        if !alive.is_zero() {
+            self.settling = None;
+            let poll = POLL.mul_f64(0.75 + lots.unit / 2.0);
+            return Some(alive.min(poll));
+        }
+        let version = seen.snapshot.version;
+        let lay = self.settling.filter(|(settled, _)| *settled == version).map(|(_, t)| seen.at.since(t));
+        match lay {
+            Some(lay) if lay >= SETTLE && lay <= SETTLE_AT_MOST => None,
+            Some(lay) if lay < SETTLE => Some(SETTLE.saturating_sub(lay)),
+            _ => {
+                self.settling = Some((version, now));
+                Some(SETTLE)
+            }
+        }
+    }
+}
+
+const _: () = assert!(SETTLE.as_millis() > COMMIT_RETRY.as_millis());
+
+/// The error of a credential whose refresh token was refused.
+pub(in crate::coordinator) fn verdict_error(verdict: &Verdict) -> RefreshError {
+    let kind = if verdict.after_doubt { ErrorKind::LostRotation } else { ErrorKind::InvalidGrant };
+    RefreshError::new(kind).with_code(Some(&verdict.code))
+}
+
+/// The error of a credential whose endpoint is left alone until `until`.
+pub(super) fn rest_error(rest: &Rest, until: Now) -> RefreshError {
+    let kind = match rest.reason {
+        RestReason::Unavailable => ErrorKind::Unavailable,
+        RestReason::Refused => ErrorKind::Refused,
+        RestReason::Configuration => ErrorKind::Configuration,
+        RestReason::NeedsUser => ErrorKind::NeedsUser,
+    };
+    RefreshError::new(kind).with_code(rest.code.as_deref()).with_retry_at(until)
+}

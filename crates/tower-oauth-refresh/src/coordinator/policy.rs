@@ -1,0 +1,136 @@
+//! Every number of a refresh, with its reason.
+
+use std::time::Duration;
+
+use crate::clock::Now;
+use crate::grant::Grant;
+use crate::store::record::Tokens;
+
+/// What the builder decided. Copied into every flight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub(crate) grant: Grant,
+    /// One attempt at the token endpoint, from the first byte sent to the last byte read.
+    pub(crate) exchange_limit: Duration,
+    /// All attempts of one flight.
+    pub(crate) flight_limit: Duration,
+    /// Further attempts in the same flight after a transient failure.
+    pub(crate) retries: u32,
+    /// One call of the store.
+    pub(crate) store_limit: Duration,
+    /// How long callers are held while a received token set cannot be stored.
+    pub(crate) hold_limit: Duration,
+    /// Are they given the token then, instead of an error?
+    pub(crate) serve_unpersisted: bool,
+    /// How long a request waits for a flight.
+    pub(crate) wait_limit: Duration,
+    /// Is a token refreshed in the background before it expires?
+    pub(crate) refresh_ahead: bool,
+    /// A token that this coordinator refreshed less than this ago is not refreshed for a challenge.
+    pub(crate) challenge_min_age: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            grant: Grant::RefreshToken,
+            exchange_limit: Duration::from_secs(10),
+            flight_limit: Duration::from_secs(30),
+            retries: 1,
+            store_limit: Duration::from_secs(5),
+            hold_limit: Duration::from_secs(5),
+            serve_unpersisted: false,
+            wait_limit: Duration::from_secs(45),
+            refresh_ahead: true,
+            challenge_min_age: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A request leaves at most this long after the load that found the lease free; later, somebody else may
+/// rightly hold it.
+pub(crate) const SEND_WINDOW: Duration = Duration::from_secs(1);
+/// A mark outlives the exchange it announces by this much: the [`SEND_WINDOW`] of its holder.
+pub(crate) const MARK_MARGIN: Duration = SEND_WINDOW;
+/// An old mark is taken over only if the record lay still for this long: longer than [`COMMIT_RETRY`], so
+/// that a holder with a token set in hand comes first.
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
+/// A settling that took longer than this was itself suspended, and says nothing.
+pub(crate) const SETTLE_AT_MOST: Duration = Duration::from_secs(4);
+/// How often a token set that could not be stored is written again.
+pub(crate) const COMMIT_RETRY: Duration = Duration::from_secs(1);
+/// How often a record under somebody else's mark is looked at, where the store cannot tell of changes.
+pub(crate) const POLL: Duration = Duration::from_millis(250);
+/// Attempts of one flight, whatever their reasons.
+pub(crate) const MAX_SENDS: u32 = 4;
+/// Nobody asks again for a client that was refused, or a user who has to act.
+pub(crate) const COOL_DOWN: Duration = Duration::from_secs(60);
+/// A refused generation is left alone at first for this long …
+pub(crate) const STORM_INTERVAL: Duration = Duration::from_secs(30);
+/// … and at last for this long.
+pub(crate) const STORM_INTERVAL_MAX: Duration = Duration::from_secs(300);
+/// How often a dead credential's record is looked at: another process may have logged in.
+pub(crate) const RECHECK: Duration = Duration::from_secs(1);
+
+impl Policy {
+    /// Age after which a foreign mark may be succeeded.
+    pub(crate) fn mark_life(&self) -> Duration {
+        self.exchange_limit + MARK_MARGIN
+    }
+
+    /// Rest between flights while the endpoint is out of order: 1 s, doubling to 30 s.
+    pub(crate) fn outage_rest(failures: u32, unit: f64) -> Duration {
+        doubled(Duration::from_secs(1), failures, Duration::from_secs(30)).mul_f64(1.0 + unit / 4.0)
+    }
+
+    /// Rest between flights after a refusal without a reason: 1 s, doubling to 5 min, so at most 5
+    /// submissions in 10 s and 30 in an hour.
+    pub(crate) fn refused_rest(failures: u32, unit: f64) -> Duration {
+        doubled(Duration::from_secs(1), failures, Duration::from_secs(300)).mul_f64(1.0 + unit / 4.0)
+    }
+
+    /// Pause before the retry inside a flight: full jitter.
+    pub(crate) fn retry_pause(unit: f64) -> Duration {
+        Duration::from_millis(50) + Duration::from_millis(450).mul_f64(unit)
+    }
+}
+
+/// `first` doubled with every failure after the first, at most `cap`.
+pub(crate) fn doubled(first: Duration, failures: u32, cap: Duration) -> Duration {
+    let doublings = failures.saturating_sub(1).min(20);
+    first.saturating_mul(1 << doublings).min(cap)
+}
+
+/// A token is treated as expired this long before it is: clocks and wires are not exact, and a short
+/// token must not be always expired.
+pub(crate) fn expiry_margin(lifetime: Duration) -> Duration {
+    Duration::from_secs(30).min(lifetime / 20)
+}
+
+/// The background refresh starts this long before expiry at the earliest.
+pub(crate) fn ahead_window(lifetime: Duration) -> Duration {
+    Duration::from_secs(300).min(lifetime / 10)
+}
+
+/// Is the access token of a set good to send when the set is `age` old?
+pub(crate) fn usable(tokens: &Tokens, age: Duration) -> bool {
+    tokens.access_token.is_some()
+        && tokens.expires_in.is_none_or(|life| age.saturating_add(expiry_margin(life)) < life)
+}
+
+/// When a set stops being good to send. `None`: not known.
+pub(crate) fn usable_until(tokens: &Tokens, obtained: Now) -> Option<Now> {
+    tokens.expires_in.map(|life| obtained.after(life.saturating_sub(expiry_margin(life))))
+}
+
+/// When the background refresh of a set starts. `unit` is its place in the window, from 0 to 1.
+pub(crate) fn ahead_from(tokens: &Tokens, obtained: Now, unit: f64) -> Option<Now> {
+    let wished = tokens.refresh_in.filter(|wish| tokens.expires_in.is_none_or(|life| *wish < life));
+    let after = wished.or_else(|| {
+        let life = tokens.expires_in?;
+        let margin = expiry_margin(life);
+        let window = ahead_window(life).saturating_sub(margin);
+        Some(life.saturating_sub(margin + window.mul_f64(0.5 + unit / 2.0)))
+    })?;
+    Some(obtained.after(after))
+}

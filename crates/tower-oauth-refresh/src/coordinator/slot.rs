@@ -1,0 +1,185 @@
+//! What this process holds of one credential: the current token set, and whoever is refreshing it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
+use tokio::sync::broadcast;
+
+use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, doubled};
+use crate::attach::bearer;
+use crate::clock::Now;
+use crate::credential::CredentialKey;
+use crate::error::RefreshError;
+use crate::generation::Generation;
+use crate::outcome::Held;
+use crate::store::record::Fingerprint;
+
+/// A credential in this process.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// The name its users know.
+    pub(crate) key: CredentialKey,
+    /// The name in the store: the same behind the coordinator's namespace.
+    pub(crate) stored: CredentialKey,
+    /// One atomic load on the path of every request.
+    pub(crate) current: ArcSwapOption<Current>,
+    // A std mutex: held for a few assignments, never across an await.
+    state: Mutex<State>,
+    /// Installs, logouts and forgets of this process come one after another.
+    pub(crate) logins: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Here while a flight is under way: its waiters' channel.
+    pub(super) flight: Option<broadcast::Sender<Told>>,
+    /// Grows with every install, logout and forget: an older flight's outcome is no longer believed.
+    pub(super) epoch: u64,
+    /// The last failure, and until when it answers for new requests.
+    pub(super) standing: Option<(RefreshError, Now)>,
+    /// The refresh token that was refused for good.
+    pub(super) dead: Option<(Fingerprint, RefreshError)>,
+    storm: Storm,
+}
+
+/// What waiters are told.
+pub(super) type Told = Result<Arc<Current>, RefreshError>;
+
+/// A token set ready to be attached.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) held: Held,
+    pub(crate) header: HeaderValue,
+    /// Good to send until then; `None`: until it is refused.
+    until: Option<Now>,
+    /// Time of boot, in milliseconds, from which a background refresh is due.
+    ahead: AtomicU64,
+    /// When this coordinator itself refreshed it.
+    born: Option<Now>,
+}
+
+/// Tokens that were refused although fresh.
+#[derive(Debug, Default)]
+struct Storm {
+    refused: Option<Generation>,
+    times: u32,
+    until: Option<Now>,
+}
+
+// ===== impl Slot =====
+
+impl Slot {
+    pub(crate) fn new(key: CredentialKey, stored: CredentialKey) -> Self {
+        Self {
+            key,
+            stored,
+            current: ArcSwapOption::empty(),
+            state: Mutex::default(),
+            logins: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The current set, if it is good to send.
+    pub(crate) fn usable(&self, now: Now) -> Option<Arc<Current>> {
+        self.current.load_full().filter(|current| current.is_usable(now))
+    }
+
+    /// Makes `fresh` the current set, unless something newer is there. The caller holds the state.
+    pub(super) fn publish(&self, state: &mut State, fresh: Arc<Current>) {
+        let older = self.current.load().as_ref().is_some_and(|current| {
+            current.held.login == fresh.held.login && fresh.held.generation <= current.held.generation
+        });
+        if !older {
+            self.current.store(Some(fresh));
+        }
+        state.standing = None;
+        state.dead = None;
+    }
+
+    /// May a refused token be refreshed, or would that feed a storm?
+    pub(super) fn may_refresh(
+        &self,
+        state: &mut State,
+        current: &Current,
+        policy: &Policy,
+        now: Now,
+    ) -> bool {
+        if !current.is_usable(now) {
+            return true;
+        }
+        let generation = current.held.generation;
+        if current.is_fresh(policy, now) {
+            state.storm.feed(generation, now);
+            return false;
+        }
+        let blocked = state.storm.refused == Some(generation)
+            && state.storm.until.is_some_and(|until| !now.reached(until));
+        !blocked
+    }
+}
+
+// ===== impl Current =====
+
+impl Current {
+    /// `None`: the access token is not one to bear, or cannot stand in a header.
+    pub(super) fn new(held: Held, policy: &Policy, born: Option<Now>, unit: f64) -> Option<Self> {
+        if !held.tokens.token_type.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let header = bearer(held.tokens.access_token.as_ref()?)?;
+        let until = policy::usable_until(&held.tokens, held.obtained);
+        let ahead = policy::ahead_from(&held.tokens, held.obtained, unit).filter(|_| policy.refresh_ahead);
+        let ahead = AtomicU64::new(ahead.map_or(u64::MAX, |at| millis(at.boot)));
+        Some(Self { held, header, until, ahead, born })
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.held.generation
+    }
+
+    pub(crate) fn is_usable(&self, now: Now) -> bool {
+        self.until.is_none_or(|until| !now.reached(until))
+    }
+
+    /// Is a background refresh due?
+    pub(crate) fn is_ahead_due(&self, now: Now) -> bool {
+        millis(now.boot) >= self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// A background refresh is under way, or failed and may be tried again at `next`.
+    pub(super) fn set_ahead(&self, next: Option<Now>) {
+        self.ahead.store(next.map_or(u64::MAX, |next| millis(next.boot)), Ordering::Relaxed);
+    }
+
+    /// Did this coordinator refresh it a moment ago? A short token's moment is half its life.
+    fn is_fresh(&self, policy: &Policy, now: Now) -> bool {
+        let half = self.held.tokens.expires_in.map_or(Duration::MAX, |life| life / 2);
+        let floor = policy.challenge_min_age.min(half);
+        self.born.is_some_and(|born| now.since(born) < floor)
+    }
+}
+
+// ===== impl Storm =====
+
+impl Storm {
+    fn feed(&mut self, generation: Generation, now: Now) {
+        if self.refused == Some(generation) {
+            return;
+        }
+        let follows = self.refused.is_some_and(|refused| refused.next() == generation);
+        self.times = if follows { self.times.saturating_add(1) } else { 1 };
+        self.refused = Some(generation);
+        self.until = Some(now.after(doubled(STORM_INTERVAL, self.times, STORM_INTERVAL_MAX)));
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX - 1)
+}

@@ -1,0 +1,201 @@
+//! The token request and the revocation request, with the client's authentication.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use form_urlencoded::Serializer;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Uri};
+
+use crate::grant::Grant;
+use crate::secret::{ClientSecret, RefreshToken};
+
+/// How the client proves at the authorization server who it is (RFC 6749 §2.3). Never probed: a refresh
+/// token sent in a failed trial may be a refresh token spent.
+#[derive(Clone)]
+pub struct ClientAuth(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Basic { id: String, secret: ClientSecret, raw: bool },
+    Post { id: String, secret: ClientSecret },
+    None { id: String },
+}
+
+impl ClientAuth {
+    /// `Authorization: Basic`, id and secret form-urlencoded first as RFC 6749 §2.3.1 says.
+    pub fn basic(id: impl Into<String>, secret: impl Into<ClientSecret>) -> Self {
+        Self(Kind::Basic { id: id.into(), secret: secret.into(), raw: false })
+    }
+
+    /// `Authorization: Basic` without the form-urlencoding, for servers that do not undo it.
+    pub fn basic_raw(id: impl Into<String>, secret: impl Into<ClientSecret>) -> Self {
+        Self(Kind::Basic { id: id.into(), secret: secret.into(), raw: true })
+    }
+
+    /// `client_id` and `client_secret` in the body.
+    pub fn post(id: impl Into<String>, secret: impl Into<ClientSecret>) -> Self {
+        Self(Kind::Post { id: id.into(), secret: secret.into() })
+    }
+
+    /// A public client: `client_id` in the body, no secret.
+    pub fn none(id: impl Into<String>) -> Self {
+        Self(Kind::None { id: id.into() })
+    }
+
+    /// The client's id.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        match &self.0 {
+            Kind::Basic { id, .. } | Kind::Post { id, .. } | Kind::None { id } => id,
+        }
+    }
+
+    fn header(&self) -> Option<HeaderValue> {
+        let Kind::Basic { id, secret, raw } = &self.0 else {
+            return None;
+        };
+        let encoded = |text| -> Cow<'_, str> {
+            if *raw {
+                Cow::Borrowed(text)
+            } else {
+                form_urlencoded::byte_serialize(str::as_bytes(text)).collect()
+            }
+        };
+        let pair = format!("{}:{}", encoded(id), encoded(secret.expose_secret()));
+        let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64.encode(pair))).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    fn parameters(&self, form: &mut Serializer<'_, String>) {
+        match &self.0 {
+            Kind::Basic { .. } => {}
+            Kind::None { id } => {
+                form.append_pair("client_id", id);
+            }
+            Kind::Post { id, secret } => {
+                form.append_pair("client_id", id);
+                // An empty secret may be left out (RFC 6749 §2.3.1), and some servers insist.
+                if !secret.expose_secret().is_empty() {
+                    form.append_pair("client_secret", secret.expose_secret());
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ClientAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = match &self.0 {
+            Kind::Basic { .. } => "basic",
+            Kind::Post { .. } => "post",
+            Kind::None { .. } => "none",
+        };
+        f.debug_struct("ClientAuth").field("method", &method).field("client_id", &self.client_id()).finish()
+    }
+}
+
+/// The request of one refresh (RFC 6749 §4.4.2, §6).
+pub(super) fn token_request(
+    endpoint: &Uri,
+    auth: &ClientAuth,
+    grant: Grant,
+    refresh_token: Option<&RefreshToken>,
+    extra: &[(String, String)],
+) -> Request<Bytes> {
+    let mut form = Serializer::new(String::new());
+    match grant {
+        Grant::RefreshToken => form.append_pair("grant_type", "refresh_token"),
+        Grant::ClientCredentials => form.append_pair("grant_type", "client_credentials"),
+    };
+    if let Some(token) = refresh_token {
+        form.append_pair("refresh_token", token.expose_secret());
+    }
+    for (name, value) in extra {
+        form.append_pair(name, value);
+    }
+    post(endpoint, auth, form)
+}
+
+/// The request that revokes a refresh token, and with it the grant (RFC 7009 §2.1).
+pub(super) fn revocation_request(endpoint: &Uri, auth: &ClientAuth, token: &RefreshToken) -> Request<Bytes> {
+    let mut form = Serializer::new(String::new());
+    form.append_pair("token", token.expose_secret());
+    form.append_pair("token_type_hint", "refresh_token");
+    post(endpoint, auth, form)
+}
+
+fn post(endpoint: &Uri, auth: &ClientAuth, mut form: Serializer<'_, String>) -> Request<Bytes> {
+    auth.parameters(&mut form);
+    let mut request = Request::new(Bytes::from(form.finish()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = endpoint.clone();
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    if let Some(value) = auth.header() {
+        headers.insert(AUTHORIZATION, value);
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(auth: &ClientAuth) -> Request<Bytes> {
+        let endpoint = Uri::from_static("https://as.example/token?tenant=1");
+        let token = RefreshToken::new("r/+=t");
+        let extra = [("resource".to_owned(), "https://api.example/".to_owned())];
+        token_request(&endpoint, auth, Grant::RefreshToken, Some(&token), &extra)
+    }
+
+    fn basic(auth: &ClientAuth) -> String {
+        let request = request(auth);
+        let value = request.headers()[AUTHORIZATION].to_str().unwrap();
+        String::from_utf8(BASE64.decode(value.strip_prefix("Basic ").unwrap()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn basic_form_encodes_id_and_secret_and_keeps_them_out_of_the_body() {
+        let auth = ClientAuth::basic("my app", "p%w+d:€");
+        assert_eq!(basic(&auth), "my+app:p%25w%2Bd%3A%E2%82%AC");
+        let request = request(&auth);
+        let body = request.body();
+        let expected =
+            "grant_type=refresh_token&refresh_token=r%2F%2B%3Dt&resource=https%3A%2F%2Fapi.example%2F";
+        assert_eq!(body, expected);
+        assert!(request.headers()[AUTHORIZATION].is_sensitive());
+        assert_eq!(request.uri().query(), Some("tenant=1"));
+    }
+
+    #[test]
+    fn raw_basic_sends_id_and_secret_as_they_are() {
+        assert_eq!(basic(&ClientAuth::basic_raw("my app", "p%w")), "my app:p%w");
+    }
+
+    #[test]
+    fn post_puts_both_into_the_body_and_nothing_into_the_header() {
+        let request = request(&ClientAuth::post("id", "s&"));
+        assert!(request.headers().get(AUTHORIZATION).is_none());
+        assert!(std::str::from_utf8(request.body()).unwrap().ends_with("&client_id=id&client_secret=s%26"));
+    }
+
+    #[test]
+    fn a_public_client_sends_its_id_and_an_empty_secret_is_left_out() {
+        for auth in [ClientAuth::none("id"), ClientAuth::post("id", "")] {
+            let request = request(&auth);
+            assert!(std::str::from_utf8(request.body()).unwrap().ends_with("&client_id=id"));
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let shown = format!("{:?}", ClientAuth::post("id", "hunter2-hunter2"));
+        assert!(shown.contains("post") && !shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,92 @@
+//! What the coordinator tells whoever is on call: one event, one log line, never a token.
+//!
+//! The same moments go to [`Events`] and, as `tracing` events of the target `tower_oauth_refresh`, to the
+//! log.
+
+use tokio::sync::broadcast;
+
+use crate::credential::CredentialKey;
+use crate::error::RefreshError;
+use crate::generation::Generation;
+
+/// Something happened to a credential.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// To which credential.
+    pub key: CredentialKey,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened to a credential.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// Tokens of a login were installed.
+    Installed(Generation),
+    /// A flight left: from here on, requests that need a token wait for its outcome.
+    RefreshStarted,
+    /// This process exchanged the refresh token, and the new set is stored.
+    Refreshed(Generation),
+    /// Somebody else did, and this process took the set over.
+    Adopted(Generation),
+    /// A refresh failed; [`RefreshError::needs_login`] tells whether for good.
+    Failed(RefreshError),
+    /// A received set could not be stored yet. The write goes on.
+    PersistFailed,
+    /// The mark of a process that ended without a word was succeeded (its process id).
+    Succeeded {
+        /// Of the former holder.
+        pid: u32,
+    },
+    /// The store held an older generation than this process and was set right.
+    StoreRegressed,
+    /// A set arrived for a login that had ended. It was given back at the server.
+    Discarded,
+    /// The credential was logged out or forgotten.
+    LoggedOut,
+}
+
+/// A subscription to [`Event`]s. A slow reader misses the oldest ones, and delays nobody.
+#[derive(Debug)]
+pub struct Events(pub(crate) broadcast::Receiver<Event>);
+
+impl Events {
+    /// The next event; `None` after the coordinator is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// No event is lost when this is dropped before it is ready.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.0.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+impl EventKind {
+    pub(crate) fn log(&self, key: &CredentialKey) {
+        match self {
+            Self::Installed(generation) => tracing::info!(%key, %generation, "tokens installed"),
+            Self::RefreshStarted => tracing::debug!(%key, "refresh started"),
+            Self::Refreshed(generation) => tracing::info!(%key, %generation, "refreshed"),
+            Self::Adopted(generation) => tracing::info!(%key, %generation, "adopted"),
+            Self::Failed(error) if error.is_transient() => {
+                tracing::warn!(%key, error = ?error.kind(), code = error.code(), "refresh failed");
+            }
+            Self::Failed(error) => {
+                tracing::error!(%key, error = ?error.kind(), code = error.code(), "refresh failed for good");
+            }
+            Self::PersistFailed => tracing::error!(%key, "new tokens are not stored yet"),
+            Self::Succeeded { pid } => tracing::warn!(%key, pid, "succeeded a holder that ended"),
+            Self::StoreRegressed => tracing::error!(%key, "the store went back to an older generation"),
+            Self::Discarded => tracing::warn!(%key, "tokens of an ended login were given back"),
+            Self::LoggedOut => tracing::info!(%key, "logged out"),
+        }
+    }
+}

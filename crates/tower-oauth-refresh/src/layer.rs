@@ -1,0 +1,197 @@
+//! The layer: which requests get the token of which credential.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use tower_oauth_refresh::{RefreshCoordinator, RefreshLayer, InvalidOrigin};
+//! # fn client(coordinator: Arc<RefreshCoordinator>) -> Result<RefreshLayer, InvalidOrigin> {
+//! let layer = RefreshLayer::new(coordinator, "acme").origin("https://api.example".parse()?);
+//! # Ok(layer)
+//! # }
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::request;
+use http::{Request, Uri, header, response};
+use tower_layer::Layer;
+
+use crate::challenge::is_challenge;
+use crate::coordinator::{RefreshCoordinator, Slot};
+use crate::credential::CredentialKey;
+use crate::error::{ErrorKind, RefreshError};
+use crate::origin::Origin;
+use crate::service::Refresh;
+
+/// Request bodies up to this size are kept for a replay.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// Gives a client the access token of a credential: attaches it, and sends a refused request once more
+/// with a newer one. See the [module docs](crate).
+///
+/// Wrap the client with everything that must see the final request, signatures first, below this layer,
+/// and whatever waits or retries above it.
+#[derive(Clone)]
+#[must_use]
+pub struct RefreshLayer {
+    config: Config,
+}
+
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) coordinator: Arc<RefreshCoordinator>,
+    credential: Credential,
+    origins: Vec<Origin>,
+    /// Are requests without an authority managed?
+    relative: bool,
+    pub(crate) body_limit: usize,
+    classifier: Option<Classifier>,
+}
+
+#[derive(Clone)]
+enum Credential {
+    Fixed(Arc<Slot>),
+    Extension,
+    By(Arc<dyn Fn(&request::Parts) -> Option<CredentialKey> + Send + Sync>),
+}
+
+type Classifier = Arc<dyn Fn(&response::Parts) -> bool + Send + Sync>;
+
+impl RefreshLayer {
+    /// A layer for one credential. It manages no request until an [`origin`](Self::origin) is named.
+    pub fn new(coordinator: Arc<RefreshCoordinator>, key: impl Into<CredentialKey>) -> Self {
+        let slot = coordinator.slot(&key.into());
+        Self::with(coordinator, Credential::Fixed(slot))
+    }
+
+    /// A layer that finds the [`CredentialKey`] of every request in its extensions.
+    pub fn credential_from_extension(coordinator: Arc<RefreshCoordinator>) -> Self {
+        Self::with(coordinator, Credential::Extension)
+    }
+
+    /// A layer that asks `key` for the credential of every request to a named origin.
+    pub fn credential_by(
+        coordinator: Arc<RefreshCoordinator>,
+        key: impl Fn(&request::Parts) -> Option<CredentialKey> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(coordinator, Credential::By(Arc::new(key)))
+    }
+
+    fn with(coordinator: Arc<RefreshCoordinator>, credential: Credential) -> Self {
+        Self {
+            config: Config {
+                coordinator,
+                credential,
+                origins: Vec::new(),
+                relative: false,
+                body_limit: BODY_LIMIT,
+                classifier: None,
+            },
+        }
+    }
+
+    /// Requests to `origin` get the token. Any others, and those that carry an `Authorization` already,
+    /// pass through untouched.
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.config.origins.push(origin);
+        self
+    }
+
+    /// Requests without an authority get the token too, for they go to `origin`: the way of clients that
+    /// are connected to one server, such as a tonic `Channel`.
+    pub fn relative_requests_to(mut self, origin: Origin) -> Self {
+        self.config.relative = true;
+        self.origin(origin)
+    }
+
+    /// Request bodies up to `bytes` are kept for a replay. Default: 64 KiB.
+    ///
+    /// They are captured as they stream. A request whose body is larger is sent once; where its token is
+    /// refused, the answer says so in its [`RefreshReport`](crate::RefreshReport).
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.config.body_limit = bytes;
+        self
+    }
+
+    /// `is_challenge` decides which answers refuse the token, instead of RFC 6750 §3.1 and gRPC's status
+    /// 16: for APIs that answer an expired token with 403 or 419.
+    ///
+    /// An answer that a newer token cannot change must not be taken for a challenge.
+    pub fn classifier(
+        mut self,
+        is_challenge: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.config.classifier = Some(Arc::new(is_challenge));
+        self
+    }
+}
+
+impl<S> Layer<S> for RefreshLayer {
+    type Service = Refresh<S>;
+
+    fn layer(&self, inner: S) -> Refresh<S> {
+        Refresh::new(inner, Arc::new(self.config.clone()))
+    }
+}
+
+impl Config {
+    /// The credential of a request; `None`: it is none of ours.
+    pub(crate) fn credential<B>(
+        &self,
+        request: Request<B>,
+    ) -> (Request<B>, Result<Option<Arc<Slot>>, RefreshError>) {
+        if !self.manages(&request) {
+            return (request, Ok(None));
+        }
+        let key = match &self.credential {
+            Credential::Fixed(slot) => return (request, Ok(Some(slot.clone()))),
+            Credential::Extension => request.extensions().get::<CredentialKey>().cloned(),
+            Credential::By(find) => {
+                let (parts, body) = request.into_parts();
+                let key = find(&parts);
+                return (Request::from_parts(parts, body), self.slot(key.as_ref()));
+            }
+        };
+        (request, self.slot(key.as_ref()))
+    }
+
+    fn slot(&self, key: Option<&CredentialKey>) -> Result<Option<Arc<Slot>>, RefreshError> {
+        let key = key.ok_or_else(|| RefreshError::new(ErrorKind::NoCredentialKey))?;
+        Ok(Some(self.coordinator.slot(key)))
+    }
+
+    fn manages<B>(&self, request: &Request<B>) -> bool {
+        !request.headers().contains_key(header::AUTHORIZATION) && self.may_receive(request.uri())
+    }
+
+    fn may_receive(&self, uri: &Uri) -> bool {
+        if uri.authority().is_none() && uri.scheme().is_none() {
+            return self.relative;
+        }
+        self.origins.iter().any(|origin| origin.matches(uri))
+    }
+
+    /// Does this answer refuse the token?
+    pub(crate) fn is_challenge(&self, answer: &response::Parts) -> bool {
+        match &self.classifier {
+            Some(classifier) => classifier(answer),
+            None => is_challenge(answer.status, &answer.headers),
+        }
+    }
+}
+
+impl fmt::Debug for RefreshLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.config.fmt(f)
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshLayer")
+            .field("origins", &self.origins)
+            .field("relative", &self.relative)
+            .field("body_limit", &self.body_limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,179 @@
+//! Which origins may receive the access token.
+//!
+//! An origin is scheme, host and port (RFC 6454). The layer compares it on every request it sees, after
+//! normalising both sides; where anything is unusual about a URI, the request is not managed.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use http::Uri;
+
+/// An origin that may receive the access token: `https`, or `http` on this machine itself.
+///
+/// ```
+/// # use tower_oauth_refresh::Origin;
+/// let origin: Origin = "https://api.example".parse()?;
+/// assert_eq!(origin.to_string(), "https://api.example:443");
+/// assert!("http://api.example".parse::<Origin>().is_err());
+/// # Ok::<(), tower_oauth_refresh::InvalidOrigin>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    secure: bool,
+    host: Box<str>,
+    port: u16,
+}
+
+/// Why a text is no [`Origin`] for an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidOrigin {
+    /// Not an absolute URI of scheme and authority.
+    #[error("not an absolute http or https URI")]
+    NotAbsolute,
+    /// `http` to another machine: the token would cross the network in clear (RFC 6750 §5.3).
+    #[error("plain http is allowed to loopback only")]
+    Insecure,
+    /// More than an origin: a path, a query or a user name.
+    #[error("an origin has a scheme, a host and a port, nothing more")]
+    NotAnOrigin,
+}
+
+impl Origin {
+    /// Does `uri` lead to this origin?
+    pub(crate) fn matches(&self, uri: &Uri) -> bool {
+        parts(uri).is_some_and(|(secure, host, port)| {
+            secure == self.secure && port == self.port && host.eq_ignore_ascii_case(&self.host)
+        })
+    }
+}
+
+impl TryFrom<Uri> for Origin {
+    type Error = InvalidOrigin;
+
+    fn try_from(uri: Uri) -> Result<Self, InvalidOrigin> {
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
+            || !matches!(uri.path(), "" | "/")
+            || uri.query().is_some()
+        {
+            return Err(InvalidOrigin::NotAnOrigin);
+        }
+        let (secure, host, port) = parts(&uri).ok_or(InvalidOrigin::NotAbsolute)?;
+        if !is_confidential(&uri) {
+            return Err(InvalidOrigin::Insecure);
+        }
+        Ok(Self { secure, host: host.to_ascii_lowercase().into(), port })
+    }
+}
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        text.parse::<Uri>().map_err(|_| InvalidOrigin::NotAbsolute)?.try_into()
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
+    }
+}
+
+/// Is what goes to `uri` kept from the network: https, or loopback?
+pub(crate) fn is_confidential(uri: &Uri) -> bool {
+    parts(uri).is_some_and(|(secure, host, _)| secure || is_loopback(host))
+}
+
+/// Https, host without its trailing dot, and port. `None` for anything unusual, a user name included.
+fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
+    let secure = match uri.scheme_str()? {
+        "https" => true,
+        "http" => false,
+        _ => return None,
+    };
+    let authority = uri.authority()?;
+    let host = authority.host();
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let after_host = authority.as_str().get(authority.host().len()..)?;
+    let port = match after_host {
+        "" | ":" => {
+            if secure {
+                443
+            } else {
+                80
+            }
+        }
+        _ => authority.port_u16()?,
+    };
+    (!host.is_empty() && !authority.as_str().contains('@')).then_some((secure, host, port))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host == "[::1]"
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(origin: &str, uri: &str) -> bool {
+        origin.parse::<Origin>().unwrap().matches(&uri.parse().unwrap())
+    }
+
+    #[test]
+    fn origins_are_compared_normalised() {
+        for uri in [
+            "https://api.example/x",
+            "HTTPS://API.example:443/",
+            "https://api.example./x?y",
+            "https://api.example:",
+        ] {
+            assert!(matches("https://api.example", uri), "{uri}");
+        }
+    }
+
+    #[test]
+    fn another_scheme_host_port_or_user_is_another_origin() {
+        for uri in [
+            "http://api.example/",
+            "https://api.example:8443/",
+            "https://api.example.evil.example/",
+            "https://evil-api.example/",
+            "https://user@api.example/",
+            "https://api.example@evil.example/",
+            "https://xn--pi-7ia.example/",
+            "https://api.example../",
+            "ftp://api.example/",
+            "/relative",
+        ] {
+            assert!(!matches("https://api.example", uri), "{uri}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        for text in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:3000", "http://127.9.9.9"] {
+            assert!(text.parse::<Origin>().is_ok(), "{text}");
+        }
+        for text in
+            ["http://api.example", "http://0.0.0.0", "http://127.0.0.1.evil.example", "http://localhost.evil"]
+        {
+            assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin::Insecure), "{text}");
+        }
+    }
+
+    #[test]
+    fn more_than_an_origin_is_refused() {
+        for text in ["https://a.example/path", "https://a.example/?q", "https://u@a.example"] {
+            assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin::NotAnOrigin), "{text}");
+        }
+        for text in ["a.example", "/x", "", "https:///", "*"] {
+            assert!(text.parse::<Origin>().is_err(), "{text}");
+        }
+    }
+}

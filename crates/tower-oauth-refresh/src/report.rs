@@ -1,0 +1,32 @@
+//! What happened to a request on its way, for whoever asks the response.
+
+use crate::error::RefreshError;
+use crate::generation::Generation;
+use crate::replay::NotReplayable;
+
+/// Found in the extensions of a response whose token was refused: was the request sent once more, or why
+/// not?
+///
+/// Nothing is inserted where nothing happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RefreshReport {
+    /// The generation whose token the API refused.
+    pub refused: Generation,
+    /// What came of it.
+    pub outcome: ReplayOutcome,
+}
+
+/// What came of a refusal.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ReplayOutcome {
+    /// The request was sent once more with this generation, and this is the answer to that.
+    Replayed(Generation),
+    /// There was a newer token, or will be; the request's body could not be sent again.
+    NotReplayable(NotReplayable),
+    /// The refused token had only just been refreshed: another one would be refused just so.
+    TokenTooFresh,
+    /// No newer token was to be had.
+    Failed(RefreshError),
+}

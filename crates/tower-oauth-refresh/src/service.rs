@@ -1,0 +1,103 @@
+//! The service: what it does about a request before it is sent.
+
+use std::error::Error as StdError;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::body::ResponseBody;
+use crate::coordinator::{Current, Slot, Token};
+use crate::future::{Exchange, ResponseFuture};
+use crate::layer::Config;
+use crate::replay::ReplayBody;
+
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// A client that keeps its token fresh. Made by [`RefreshLayer`](crate::RefreshLayer); clones share
+/// everything.
+///
+/// # Errors
+///
+/// The inner service's own errors pass through. Where there is no usable token at all, the error downcasts
+/// to [`RefreshError`](crate::RefreshError), and nothing was sent. A refused request whose token cannot be
+/// helped gets the API's answer, with a [`RefreshReport`](crate::RefreshReport) in its extensions.
+#[derive(Clone, Debug)]
+pub struct Refresh<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> Refresh<S> {
+    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Refresh<S>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body + Unpin + Send + 'static,
+    B::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Send,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, B, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (request, slot) = self.config.credential(request);
+        let slot = match slot {
+            Ok(Some(slot)) => slot,
+            Ok(None) => return ResponseFuture::plain(self.inner.call(request.map(ReplayBody::plain))),
+            Err(error) => return ResponseFuture::failed(error),
+        };
+        match self.config.coordinator.token_for(&slot) {
+            Token::Ready(current) => self.send(request, slot, current),
+            Token::Wait(waiter) => {
+                // Waiting with a permit in hand could keep the very refresh from running that is waited
+                // for: the ready service is dropped, and readiness asked for again.
+                let clone = self.inner.clone();
+                drop(mem::replace(&mut self.inner, clone));
+                ResponseFuture::waiting(waiter, self.inner.clone(), self.config.clone(), slot, request)
+            }
+            Token::Fail(error) => ResponseFuture::failed(error),
+        }
+    }
+}
+
+impl<S> Refresh<S> {
+    /// Sends with a valid token: nothing is boxed, waited for or locked.
+    fn send<B, R>(
+        &mut self,
+        request: Request<B>,
+        slot: Arc<Slot>,
+        current: Arc<Current>,
+    ) -> ResponseFuture<S, B, R>
+    where
+        S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+        B: Body + 'static,
+        R: Body,
+    {
+        let (request, exchange) = Exchange::begin(self.config.clone(), slot, current, request);
+        let call = self.inner.call(request);
+        ResponseFuture::sending(call, self.inner.clone(), exchange)
+    }
+}
+
+/// Writes the token into the request.
+pub(crate) fn attach<B>(request: &mut Request<B>, current: &Current) {
+    request.headers_mut().insert(AUTHORIZATION, current.header.clone());
+}

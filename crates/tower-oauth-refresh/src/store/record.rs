@@ -1,0 +1,243 @@
+//! What a record says, and its bytes.
+//!
+//! Apart from the store, which moves bytes and decides nothing, and from the machine, which decides on
+//! these types and never sees bytes. Everything that depends on time is kept as an *age at the moment of
+//! the write*, so that it is judged by the store's clock alone: hosts may disagree about the hour.
+
+mod wire;
+
+use std::fmt;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use super::{RecordBody, StoreError, Version};
+use crate::generation::Generation;
+use crate::secret::{AccessToken, RefreshToken};
+use crate::token::TokenSet;
+
+/// The durable state of one credential.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CredentialRecord {
+    /// What one install began.
+    pub(crate) login: LoginId,
+    /// Of the newest token set; survives logout and install.
+    pub(crate) generation: Generation,
+    pub(crate) life: Life,
+    pub(crate) tokens: Option<Tokens>,
+    /// The mark that the token set was received under; `None` for an installed one.
+    pub(crate) under: Option<Under>,
+    /// How many marks this login has seen. They are numbered upwards.
+    pub(crate) marks: u64,
+    /// Who is refreshing: lease, fence and write-ahead mark in one.
+    pub(crate) mark: Option<Mark>,
+    /// No attempt before this time has passed since the write.
+    pub(crate) rest: Option<Rest>,
+    /// Failed attempts since the last token set: how long the next rest is.
+    pub(crate) failures: u32,
+    /// Was the refresh token sent, and the answer unclear?
+    pub(crate) in_doubt: bool,
+}
+
+/// Names one login of a credential.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LoginId(pub(crate) u128);
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Life {
+    Live,
+    Dead(Verdict),
+    LoggedOut,
+}
+
+/// A hard verdict: which refresh token the server refused, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Verdict {
+    pub(crate) generation: Generation,
+    pub(crate) fingerprint: Fingerprint,
+    /// Was there a refresh without an answer before? Then the rotation was probably lost.
+    pub(crate) after_doubt: bool,
+    pub(crate) code: String,
+}
+
+/// The token set of a record.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens {
+    /// `None` where the answer held a refresh token and no usable access token.
+    pub(crate) access_token: Option<AccessToken>,
+    pub(crate) refresh_token: Option<RefreshToken>,
+    pub(crate) token_type: String,
+    pub(crate) expires_in: Option<Duration>,
+    pub(crate) refresh_in: Option<Duration>,
+    pub(crate) scope: Option<String>,
+    /// How old the set was when the record was written.
+    pub(crate) age: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Under {
+    pub(crate) nonce: u128,
+    pub(crate) number: u64,
+    /// The generation whose refresh token was spent for it.
+    pub(crate) spent: Generation,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) holder: Holder,
+    pub(crate) nonce: u128,
+    pub(crate) number: u64,
+    pub(crate) fingerprint: Option<Fingerprint>,
+}
+
+/// Who holds a mark: enough to prove on the same host that it is dead.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Holder {
+    /// Names this boot of this machine.
+    pub(crate) boot: String,
+    /// Names the process id namespace.
+    pub(crate) namespace: String,
+    pub(crate) pid: u32,
+    /// When the process started, in the kernel's own unit: tells it from a later one of the same id.
+    pub(crate) started: u64,
+    /// Names the coordinator within the process.
+    pub(crate) coordinator: u128,
+}
+
+/// Why and how long nobody asks the token endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    pub(crate) wait: Duration,
+    pub(crate) reason: RestReason,
+    pub(crate) code: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RestReason {
+    Unavailable,
+    Refused,
+    Configuration,
+    NeedsUser,
+}
+
+/// A keyed hash of a refresh token: comparable within a login, loggable, useless to a thief.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Fingerprint(pub(crate) u64);
+
+// ===== impl CredentialRecord =====
+
+impl CredentialRecord {
+    /// A live record without tokens: what the first refresh of client credentials starts from.
+    pub(crate) fn empty(login: LoginId, generation: Generation) -> Self {
+        Self {
+            login,
+            generation,
+            life: Life::Live,
+            tokens: None,
+            under: None,
+            marks: 0,
+            mark: None,
+            rest: None,
+            failures: 0,
+            in_doubt: false,
+        }
+    }
+
+    /// The record of a new login.
+    pub(crate) fn installed(login: LoginId, generation: Generation, set: &TokenSet) -> Self {
+        Self { tokens: Some(Tokens::received(set, None)), ..Self::empty(login, generation) }
+    }
+
+    pub(crate) fn refresh_token(&self) -> Option<&RefreshToken> {
+        self.tokens.as_ref()?.refresh_token.as_ref()
+    }
+
+    /// The fingerprint of the refresh token it holds.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.refresh_token().map(|token| Fingerprint::of(self.login, token))
+    }
+
+    /// The same record as it is `later` than it was written: the ages have grown.
+    pub(crate) fn aged(&self, later: Duration) -> Self {
+        let mut aged = self.clone();
+        if let Some(tokens) = &mut aged.tokens {
+            tokens.age = tokens.age.saturating_add(later);
+        }
+        aged
+    }
+
+    pub(crate) fn encode(&self, version: Version) -> RecordBody {
+        RecordBody::new(version, wire::encode(self))
+    }
+
+    pub(crate) fn decode(body: &RecordBody) -> Result<Self, StoreError> {
+        wire::decode(body.bytes())
+    }
+}
+
+// ===== impl Tokens =====
+
+impl Tokens {
+    /// A set just received; where it holds no refresh token, `kept` stays valid (RFC 6749 §6).
+    pub(crate) fn received(set: &TokenSet, kept: Option<&RefreshToken>) -> Self {
+        Self {
+            access_token: Some(set.access_token.clone()),
+            refresh_token: set.refresh_token.as_ref().or(kept).cloned(),
+            token_type: set.token_type.clone(),
+            expires_in: set.expires_in,
+            refresh_in: set.refresh_in,
+            scope: set.scope.clone(),
+            age: Duration::ZERO,
+        }
+    }
+
+    /// Only the refresh token of an answer was usable.
+    pub(crate) fn refresh_only(refresh_token: RefreshToken) -> Self {
+        Self {
+            access_token: None,
+            refresh_token: Some(refresh_token),
+            token_type: String::new(),
+            expires_in: None,
+            refresh_in: None,
+            scope: None,
+            age: Duration::ZERO,
+        }
+    }
+}
+
+impl PartialEq for Tokens {
+    fn eq(&self, other: &Self) -> bool {
+        wire::TokensWire::of(self) == wire::TokensWire::of(other)
+    }
+}
+
+// ===== impl Fingerprint =====
+
+impl Fingerprint {
+    /// Keyed with the login, so that equal tokens of two logins do not look alike.
+    pub(crate) fn of(login: LoginId, token: &RefreshToken) -> Self {
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&login.0.to_be_bytes()).expect("any key length");
+        mac.update(token.expose_secret().as_bytes());
+        let mut first = [0; 8];
+        first.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(to, from)| *to = from);
+        Self(u64::from_be_bytes(first))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for LoginId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

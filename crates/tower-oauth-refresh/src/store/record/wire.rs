@@ -1,0 +1,231 @@
+//! The bytes of a record: JSON with a format number, so that an older release refuses what it does not
+//! know instead of losing it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CredentialRecord, Fingerprint, Generation, Holder, Life, LoginId, Mark, Rest, RestReason};
+use super::{StoreError, Tokens, Under, Verdict};
+use crate::secret::{AccessToken, RefreshToken};
+
+/// Grows when a release writes what earlier ones must not overwrite.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct RecordWire<'a> {
+    format: u32,
+    login: Bits,
+    generation: u64,
+    life: LifeWire,
+    #[serde(borrow)]
+    tokens: Option<TokensWire<'a>>,
+    under: Option<(Bits, u64, u64)>,
+    marks: u64,
+    mark: Option<MarkWire>,
+    rest: Option<RestWire>,
+    failures: u32,
+    in_doubt: bool,
+}
+
+/// 128 bits as text: JSON numbers do not hold them everywhere.
+struct Bits(u128);
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum LifeWire {
+    Live,
+    Dead { generation: u64, fingerprint: u64, after_doubt: bool, code: String },
+    LoggedOut,
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+pub(super) struct TokensWire<'a> {
+    #[serde(borrow)]
+    access_token: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    refresh_token: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    token_type: Cow<'a, str>,
+    expires_in_ms: Option<u64>,
+    refresh_in_ms: Option<u64>,
+    #[serde(borrow)]
+    scope: Option<Cow<'a, str>>,
+    age_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MarkWire {
+    boot: String,
+    namespace: String,
+    pid: u32,
+    started: u64,
+    coordinator: Bits,
+    nonce: Bits,
+    number: u64,
+    fingerprint: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RestWire {
+    wait_ms: u64,
+    reason: RestReason,
+    code: Option<String>,
+}
+
+pub(super) fn encode(record: &CredentialRecord) -> Vec<u8> {
+    let wire = RecordWire {
+        format: FORMAT,
+        login: Bits(record.login.0),
+        generation: record.generation.get(),
+        life: LifeWire::of(&record.life),
+        tokens: record.tokens.as_ref().map(TokensWire::of),
+        under: record.under.map(|under| (Bits(under.nonce), under.number, under.spent.get())),
+        marks: record.marks,
+        mark: record.mark.as_ref().map(MarkWire::of),
+        rest: record.rest.as_ref().map(RestWire::of),
+        failures: record.failures,
+        in_doubt: record.in_doubt,
+    };
+    // Strings and numbers only: there is nothing in it that JSON cannot say.
+    serde_json::to_vec(&wire).unwrap_or_default()
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<CredentialRecord, StoreError> {
+    // The parser's own error quotes its input, which holds tokens: say where, never what.
+    let parsed: Result<RecordWire<'_>, _> = serde_json::from_slice(bytes);
+    let wire = parsed.map_err(|error| {
+        StoreError::unreadable(format!("not a record, or damaged near column {}", error.column()))
+    })?;
+    if wire.format != FORMAT {
+        return Err(StoreError::unreadable(format!("written in format {}, unknown here", wire.format)));
+    }
+    Ok(CredentialRecord {
+        login: LoginId(wire.login.0),
+        generation: Generation::new(wire.generation),
+        life: wire.life.into_life(),
+        tokens: wire.tokens.map(TokensWire::into_tokens),
+        under: wire.under.map(|(nonce, number, spent)| Under {
+            nonce: nonce.0,
+            number,
+            spent: Generation::new(spent),
+        }),
+        marks: wire.marks,
+        mark: wire.mark.map(MarkWire::into_mark),
+        rest: wire.rest.map(RestWire::into_rest),
+        failures: wire.failures,
+        in_doubt: wire.in_doubt,
+    })
+}
+
+impl LifeWire {
+    fn of(life: &Life) -> Self {
+        match life {
+            Life::Live => Self::Live,
+            Life::LoggedOut => Self::LoggedOut,
+            Life::Dead(verdict) => Self::Dead {
+                generation: verdict.generation.get(),
+                fingerprint: verdict.fingerprint.0,
+                after_doubt: verdict.after_doubt,
+                code: verdict.code.clone(),
+            },
+        }
+    }
+
+    fn into_life(self) -> Life {
+        match self {
+            Self::Live => Life::Live,
+            Self::LoggedOut => Life::LoggedOut,
+            Self::Dead { generation, fingerprint, after_doubt, code } => Life::Dead(Verdict {
+                generation: Generation::new(generation),
+                fingerprint: Fingerprint(fingerprint),
+                after_doubt,
+                code,
+            }),
+        }
+    }
+}
+
+impl<'a> TokensWire<'a> {
+    pub(super) fn of(tokens: &'a Tokens) -> Self {
+        Self {
+            access_token: tokens.access_token.as_ref().map(|token| token.expose_secret().into()),
+            refresh_token: tokens.refresh_token.as_ref().map(|token| token.expose_secret().into()),
+            token_type: tokens.token_type.as_str().into(),
+            expires_in_ms: tokens.expires_in.map(millis),
+            refresh_in_ms: tokens.refresh_in.map(millis),
+            scope: tokens.scope.as_deref().map(Cow::from),
+            age_ms: millis(tokens.age),
+        }
+    }
+
+    fn into_tokens(self) -> Tokens {
+        Tokens {
+            access_token: self.access_token.map(|text| AccessToken::new(text.into_owned())),
+            refresh_token: self.refresh_token.map(|text| RefreshToken::new(text.into_owned())),
+            token_type: self.token_type.into_owned(),
+            expires_in: self.expires_in_ms.map(Duration::from_millis),
+            refresh_in: self.refresh_in_ms.map(Duration::from_millis),
+            scope: self.scope.map(Cow::into_owned),
+            age: Duration::from_millis(self.age_ms),
+        }
+    }
+}
+
+impl MarkWire {
+    fn of(mark: &Mark) -> Self {
+        Self {
+            boot: mark.holder.boot.clone(),
+            namespace: mark.holder.namespace.clone(),
+            pid: mark.holder.pid,
+            started: mark.holder.started,
+            coordinator: Bits(mark.holder.coordinator),
+            nonce: Bits(mark.nonce),
+            number: mark.number,
+            fingerprint: mark.fingerprint.map(|fingerprint| fingerprint.0),
+        }
+    }
+
+    fn into_mark(self) -> Mark {
+        Mark {
+            holder: Holder {
+                boot: self.boot,
+                namespace: self.namespace,
+                pid: self.pid,
+                started: self.started,
+                coordinator: self.coordinator.0,
+            },
+            nonce: self.nonce.0,
+            number: self.number,
+            fingerprint: self.fingerprint.map(Fingerprint),
+        }
+    }
+}
+
+impl RestWire {
+    fn of(rest: &Rest) -> Self {
+        Self { wait_ms: millis(rest.wait), reason: rest.reason, code: rest.code.clone() }
+    }
+
+    fn into_rest(self) -> Rest {
+        Rest { wait: Duration::from_millis(self.wait_ms), reason: self.reason, code: self.code }
+    }
+}
+
+impl Serialize for Bits {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:032x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bits {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        u128::from_str_radix(&text, 16).map(Self).map_err(|_| serde::de::Error::custom("not 128 bits"))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
