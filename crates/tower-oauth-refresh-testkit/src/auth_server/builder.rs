@@ -1,0 +1,142 @@
+//! How an authorization server is set up.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tower_oauth_refresh::{Clock, SystemClock};
+
+use super::families::Families;
+use super::form::Client;
+use super::rotation::Rotation;
+use super::{AuthServer, Shared};
+use crate::fault::Faults;
+use crate::ledger::{ClientAuthentication, Ledger};
+use crate::wire::Listening;
+
+/// Sets up an [`AuthServer`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AuthServerBuilder {
+    rotation: Rotation,
+    access_lifetime: Duration,
+    refresh_lifetime: Option<Duration>,
+    access_dies_at_refresh: bool,
+    scope: Option<String>,
+    client_id: String,
+    client_secret: Secret,
+    authentication: Option<ClientAuthentication>,
+    clock: Arc<dyn Clock>,
+    seed: Option<u64>,
+}
+
+#[derive(Clone)]
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+impl AuthServerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            rotation: Rotation::default(),
+            access_lifetime: Duration::from_secs(3600),
+            refresh_lifetime: None,
+            access_dies_at_refresh: false,
+            scope: None,
+            client_id: "testkit client".to_owned(),
+            client_secret: Secret("kit:50%+5/secret=&ü".to_owned()),
+            authentication: None,
+            clock: Arc::new(SystemClock::default()),
+            seed: None,
+        }
+    }
+
+    /// What becomes of used refresh tokens. [`Rotation::Strict`] by default.
+    pub fn rotation(mut self, rotation: Rotation) -> Self {
+        self.rotation = rotation;
+        self
+    }
+
+    /// Lifetime of access tokens, in whole seconds: an hour by default.
+    pub fn access_lifetime(mut self, lifetime: Duration) -> Self {
+        self.access_lifetime = lifetime;
+        self
+    }
+
+    /// Lifetime of refresh tokens: unlimited by default. Not told to the client.
+    pub fn refresh_lifetime(mut self, lifetime: Duration) -> Self {
+        self.refresh_lifetime = Some(lifetime);
+        self
+    }
+
+    /// A refresh kills the family's earlier access tokens at once, so requests under way get a 401 that
+    /// needs no refresh. GitHub, GitLab, Zendesk, RingCentral. Off by default.
+    pub fn access_dies_at_refresh(mut self, dies: bool) -> Self {
+        self.access_dies_at_refresh = dies;
+        self
+    }
+
+    /// The scope that logins are granted, and that answers name. None by default.
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+
+    /// The one client this server knows. By default id and secret hold a space, a colon, a percent sign and
+    /// more, which only a client that form-encodes them gets through Basic (RFC 6749 §2.3.1).
+    pub fn client(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.client_id = id.into();
+        self.client_secret = Secret(secret.into());
+        self
+    }
+
+    /// The only way of client authentication to accept. By default Basic and Post both are.
+    /// [`ClientAuthentication::None`] makes the client a public one: no secret is looked at.
+    pub fn client_authentication(mut self, way: ClientAuthentication) -> Self {
+        self.authentication = Some(way);
+        self
+    }
+
+    /// Where the time comes from: the machine by default.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Draws the same tokens every time. By default each server draws its own.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts the server on a free port of 127.0.0.1. It is served by the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// No port could be had, or there is no tokio runtime.
+    pub async fn start(self) -> io::Result<AuthServer> {
+        // Keyed at random by the process: different for every server, and no dependency.
+        let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one("seed"));
+        let mut families = Families::new(self.rotation, self.access_lifetime, seed);
+        families.refresh_lifetime = self.refresh_lifetime;
+        families.access_dies_at_refresh = self.access_dies_at_refresh;
+        let client =
+            Client { id: self.client_id, secret: self.client_secret.0, required: self.authentication };
+        let shared = Arc::new(Shared {
+            families: Mutex::new(families),
+            client: Mutex::new(client),
+            scope: self.scope,
+            clock: self.clock,
+            ledger: Ledger::new(),
+            token_faults: Faults::default(),
+            revocation_faults: Faults::default(),
+        });
+        let listening = Listening::start(Arc::clone(&shared)).await?;
+        AuthServer::new(shared, listening)
+    }
+}

@@ -1,0 +1,243 @@
+//! The token endpoint (RFC 6749 §3.2) and the revocation endpoint (RFC 7009 §2).
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tower_oauth_refresh::RefreshToken;
+
+use super::Shared;
+use super::families::Issued;
+use super::form::{Form, Refusal};
+use crate::answer::Answer;
+use crate::fault::{Ending, Fault};
+use crate::hash::TokenHash;
+use crate::ledger::{FamilyId, OpenEntry, Revocation, TokenRequest};
+use crate::wire::{Answering, Peer, Reply, WireBody};
+
+/// No honest token request is longer.
+const FORM_LIMIT: usize = 256 * 1024;
+/// Turns given to other connections before requests under way are counted.
+const TURNS: usize = 8;
+
+impl Answering for Shared {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Reply {
+        let (parts, body) = request.into_parts();
+        let is_token = match parts.uri.path() {
+            "/token" => true,
+            "/revoke" => false,
+            _ => return plain(StatusCode::NOT_FOUND),
+        };
+        if parts.method != Method::POST {
+            return plain(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        let Ok(body) = Limited::new(body, FORM_LIMIT).collect().await else { return Reply::HangUp };
+        let form = Form::read(&parts.headers, &body.to_bytes());
+        if is_token { self.token(&parts, &form, &peer).await } else { self.revoke(&form).await }
+    }
+}
+
+impl Shared {
+    async fn token(&self, parts: &Parts, form: &Form, peer: &Peer) -> Reply {
+        let mut arrival = self.describe(parts, form);
+        self.let_hang_ups_arrive(arrival.family).await;
+        let fault = self.token_faults.next();
+        arrival.fault = fault.as_ref().map(ToString::to_string);
+        let entry = self.ledger.open_token(arrival, peer);
+        let mut successor = None;
+        let work = || match self.grant(form, &entry) {
+            Ok(issued) => {
+                successor = issued.refresh_token.clone();
+                token_answer(&issued)
+            }
+            Err(refusal) => {
+                entry.token(|line| line.error = Some(refusal.code.to_owned()));
+                refused(&refusal)
+            }
+        };
+        match fault.unwrap_or_else(Fault::none).play(work).await {
+            Ending::Send(answer, cut) => {
+                let names_successor = successor.is_some_and(|token| names(&answer, &token));
+                entry.token(|line| {
+                    line.status = Some(answer.status);
+                    line.names_successor = names_successor;
+                });
+                Reply::Answer(WireBody::respond(answer, cut, entry))
+            }
+            Ending::HangUp => Reply::HangUp,
+        }
+    }
+
+    /// A client that hung up and comes again on a new connection must not be counted twice, whichever
+    /// connection is served first.
+    async fn let_hang_ups_arrive(&self, family: Option<FamilyId>) {
+        for _ in 0..TURNS {
+            if !self.ledger.is_busy(family) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn describe(&self, parts: &Parts, form: &Form) -> TokenRequest {
+        let mut line = TokenRequest::new(self.clock.now(), parts.version);
+        form.get("grant_type").unwrap_or_default().clone_into(&mut line.grant_type);
+        line.parameters = form.printable(|value| self.is_secret(value));
+        line.client_authentication = form.authentication();
+        if let Some(token) = form.get("refresh_token") {
+            let families = self.families();
+            line.refresh_token = Some(TokenHash::of(token));
+            line.family = families.find(token).map(|(family, _)| family);
+            line.superseded = families.is_spent(token);
+        } else if line.grant_type == "client_credentials" {
+            line.family = Some(FamilyId::CLIENT);
+        }
+        line
+    }
+
+    fn grant(&self, form: &Form, entry: &OpenEntry) -> Result<Issued, Refusal> {
+        form.check(&self.client())?;
+        let issued = match form.get("grant_type") {
+            Some("refresh_token") => self.refresh(form, entry)?,
+            Some("client_credentials") => {
+                let scope = form.get("scope").map(ToOwned::to_owned).or_else(|| self.scope.clone());
+                self.families().client_credentials(scope, self.clock.now())
+            }
+            Some(_) => return Err(Refusal::new("unsupported_grant_type", "this grant is not offered")),
+            None => return Err(Refusal::new("invalid_request", "grant_type is missing")),
+        };
+        entry.token(|line| {
+            line.committed = true;
+            line.generation = Some(issued.generation);
+            line.issued_access_token = Some(TokenHash::from(&issued.access_token));
+            line.issued_refresh_token = issued.refresh_token.as_ref().map(TokenHash::from);
+        });
+        Ok(issued)
+    }
+
+    fn refresh(&self, form: &Form, entry: &OpenEntry) -> Result<Issued, Refusal> {
+        let Some(token) = form.get("refresh_token") else {
+            return Err(Refusal::new("invalid_request", "refresh_token is missing"));
+        };
+        let now = self.clock.now();
+        let mut families = self.families();
+        let granted = families
+            .find(token)
+            .and_then(|(family, _)| families.granted_scope(family))
+            .map(ToOwned::to_owned);
+        let asked = form.get("scope").map(ToOwned::to_owned);
+        if asked.as_deref().is_some_and(|asked| !is_within(asked, granted.as_deref())) {
+            return Err(Refusal::new("invalid_scope", "wider than what was granted"));
+        }
+        let spent = families.is_spent(token);
+        let result = families.refresh(token, asked.or(granted), now);
+        drop(families);
+        let reuse_detected = result.as_ref().is_err_and(|dead| dead.reuse_detected);
+        entry.token(|line| {
+            line.superseded |= spent;
+            line.reuse_detected = reuse_detected;
+        });
+        result.map_err(|_| Refusal::new("invalid_grant", "the refresh token is invalid, expired or revoked"))
+    }
+
+    async fn revoke(&self, form: &Form) -> Reply {
+        let token = form.get("token");
+        let found = token.and_then(|token| self.families().find(token));
+        let fault = self.revocation_faults.next();
+        let entry = self.ledger.open_revocation(Revocation {
+            number: 0,
+            at: self.clock.now(),
+            token: token.map(TokenHash::of),
+            family: found.map(|(family, _)| family),
+            is_refresh_token: found.map(|(_, is_refresh)| is_refresh),
+            hint: form.get("token_type_hint").filter(|hint| !self.is_secret(hint)).map(ToOwned::to_owned),
+            client_authentication: form.authentication(),
+            committed: false,
+            error: None,
+            fault: fault.as_ref().map(ToString::to_string),
+            status: None,
+            delivered: false,
+        });
+        let work = || match self.revoke_token(form) {
+            Ok(revoked) => {
+                entry.revocation(|line| line.committed = revoked);
+                Answer::new(StatusCode::OK)
+            }
+            Err(refusal) => {
+                entry.revocation(|line| line.error = Some(refusal.code.to_owned()));
+                refused(&refusal)
+            }
+        };
+        match fault.unwrap_or_else(Fault::none).play(work).await {
+            Ending::Send(answer, cut) => {
+                entry.revocation(|line| line.status = Some(answer.status));
+                Reply::Answer(WireBody::respond(answer, cut, entry))
+            }
+            Ending::HangUp => Reply::HangUp,
+        }
+    }
+
+    /// A refresh token ends its family, an access token only itself (RFC 7009 §2.1). An unknown token is
+    /// no error (§2.2).
+    fn revoke_token(&self, form: &Form) -> Result<bool, Refusal> {
+        form.check(&self.client())?;
+        let Some(token) = form.get("token") else {
+            return Err(Refusal::new("invalid_request", "token is missing"));
+        };
+        let mut families = self.families();
+        let found = families.find(token);
+        match found {
+            Some((family, true)) => families.revoke_family(family),
+            Some((_, false)) => families.revoke_access(token),
+            None => {}
+        }
+        Ok(found.is_some())
+    }
+}
+
+fn is_within(asked: &str, granted: Option<&str>) -> bool {
+    let granted: Vec<&str> = granted.unwrap_or_default().split(' ').collect();
+    asked.split(' ').all(|scope| granted.contains(&scope))
+}
+
+fn names(answer: &Answer, token: &RefreshToken) -> bool {
+    let token = token.expose_secret().as_bytes();
+    answer.body.windows(token.len()).any(|window| window == token)
+}
+
+fn token_answer(issued: &Issued) -> Answer {
+    let mut members = json!({
+        "access_token": issued.access_token.expose_secret(),
+        "token_type": "Bearer",
+        "expires_in": issued.expires_in.as_secs(),
+    });
+    if let Value::Object(members) = &mut members {
+        if let Some(token) = &issued.refresh_token {
+            members.insert("refresh_token".to_owned(), token.expose_secret().into());
+        }
+        if let Some(scope) = &issued.scope {
+            members.insert("scope".to_owned(), scope.as_str().into());
+        }
+    }
+    uncached(Answer::json(StatusCode::OK, &members))
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    let body = json!({ "error": refusal.code, "error_description": refusal.description });
+    let answer = uncached(Answer::json(refusal.status, &body));
+    if !refusal.basic {
+        return answer;
+    }
+    answer.header(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="testkit""#))
+}
+
+fn uncached(answer: Answer) -> Answer {
+    answer.header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+}
+
+fn plain(status: StatusCode) -> Reply {
+    let mut response = Response::new(WireBody::empty());
+    *response.status_mut() = status;
+    Reply::Answer(response)
+}
