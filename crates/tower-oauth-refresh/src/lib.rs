@@ -44,6 +44,7 @@ pub use self::report::{RefreshReport, ReplayOutcome};
 pub use self::secret::{AccessToken, ClientSecret, RefreshToken};
 pub use self::service::Refresh;
 pub use self::store::{
-    BoxFuture, BoxStream, MemoryStore, Record, RecordBody, StoreError, Swap, TokenStore, Version,
+    BoxFuture, BoxStream, MemoryStore, Record, RecordBody, Sealed, SealingKey, StoreError, Swap, TokenStore,
+    Version,
 };
 pub use self::token::{InvalidResponse, TokenSet};

@@ -6,6 +6,7 @@
 
 mod memory;
 pub(crate) mod record;
+mod sealed;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -17,6 +18,7 @@ use futures_core::Stream;
 use secrecy::{ExposeSecret as _, SecretSlice};
 
 pub use self::memory::MemoryStore;
+pub use self::sealed::{Sealed, SealingKey};
 use crate::CredentialKey;
 
 /// A boxed future: stores are called once a refresh, never on the path of a valid token.
@@ -78,7 +80,7 @@ impl Record {
 
 /// The bytes to keep under a key, and the version that names them.
 ///
-/// The bytes hold tokens unless a `Sealed` store is between: its `Debug` shows only
+/// The bytes hold tokens unless a [`Sealed`] store is between: its `Debug` shows only
 /// their number.
 #[derive(Clone)]
 pub struct RecordBody {
