@@ -107,7 +107,7 @@ async fn reading_ahead_is_bounded_and_keeps_length_and_errors() {
 
     let endless =
         futures_util::stream::repeat_with(|| Ok::<_, &str>(Frame::data(Bytes::from(vec![0; 9000]))));
-    let mut body = RefusedBody::new(http_body_util::StreamBody::new(endless));
+    let mut body = RefusedBody::new(StreamBody::new(endless));
     body.read_ahead().await;
     assert!(body.size_hint().lower() < 80_000);
 

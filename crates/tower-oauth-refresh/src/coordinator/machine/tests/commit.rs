@@ -1,0 +1,181 @@
+//! Making a received token set durable, whatever the store says.
+
+use super::*;
+use crate::store::record::{Life, Under, Verdict};
+
+#[test]
+fn a_received_set_is_stored_before_anybody_is_told() {
+    let mut play = Play::received();
+    assert!(play.told.is_empty());
+    let new = play.swap().1;
+    assert_eq!((refresh(new), new.generation), (Some("refresh-6"), Generation::new(6)));
+    assert!(new.mark.is_none() && new.rest.is_none() && !new.in_doubt);
+    assert_eq!(new.under.unwrap().spent, Generation::new(5));
+    play.swapped();
+    assert_eq!(access(play.refreshed()), "access-6");
+}
+
+#[test]
+fn lifetimes_count_from_before_the_request_was_sent() {
+    let mut play = Play::sent();
+    let sent = play.now;
+    play.passes(SECOND * 5).answered(Answer::Tokens(set("access-6", None))).passes(SECOND * 2);
+    assert_eq!(play.swap().1.tokens.as_ref().unwrap().age, SECOND * 5);
+    play.swapped();
+    assert_eq!(play.refreshed().obtained, sent);
+}
+
+#[test]
+fn an_answer_without_a_refresh_token_keeps_the_old_one() {
+    let mut play = Play::sent();
+    play.answered(Answer::Tokens(set("access-6", None)));
+    assert_eq!(refresh(play.swap().1), Some("refresh-5"));
+}
+
+#[test]
+fn a_refresh_token_beside_an_unusable_access_token_is_stored_and_the_flight_fails() {
+    let mut play = Play::sent();
+    play.answered(Answer::Unusable { refresh_token: Some("refresh-6".into()) });
+    let new = play.swap().1;
+    assert_eq!((refresh(new), new.failures), (Some("refresh-6"), 1));
+    assert!(new.rest.is_some(), "the next attempt is not at once");
+    play.swapped();
+    assert_eq!(play.failed().kind(), ErrorKind::Unavailable);
+}
+
+// ===== conflicts =====
+
+#[test]
+fn a_set_for_a_login_that_has_ended_is_given_back() {
+    let other = CredentialRecord { login: LoginId(2), ..fresh(6, "other") };
+    let logged_out = CredentialRecord { life: Life::LoggedOut, tokens: None, ..expired() };
+    for found in [None, Some(snapshot(other)), Some(snapshot(logged_out))] {
+        let mut play = Play::received();
+        play.conflict(found);
+        assert!(
+            matches!(&play.step, Some(Step::Revoke { refresh_token }) if refresh_token.expose_secret() == "refresh-6")
+        );
+        play.revoked().looks();
+        assert!(matches!(play.notes.as_slice(), [Note::Discarded]));
+    }
+}
+
+#[test]
+fn a_refresh_token_that_did_not_rotate_is_not_given_back_for_the_next_login_may_have_it_too() {
+    let mut play = Play::sent();
+    play.answered(Answer::Tokens(set("access-6", Some("refresh-5"))));
+    play.conflict(Some(snapshot(CredentialRecord { login: LoginId(2), ..fresh(6, "refresh-5") })));
+    play.looks();
+}
+
+#[test]
+fn a_record_still_at_the_spent_generation_is_overwritten_whoever_marked_it() {
+    let mut play = Play::received();
+    let found = Snapshot { version: Version::from_bits(77), ..snapshot(marked(expired(), 7, 70)) };
+    play.conflict(Some(found));
+    let (expected, new) = play.swap();
+    assert_eq!((expected, refresh(new)), (Some(77), Some("refresh-6")));
+    assert!(new.mark.is_none());
+    play.swapped();
+    assert_eq!(play.refreshed().generation, Generation::new(6));
+}
+
+#[test]
+fn a_hard_verdict_over_the_spent_token_is_overruled_by_the_set_that_was_got_for_it() {
+    let verdict = Verdict {
+        generation: Generation::new(5),
+        fingerprint: fingerprint("refresh-5"),
+        after_doubt: true,
+        code: "invalid_grant".to_owned(),
+    };
+    let dead = CredentialRecord { life: Life::Dead(verdict), tokens: None, ..expired() };
+    let mut play = Play::received();
+    play.conflict(Some(snapshot(dead)));
+    assert_eq!(play.swap().1.life, Life::Live);
+    assert_eq!(refresh(play.swap().1), Some("refresh-6"));
+}
+
+fn sibling(number: u64) -> Snapshot {
+    let under = Some(Under { nonce: 70, number, spent: Generation::new(5) });
+    snapshot(CredentialRecord { under, marks: number, ..fresh(6, "refresh-6b") })
+}
+
+#[test]
+fn of_two_sets_for_one_refresh_token_the_one_marked_later_wins() {
+    let mut play = Play::received();
+    assert_eq!(play.swap().1.under.unwrap().number, 1);
+    play.conflict(Some(sibling(0)));
+    let new = play.swap().1;
+    assert_eq!((refresh(new), new.generation), (Some("refresh-6"), Generation::new(7)));
+
+    let mut play = Play::received();
+    play.conflict(Some(sibling(2)));
+    assert_eq!(play.adopted().generation, Generation::new(6));
+}
+
+#[test]
+fn a_newer_generation_of_the_same_login_is_adopted_and_ours_is_never_revoked() {
+    let mut play = Play::received();
+    play.conflict(Some(snapshot(fresh(9, "refresh-9"))));
+    assert_eq!(play.adopted().generation, Generation::new(9));
+}
+
+// ===== the store fails =====
+
+#[test]
+fn a_failed_write_is_tried_again_at_least_every_second_and_nothing_is_sent_again() {
+    let mut play = Play::received();
+    let ours = play.swap().1.clone();
+    for _ in 0..20 {
+        play.swap_fails();
+        assert!(play.wait() <= SECOND);
+        play.waited().loaded(snapshot(marked(expired(), ME, 99)));
+    }
+    assert_eq!(refresh(play.swap().1), refresh(&ours));
+    play.swapped();
+    assert_eq!(access(play.refreshed()), "access-6");
+}
+
+#[test]
+fn a_write_that_succeeded_though_the_store_failed_is_recognised() {
+    let mut play = Play::received();
+    let written = play.swap().1.clone();
+    play.swap_fails().waited().loaded(snapshot(written));
+    assert_eq!(play.refreshed().generation, Generation::new(6));
+}
+
+#[test]
+fn our_write_is_recognised_under_somebody_elses_mark() {
+    let mut play = Play::received();
+    let written = marked(play.swap().1.clone(), 7, 70);
+    play.swap_fails().waited().loaded(snapshot(written));
+    assert_eq!(play.refreshed().generation, Generation::new(6));
+}
+
+#[test]
+fn callers_are_held_then_told_and_told_again_when_it_is_stored() {
+    let mut play = Play::received();
+    play.swap_fails();
+    assert!(play.told.is_empty());
+    for _ in 0..12 {
+        play.waited().load_fails();
+    }
+    assert!(
+        matches!(play.told.last(), Some(Outcome::Failed(error)) if error.kind() == ErrorKind::Unpersisted)
+    );
+    play.waited().loaded(snapshot(marked(expired(), ME, 99))).swapped();
+    assert_eq!(access(play.refreshed()), "access-6");
+}
+
+#[test]
+fn callers_get_the_unpersisted_token_where_that_was_asked_for() {
+    let policy = Policy { serve_unpersisted: true, ..Policy::default() };
+    let mut play = Play::with(policy, Some(Play::held(5)));
+    play.loaded(snapshot(expired())).swapped().answered(Answer::Tokens(set("access-6", Some("refresh-6"))));
+    play.swap_fails();
+    for _ in 0..12 {
+        play.waited().load_fails();
+    }
+    assert!(matches!(play.told.last(), Some(Outcome::Refreshed(held)) if access(held) == "access-6"));
+    assert!(matches!(play.step, Some(Step::Wait(_))), "and the write goes on");
+}

@@ -1,0 +1,288 @@
+//! Marking, sending, and understanding the answer.
+
+use super::*;
+use crate::coordinator::policy::SEND_WINDOW;
+use crate::store::record::{Life, RestReason};
+
+const NOTHING: Answer = Answer::Unavailable { in_doubt: false, retry_after: None };
+
+fn dead() -> Answer {
+    Answer::GrantDead { code: "invalid_grant".to_owned() }
+}
+
+#[test]
+fn the_mark_is_written_before_the_request_leaves_and_says_who_and_with_what() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired()));
+    let (expected, new) = play.swap();
+    let mark = new.mark.as_ref().unwrap();
+    assert_eq!(expected, Some(1000));
+    assert_eq!((mark.holder.coordinator, mark.number), (ME, 1));
+    assert_eq!(mark.fingerprint, Some(fingerprint("refresh-5")));
+    assert!(!new.in_doubt);
+    assert_eq!(refresh(new), Some("refresh-5"), "the old token stays until there is a new one");
+}
+
+#[test]
+fn a_request_that_would_leave_too_late_does_not_leave() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired()));
+    let mark = play.swap().1.clone();
+    play.passes(SEND_WINDOW + Duration::from_millis(1)).swapped().looks();
+    play.loaded(snapshot(mark));
+    assert!(!play.swap().1.in_doubt, "nothing was sent under that mark");
+    play.swapped();
+    assert_eq!(play.sends(), Some("refresh-5"));
+}
+
+#[test]
+fn the_time_to_send_counts_from_before_the_load() {
+    let mut play = Play::knowing(5);
+    play.passes(SEND_WINDOW).loaded(snapshot(expired())).passes(Duration::from_millis(1)).swapped().looks();
+}
+
+#[test]
+fn a_store_too_slow_to_ever_send_is_given_up() {
+    let mut play = Play::knowing(5);
+    for _ in 0..20 {
+        if matches!(play.step, Some(Step::Done)) {
+            break;
+        }
+        play.loaded(snapshot(expired()));
+        if matches!(play.step, Some(Step::Done)) {
+            break;
+        }
+        play.passes(SECOND * 3).swapped();
+    }
+    assert_eq!(play.failed().kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_lost_race_for_the_lease_starts_over() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired())).conflict(None).looks();
+    play.loaded(snapshot(fresh(6, "refresh-6")));
+    assert_eq!(play.adopted().generation, Generation::new(6));
+}
+
+#[test]
+fn no_request_leaves_when_the_store_does_not_take_the_mark() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired())).swap_fails().looks();
+    play.loaded(snapshot(expired())).swap_fails();
+    assert_eq!(play.failed().kind(), ErrorKind::Store);
+
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired())).swap_fails().load_fails();
+    assert_eq!(play.failed().kind(), ErrorKind::Store);
+}
+
+#[test]
+fn a_mark_that_was_written_though_the_store_failed_is_recognised_and_leaves_no_doubt() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired()));
+    let written = play.swap().1.clone();
+    play.swap_fails().loaded(snapshot(written));
+    assert!(!play.swap().1.in_doubt);
+    play.swapped();
+    assert_eq!(play.sends(), Some("refresh-5"));
+}
+
+// ===== hard =====
+
+#[test]
+fn a_refusal_is_believed_after_reading_again_and_written_on_the_version_of_the_mark() {
+    let mut play = Play::sent();
+    play.answered(dead()).looks();
+    let version = play.mark_version();
+    play.loaded(Snapshot { version, ..snapshot(expired()) });
+    let (expected, new) = play.swap();
+    assert_eq!(expected, Some(version.to_bits()));
+    assert!(matches!(&new.life, Life::Dead(verdict) if verdict.fingerprint == fingerprint("refresh-5")));
+    assert!(new.tokens.is_none() && new.mark.is_none());
+    assert_eq!(new.generation, Generation::new(5));
+    play.swapped();
+    assert_eq!(play.failed().kind(), ErrorKind::InvalidGrant);
+    assert!(
+        matches!(play.notes.as_slice(), [Note::Condemned(token, _)] if *token == fingerprint("refresh-5"))
+    );
+}
+
+#[test]
+fn a_refusal_after_losing_a_race_adopts_what_the_winner_stored() {
+    let mut play = Play::sent();
+    play.answered(dead()).loaded(snapshot(fresh(6, "refresh-6")));
+    assert_eq!(play.adopted().generation, Generation::new(6));
+    assert!(play.notes.is_empty(), "nothing was condemned");
+}
+
+#[test]
+fn a_refusal_after_losing_a_race_goes_on_once_with_the_winners_refresh_token() {
+    let mut newer = fresh(6, "refresh-6");
+    newer.tokens.as_mut().unwrap().age = SECOND * 7200;
+    let mut play = Play::sent();
+    play.answered(dead()).loaded(snapshot(newer)).swapped();
+    assert_eq!(play.sends(), Some("refresh-6"));
+}
+
+#[test]
+fn a_verdict_that_comes_too_late_is_not_written_over_somebody_elses_record() {
+    let mut play = Play::sent();
+    play.answered(dead());
+    let version = play.mark_version();
+    play.loaded(Snapshot { version, ..snapshot(expired()) }).conflict(None).looks();
+    play.loaded(snapshot(fresh(6, "refresh-6")));
+    assert_eq!(play.adopted().generation, Generation::new(6));
+}
+
+#[test]
+fn a_refusal_is_not_believed_while_the_store_cannot_be_read() {
+    let mut play = Play::sent();
+    play.answered(dead()).load_fails();
+    assert_eq!(play.failed().kind(), ErrorKind::Store);
+    assert!(play.notes.is_empty());
+}
+
+#[test]
+fn a_verdict_that_the_store_does_not_take_holds_in_this_process() {
+    let mut play = Play::sent();
+    play.answered(dead());
+    let version = play.mark_version();
+    play.loaded(Snapshot { version, ..snapshot(expired()) }).swap_fails();
+    assert_eq!(play.failed().kind(), ErrorKind::InvalidGrant);
+    assert!(matches!(play.notes.as_slice(), [Note::Condemned(..)]));
+}
+
+#[test]
+fn other_refusals_rest_and_erase_nothing() {
+    let code = || Some("invalid_client".to_owned());
+    for (answer, reason, kind) in [
+        (Answer::Configuration { code: code() }, RestReason::Configuration, ErrorKind::Configuration),
+        (Answer::NeedsUser { code: code() }, RestReason::NeedsUser, ErrorKind::NeedsUser),
+        (Answer::Refused { code: code(), retry_after: None }, RestReason::Refused, ErrorKind::Refused),
+    ] {
+        let mut play = Play::sent();
+        play.answered(answer);
+        let new = play.swap().1.clone();
+        assert_eq!(refresh(&new), Some("refresh-5"));
+        assert!(new.mark.is_none() && new.life == Life::Live);
+        assert_eq!(new.rest.unwrap().reason, reason);
+        play.swapped();
+        assert_eq!((play.failed().kind(), play.failed().code()), (kind, Some("invalid_client")));
+        assert!(play.failed().rests_until().is_some());
+    }
+}
+
+// ===== transient =====
+
+#[test]
+fn an_outage_is_retried_once_under_a_mark_of_its_own_then_all_rest() {
+    let mut play = Play::sent();
+    play.answered(NOTHING).waited();
+    let (_, renewed) = play.swap();
+    assert_eq!(renewed.mark.as_ref().unwrap().number, 2);
+    play.swapped().answered(NOTHING);
+    let (_, released) = play.swap();
+    assert!(released.mark.is_none() && !released.in_doubt);
+    assert_eq!((released.failures, released.rest.as_ref().unwrap().reason), (1, RestReason::Unavailable));
+    play.swapped();
+    assert_eq!(play.failed().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_failing_series_is_not_retried_within_the_flight_and_rests_longer() {
+    let mut record = expired();
+    record.failures = 3;
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(record)).swapped().answered(NOTHING);
+    let (_, released) = play.swap();
+    assert_eq!(released.failures, 4);
+    assert!(released.rest.as_ref().unwrap().wait >= SECOND * 8);
+}
+
+#[test]
+fn a_server_error_leaves_doubt_behind() {
+    let mut play = Play::sent();
+    let error = Answer::Unavailable { in_doubt: true, retry_after: None };
+    play.answered(error.clone()).waited();
+    assert!(play.swap().1.in_doubt);
+    play.swapped().answered(error);
+    assert!(play.swap().1.in_doubt);
+}
+
+#[test]
+fn retry_after_is_kept_by_everybody_and_not_waited_for() {
+    let mut play = Play::sent();
+    play.answered(Answer::Unavailable { in_doubt: false, retry_after: Some(SECOND * 90) });
+    assert_eq!(play.swap().1.rest.as_ref().unwrap().wait, SECOND * 90);
+    play.swapped();
+    assert_eq!(play.failed().rests_until(), Some(play.now.after(SECOND * 90)));
+}
+
+#[test]
+fn a_request_that_never_left_leaves_no_doubt() {
+    let mut play = Play::sent();
+    play.answered(Answer::NotSent).waited().swapped().answered(Answer::NotSent);
+    assert!(!play.swap().1.in_doubt);
+}
+
+#[test]
+fn a_lost_answer_is_followed_by_the_same_token_at_once_and_only_once() {
+    let mut play = Play::sent();
+    play.answered(Answer::Lost);
+    assert!(play.swap().1.in_doubt);
+    play.swapped();
+    assert_eq!(play.sends(), Some("refresh-5"));
+    play.answered(Answer::Lost);
+    assert_eq!(play.failed().kind(), ErrorKind::InDoubt, "and the mark stays in the record");
+}
+
+#[test]
+fn a_refusal_after_a_lost_answer_is_reported_as_a_lost_rotation() {
+    let mut play = Play::sent();
+    play.answered(Answer::Lost).swapped().answered(dead());
+    let version = play.mark_version();
+    play.loaded(Snapshot { version, ..snapshot(expired()) }).swapped();
+    assert_eq!(play.failed().kind(), ErrorKind::LostRotation);
+}
+
+#[test]
+fn a_retry_whose_mark_lost_a_race_starts_over_and_one_that_the_store_refuses_does_not_leave() {
+    let mut play = Play::sent();
+    play.answered(Answer::Lost).conflict(None).looks();
+
+    let mut play = Play::sent();
+    play.answered(Answer::Lost).swap_fails();
+    assert_eq!(play.failed().kind(), ErrorKind::Store);
+}
+
+#[test]
+fn a_flight_sends_a_bounded_number_of_times_whatever_is_answered() {
+    for answer in [Answer::Lost, NOTHING, Answer::NotSent, Answer::Unusable { refresh_token: None }] {
+        let mut play = Play::knowing(5);
+        let mut sends = 0;
+        loop {
+            match play.step.as_ref().unwrap() {
+                Step::Load => drop(play.loaded(snapshot(expired()))),
+                Step::Swap { .. } => drop(play.swapped()),
+                Step::Wait(_) => drop(play.waited()),
+                Step::Send { .. } => {
+                    sends += 1;
+                    play.answered(answer.clone());
+                }
+                Step::Revoke { .. } => panic!("nothing was received"),
+                Step::Done => break,
+            }
+        }
+        assert!((1..=3).contains(&sends), "{answer:?}: {sends}");
+    }
+}
+
+impl Play {
+    fn mark_version(&self) -> Version {
+        let Phase::Rereading { attempt, .. } = &self.machine.phase else {
+            panic!("{:?}", self.machine.phase);
+        };
+        attempt.version
+    }
+}

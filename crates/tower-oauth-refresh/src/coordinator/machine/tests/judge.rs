@@ -1,0 +1,270 @@
+//! Looking at a record: adopt, wait, give up, or take the lease.
+
+use super::*;
+use crate::coordinator::policy::{SETTLE, SETTLE_AT_MOST};
+use crate::grant::Grant;
+use crate::store::record::{Life, Rest, RestReason, Verdict};
+
+#[test]
+fn a_newer_generation_is_adopted_without_a_write() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(fresh(6, "refresh-6")));
+    assert_eq!(play.adopted().generation, Generation::new(6));
+}
+
+#[test]
+fn a_new_process_adopts_what_is_stored_and_counts_its_age_from_before_the_load() {
+    let mut play = Play::new();
+    let mut found = snapshot(fresh(5, "refresh-5"));
+    found.record.tokens.as_mut().unwrap().age = SECOND * 100;
+    found.age = SECOND * 10;
+    let asked = play.now;
+    play.passes(SECOND).loaded(found);
+    assert_eq!(play.adopted().obtained, asked.before(SECOND * 110));
+}
+
+#[test]
+fn the_generation_that_was_refused_is_not_adopted_though_it_looks_usable() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(fresh(5, "refresh-5")));
+    assert!(play.swap().1.mark.is_some());
+}
+
+#[test]
+fn an_adopted_token_that_is_expired_is_refreshed_with_the_adopted_refresh_token() {
+    let mut play = Play::knowing(3);
+    play.loaded(snapshot(expired())).swapped();
+    assert_eq!(play.sends(), Some("refresh-5"));
+}
+
+#[test]
+fn another_login_is_news_whatever_its_generation() {
+    let mut play = Play::knowing(9);
+    let mut other = fresh(2, "other");
+    other.login = LoginId(77);
+    play.loaded(snapshot(other));
+    assert_eq!(play.adopted().login, LoginId(77));
+}
+
+#[test]
+fn nothing_stored_means_log_in_and_nothing_is_sent() {
+    let mut play = Play::new();
+    play.event(Event::Loaded(Ok(None)));
+    assert_eq!(play.failed().kind(), ErrorKind::NotInstalled);
+    assert!(play.failed().needs_login());
+}
+
+#[test]
+fn client_credentials_begin_by_themselves() {
+    let policy = Policy { grant: Grant::ClientCredentials, ..Policy::default() };
+    let mut play = Play::with(policy, None);
+    play.event(Event::Loaded(Ok(None)));
+    assert_eq!(play.swap().0, None, "only if there still is no record");
+    play.swapped();
+    assert_eq!(play.sends(), None);
+    play.answered(Answer::Tokens(set("access", None))).swapped();
+    assert_eq!(play.refreshed().generation, Generation::new(1));
+}
+
+#[test]
+fn without_a_refresh_token_nothing_is_sent() {
+    let mut record = expired();
+    record.tokens.as_mut().unwrap().refresh_token = None;
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(record));
+    assert_eq!(play.failed().kind(), ErrorKind::NoRefreshToken);
+}
+
+#[test]
+fn a_logged_out_credential_stays_so() {
+    let mut record = expired();
+    record.life = Life::LoggedOut;
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(record));
+    assert_eq!(play.failed().kind(), ErrorKind::LoggedOut);
+}
+
+#[test]
+fn a_stored_verdict_is_believed_without_asking() {
+    for (after_doubt, kind) in [(false, ErrorKind::InvalidGrant), (true, ErrorKind::LostRotation)] {
+        let mut record = expired();
+        let code = "invalid_grant".to_owned();
+        let (generation, fingerprint) = (record.generation, fingerprint("refresh-5"));
+        record.life = Life::Dead(Verdict { generation, fingerprint, after_doubt, code });
+        let mut play = Play::knowing(5);
+        play.loaded(snapshot(record));
+        assert_eq!((play.failed().kind(), play.failed().code()), (kind, Some("invalid_grant")));
+    }
+}
+
+#[test]
+fn a_refresh_token_known_to_be_dead_is_not_sent_though_the_store_did_not_take_the_verdict() {
+    let error = RefreshError::new(ErrorKind::InvalidGrant);
+    let dead = Some((fingerprint("refresh-5"), error));
+    let machine = || Machine::new(Policy::default(), holder(ME), None, dead.clone());
+    let mut play = Play::flown(machine());
+    play.loaded(snapshot(expired()));
+    assert_eq!(play.failed().kind(), ErrorKind::InvalidGrant);
+    let mut play = Play::flown(machine());
+    play.loaded(snapshot(fresh(6, "refresh-6")));
+    assert_eq!(play.adopted().generation, Generation::new(6));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_a_transient_failure_and_nothing_is_sent() {
+    let mut play = Play::knowing(5);
+    play.load_fails();
+    assert_eq!(play.failed().kind(), ErrorKind::Store);
+    assert!(play.failed().is_transient());
+}
+
+#[test]
+fn a_rest_left_by_anybody_is_kept_by_everybody() {
+    let mut record = expired();
+    record.rest = Some(Rest {
+        wait: SECOND * 60,
+        reason: RestReason::Configuration,
+        code: Some("invalid_client".into()),
+    });
+    let mut play = Play::knowing(5);
+    let mut found = snapshot(record.clone());
+    found.age = SECOND * 20;
+    play.loaded(found);
+    assert_eq!(
+        (play.failed().kind(), play.failed().code()),
+        (ErrorKind::Configuration, Some("invalid_client"))
+    );
+    assert_eq!(play.failed().rests_until(), Some(play.now.after(SECOND * 40)));
+
+    let mut play = Play::knowing(5);
+    let mut found = snapshot(record);
+    found.age = SECOND * 60;
+    play.loaded(found).swapped();
+    assert_eq!(play.sends(), Some("refresh-5"));
+}
+
+#[test]
+fn a_store_that_was_set_back_gets_the_newer_tokens_again_and_the_spent_one_is_not_sent() {
+    let mut play = Play::knowing(7);
+    play.loaded(snapshot(expired()));
+    let (expected, new) = play.swap();
+    assert_eq!(
+        (expected, refresh(new), new.generation),
+        (Some(1000), Some("refresh-held"), Generation::new(7))
+    );
+    assert!(matches!(play.notes.as_slice(), [Note::StoreRegressed]));
+    play.swapped().looks();
+    play.load_fails();
+
+    let mut play = Play::knowing(7);
+    play.loaded(snapshot(expired())).swap_fails();
+    assert_eq!(play.failed().kind(), ErrorKind::Store);
+}
+
+// ===== foreign marks =====
+
+fn foreign(age: Duration) -> Snapshot {
+    Snapshot { age, ..snapshot(marked(expired(), 7, 70)) }
+}
+
+#[test]
+fn a_foreign_mark_is_waited_out_for_the_exchange_limit_and_a_second_then_must_lie_still() {
+    let mut play = Play::knowing(5);
+    play.loaded(foreign(SECOND));
+    assert!(play.wait() < SECOND, "looks often, for the holder may be done");
+    play.waited().loaded(foreign(SECOND * 11 - Duration::from_millis(1)));
+    assert_eq!(play.wait(), Duration::from_millis(1));
+    play.waited().loaded(foreign(SECOND * 11));
+    assert_eq!(play.wait(), SETTLE);
+    play.waited().loaded(foreign(SECOND * 13)).swapped();
+    assert_eq!(play.sends(), Some("refresh-5"));
+    assert!(matches!(play.notes.as_slice(), [Note::Succeeded(_)]));
+}
+
+#[test]
+fn what_the_holder_commits_meanwhile_is_adopted() {
+    let mut play = Play::knowing(5);
+    play.loaded(foreign(SECOND)).waited().loaded(snapshot(fresh(6, "refresh-6")));
+    assert_eq!(play.adopted().generation, Generation::new(6));
+}
+
+#[test]
+fn a_change_while_settling_starts_the_waiting_anew() {
+    let mut play = Play::knowing(5);
+    play.loaded(foreign(SECOND * 11)).waited();
+    let mut changed = foreign(SECOND * 11);
+    changed.version = Version::from_bits(1001);
+    play.loaded(changed);
+    assert_eq!(play.wait(), SETTLE);
+}
+
+#[test]
+fn a_settling_that_overslept_says_nothing() {
+    let mut play = Play::knowing(5);
+    play.loaded(foreign(SECOND * 11)).passes(SETTLE_AT_MOST + SECOND).event(Event::Woke);
+    play.loaded(foreign(SECOND * 20));
+    assert_eq!(play.wait(), SETTLE);
+}
+
+#[test]
+fn woken_early_by_a_change_elsewhere_it_settles_the_rest() {
+    let mut play = Play::knowing(5);
+    play.loaded(foreign(SECOND * 11)).passes(SECOND / 2).event(Event::Woke);
+    play.loaded(foreign(SECOND * 11 + SECOND / 2));
+    assert_eq!(play.wait(), SETTLE - SECOND / 2);
+}
+
+#[test]
+fn a_holder_proven_dead_is_succeeded_at_once_and_leaves_doubt() {
+    let mut play = Play::knowing(5);
+    play.loaded(Snapshot { holder_dead: true, ..foreign(Duration::ZERO) });
+    assert!(play.swap().1.in_doubt);
+}
+
+#[test]
+fn a_mark_of_our_own_is_renewed_at_once_and_leaves_doubt() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(marked(expired(), ME, 70)));
+    let new = play.swap().1;
+    assert!(new.in_doubt);
+    assert_eq!((new.marks, new.mark.as_ref().unwrap().number), (2, 2), "numbered upwards");
+}
+
+#[test]
+fn whoever_inherits_a_mark_reports_a_lost_rotation() {
+    for found in
+        [snapshot(marked(expired(), ME, 70)), Snapshot { holder_dead: true, ..foreign(Duration::ZERO) }]
+    {
+        let mut play = Play::knowing(5);
+        play.loaded(found).swapped();
+        play.answered(Answer::GrantDead { code: "invalid_grant".to_owned() });
+        let marked = play.machine_version();
+        play.loaded(Snapshot { version: marked, ..snapshot(expired()) }).swapped();
+        assert_eq!(play.failed().kind(), ErrorKind::LostRotation);
+    }
+}
+
+#[test]
+fn others_that_refresh_forever_without_success_are_not_waited_for_forever() {
+    let mut play = Play::knowing(5);
+    for _ in 0..1000 {
+        if !matches!(play.step, Some(Step::Load)) {
+            break;
+        }
+        play.loaded(foreign(SECOND));
+        if matches!(play.step, Some(Step::Wait(_))) {
+            play.waited();
+        }
+    }
+    assert_eq!(play.failed().kind(), ErrorKind::TimedOut);
+}
+
+impl Play {
+    /// The version of our own mark.
+    fn machine_version(&self) -> Version {
+        let Phase::Rereading { attempt, .. } = &self.machine.phase else {
+            panic!("{:?}", self.machine.phase);
+        };
+        attempt.version
+    }
+}
