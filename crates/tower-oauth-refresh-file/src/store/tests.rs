@@ -1,0 +1,525 @@
+use std::error::Error as _;
+use std::fs::{self, File};
+use std::time::SystemTime;
+
+use proptest::prelude::proptest;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tower_oauth_refresh::Now;
+
+use super::*;
+
+const ACME: &str = "acme";
+
+fn dir() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn open(dir: &TempDir) -> FileStore {
+    FileStore::open(dir.path().join("credentials")).unwrap()
+}
+
+fn with_patience(mut store: FileStore, patience: Duration) -> FileStore {
+    Arc::make_mut(&mut store.file).patience = patience;
+    store
+}
+
+fn version(bits: u128) -> Version {
+    Version::from_bits(bits)
+}
+
+fn body(bits: u128, text: &str) -> RecordBody {
+    RecordBody::new(version(bits), text.as_bytes().to_vec())
+}
+
+async fn load(store: &impl TokenStore, name: &str) -> Result<Option<Record>, StoreError> {
+    store.load(&name.into()).await
+}
+
+async fn swap(
+    store: &impl TokenStore,
+    name: &str,
+    expected: Option<u128>,
+    new: Option<RecordBody>,
+) -> Result<Swap, StoreError> {
+    store.compare_and_swap(&name.into(), expected.map(version), new.as_ref()).await
+}
+
+async fn write(store: &impl TokenStore, name: &str, expected: Option<u128>, new: RecordBody) {
+    let swapped = swap(store, name, expected, Some(new)).await.unwrap();
+    assert!(matches!(swapped, Swap::Swapped), "{swapped:?}");
+}
+
+fn text(record: Option<Record>) -> String {
+    String::from_utf8(record.unwrap().body.bytes().to_vec()).unwrap()
+}
+
+/// Adds one to a number in the record, however often others are faster.
+async fn count_up(store: &impl TokenStore, name: &str, bits: u128) {
+    let mut current = load(store, name).await.unwrap();
+    loop {
+        let number: u64 = current.as_ref().map_or(0, |record| text(Some(record.clone())).parse().unwrap());
+        let expected = current.map(|record| record.body.version().to_bits());
+        match swap(store, name, expected, Some(body(bits, &(number + 1).to_string()))).await.unwrap() {
+            Swap::Swapped => return,
+            Swap::Conflict(record) => current = record,
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_the_store_was_dropped_and_opened_again() {
+    let dir = dir();
+    assert!(load(&open(&dir), ACME).await.unwrap().is_none());
+    write(&open(&dir), ACME, None, body(u128::MAX, "rt")).await;
+    let record = load(&open(&dir), ACME).await.unwrap().unwrap();
+    assert_eq!(record.body.version(), version(u128::MAX));
+    assert_eq!(record.body.bytes(), b"rt");
+}
+
+#[tokio::test]
+async fn a_stale_writer_conflicts_and_is_handed_what_is_there() {
+    let dir = dir();
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "first")).await;
+    write(&store, ACME, Some(1), body(2, "second")).await;
+    for stale in [None, Some(1)] {
+        let Swap::Conflict(record) = swap(&store, ACME, stale, Some(body(3, "late"))).await.unwrap() else {
+            panic!("{stale:?} is not the version");
+        };
+        assert_eq!(text(record), "second");
+    }
+    assert_eq!(text(load(&store, ACME).await.unwrap()), "second");
+}
+
+#[tokio::test]
+async fn a_removed_record_is_gone_and_the_others_stay() {
+    let dir = dir();
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "one")).await;
+    write(&store, "other \"quoted\"\n", None, body(2, "two")).await;
+    assert!(matches!(swap(&store, ACME, Some(1), None).await.unwrap(), Swap::Swapped));
+    assert!(load(&store, ACME).await.unwrap().is_none());
+    assert!(matches!(swap(&store, ACME, Some(1), None).await.unwrap(), Swap::Conflict(None)));
+    assert_eq!(text(load(&store, "other \"quoted\"\n").await.unwrap()), "two");
+}
+
+#[tokio::test]
+async fn an_empty_file_is_an_empty_store() {
+    let dir = dir();
+    fs::write(dir.path().join("credentials"), "").unwrap();
+    let store = open(&dir);
+    assert!(load(&store, ACME).await.unwrap().is_none());
+    write(&store, ACME, None, body(1, "rt")).await;
+    assert_eq!(text(load(&store, ACME).await.unwrap()), "rt");
+}
+
+#[tokio::test]
+async fn a_sealed_file_shows_neither_token_nor_anything_of_it() {
+    let dir = dir();
+    let path = dir.path().join("credentials");
+    let key = SealingKey::new([7; 32]);
+    write(&FileStore::sealed(&path, key.clone()).unwrap(), ACME, None, body(1, "rt-secret")).await;
+    let raw = load(&open(&dir), ACME).await.unwrap().unwrap();
+    assert!(!raw.body.bytes().windows(4).any(|bytes| b"rt-secret".windows(4).any(|secret| secret == bytes)));
+    assert_eq!(text(load(&FileStore::sealed(&path, key).unwrap(), ACME).await.unwrap()), "rt-secret");
+    let wrong = FileStore::sealed(&path, SealingKey::new([8; 32])).unwrap();
+    assert!(load(&wrong, ACME).await.unwrap_err().is_unreadable());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_write_of_many_tasks_on_two_stores_is_lost() {
+    let dir = dir();
+    let stores = [open(&dir), open(&dir)];
+    let mut tasks = JoinSet::new();
+    for task in 0..20_u32 {
+        let store = stores[task as usize % 2].clone();
+        tasks.spawn(async move {
+            for turn in 0..5_u32 {
+                count_up(&store, ACME, u128::from(task * 5 + turn)).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(text(load(&stores[0], ACME).await.unwrap()), "100");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_beside_a_writer_always_finds_a_whole_record() {
+    let dir = dir();
+    let store = open(&dir);
+    let long = "x".repeat(100_000);
+    write(&store, ACME, None, body(0, &long)).await;
+    let mut writer = JoinSet::new();
+    writer.spawn({
+        let (store, long) = (store.clone(), long.clone());
+        async move {
+            for turn in 0..50 {
+                write(&store, ACME, Some(turn), body(turn + 1, &long)).await;
+            }
+        }
+    });
+    let reader = open(&dir);
+    let mut seen = 0;
+    while writer.try_join_next().is_none() {
+        let record = load(&reader, ACME).await.unwrap().unwrap();
+        assert_eq!(record.body.bytes().len(), long.len());
+        assert!(record.body.version().to_bits() >= seen, "time went back");
+        seen = record.body.version().to_bits();
+    }
+    assert_eq!(load(&reader, ACME).await.unwrap().unwrap().body.version(), version(50));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_unreadable_and_never_overwritten() {
+    let dir = dir();
+    let path = dir.path().join("credentials");
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "rt")).await;
+    let whole = fs::read(&path).unwrap();
+    for len in 1..whole.len() - 1 {
+        fs::write(&path, &whole[..len]).unwrap();
+        assert!(load(&store, ACME).await.unwrap_err().is_unreadable(), "{len} bytes");
+    }
+    for damaged in ["\0\0\0\0", "{}", "[]", "null", "\u{feff}{}"] {
+        fs::write(&path, damaged).unwrap();
+        assert!(load(&store, ACME).await.unwrap_err().is_unreadable(), "{damaged}");
+        for expected in [None, Some(1)] {
+            let error = swap(&store, ACME, expected, Some(body(2, "new"))).await.unwrap_err();
+            assert!(error.is_unreadable(), "{damaged}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), damaged.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn the_error_of_a_damaged_file_says_where_and_quotes_nothing() {
+    let dir = dir();
+    let foreign = "{\"format\":1,\n\"records\":\"rt-of-another-tool\"}";
+    fs::write(dir.path().join("credentials"), foreign).unwrap();
+    let error = load(&open(&dir), ACME).await.unwrap_err();
+    let cause = error.source().unwrap().to_string();
+    assert!(cause.contains("credentials is damaged at line 2, column "), "{cause}");
+    assert!(!format!("{error} {error:?}").contains("another-tool"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_release_is_left_alone() {
+    let dir = dir();
+    let path = dir.path().join("credentials");
+    for newer in ["{\"format\":2,\"records\":{}}", "{\"format\":2,\"tables\":[]}"] {
+        fs::write(&path, newer).unwrap();
+        let error = swap(&open(&dir), ACME, None, Some(body(1, "rt"))).await.unwrap_err();
+        assert!(error.is_unreadable());
+        assert!(error.source().unwrap().to_string().contains("newer release (format 2)"), "{error:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), newer);
+    }
+}
+
+#[tokio::test]
+async fn one_damaged_record_does_not_take_the_others_with_it() {
+    let dir = dir();
+    let path = dir.path().join("credentials");
+    let store = open(&dir);
+    write(&store, "bad", None, body(1, "rt-bad")).await;
+    write(&store, "good", None, body(2, "rt-good")).await;
+    let damaged = fs::read_to_string(&path).unwrap().replace("cnQtYmFk", "cnQt*mFk");
+    fs::write(&path, damaged).unwrap();
+
+    assert!(load(&store, "bad").await.unwrap_err().is_unreadable());
+    assert!(swap(&store, "bad", Some(1), None).await.unwrap_err().is_unreadable());
+    write(&store, "good", Some(2), body(3, "newer")).await;
+    assert_eq!(text(load(&store, "good").await.unwrap()), "newer");
+    assert!(fs::read_to_string(&path).unwrap().contains("cnQt*mFk"), "for whoever can repair it");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_in_the_file_are_unreadable_and_never_a_panic(bytes: Vec<u8>, text: String) {
+        for bytes in [bytes, text.into_bytes()] {
+            let parsed = Contents::parse(&bytes, Path::new("credentials"));
+            assert_eq!(parsed.is_ok(), bytes.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_the_file_is_never_a_panic(at: usize, bit in 0..8_u8) {
+        let mut contents = Contents::parse(b"", Path::new("credentials")).unwrap();
+        let now = Moment::new(now(1_000, 10), Some("a"));
+        contents.set(&ACME.into(), Some(&body(7, "rt")), now.clone());
+        let mut bytes = contents.to_bytes().unwrap();
+        let at = at % bytes.len();
+        bytes[at] ^= 1_u8 << bit;
+        if let Ok(contents) = Contents::parse(&bytes, Path::new("credentials")) {
+            let _ = contents.get(&ACME.into(), &now);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_torn_temporary_file_of_a_killed_process_is_ignored_and_replaced() {
+    let dir = dir();
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "old")).await;
+    let temp = dir.path().join("credentials.tmp");
+    fs::write(&temp, "{\"format\":1,\"rec").unwrap();
+    assert_eq!(text(load(&store, ACME).await.unwrap()), "old");
+    write(&store, ACME, Some(1), body(2, "new")).await;
+    assert_eq!(text(load(&store, ACME).await.unwrap()), "new");
+    assert!(!temp.exists());
+}
+
+#[tokio::test]
+async fn a_write_that_fails_leaves_the_old_records_whole() {
+    let dir = dir();
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "old")).await;
+    // Nobody, root included, can create a file where a directory is.
+    fs::create_dir_all(dir.path().join("credentials.tmp/in-the-way")).unwrap();
+    let error = swap(&store, ACME, Some(1), Some(body(2, "new"))).await.unwrap_err();
+    assert!(!error.is_unreadable());
+    assert!(error.source().unwrap().to_string().starts_with("cannot write "), "{error:?}");
+    assert_eq!(text(load(&open(&dir), ACME).await.unwrap()), "old");
+}
+
+#[tokio::test]
+async fn a_path_that_can_hold_no_file_is_not_available() {
+    let dir = dir();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [file.join("credentials"), dir.path().to_path_buf(), "/dev/null".into()] {
+        let error = FileStore::open(&path).unwrap_err();
+        assert!(!error.is_unreadable(), "{}", path.display());
+    }
+    // The directory goes away while the store is open.
+    let gone = dir.path().join("gone");
+    let store = FileStore::open(gone.join("credentials")).unwrap();
+    fs::remove_dir(&gone).unwrap();
+    assert!(!swap(&store, ACME, None, Some(body(1, "rt"))).await.unwrap_err().is_unreadable());
+}
+
+#[tokio::test]
+async fn whoever_keeps_the_lock_is_waited_for_but_not_forever() {
+    let dir = dir();
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "old")).await;
+    let lock = File::open(dir.path().join("credentials.lock")).unwrap();
+    lock.lock().unwrap();
+    let error =
+        swap(&with_patience(store.clone(), Duration::from_millis(20)), ACME, Some(1), Some(body(2, "new")))
+            .await
+            .unwrap_err();
+    assert!(!error.is_unreadable());
+    assert_eq!(text(load(&store, ACME).await.unwrap()), "old", "readers take no lock");
+    drop(lock);
+    write(&with_patience(store, Duration::ZERO), ACME, Some(1), body(2, "new")).await;
+}
+
+#[test]
+fn whoever_waits_for_the_lock_is_not_overtaken_by_who_comes_later() {
+    let dir = dir();
+    let path = dir.path().join("credentials");
+    let patience = Duration::from_secs(60);
+    let held = disk::lock(&path, patience).unwrap();
+    let (got, done) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let lock = disk::lock(&path, patience).unwrap();
+            got.wait();
+            done.wait();
+            drop(lock);
+        });
+        let queue = File::create(disk::beside(&path, ".queue")).unwrap();
+        let waits = (0..10_000_000).any(|_| {
+            let taken = queue.try_lock().is_err();
+            queue.unlock().unwrap();
+            std::thread::yield_now();
+            taken
+        });
+        drop(held);
+        let overtaken = disk::lock(&path, Duration::ZERO).is_ok();
+        got.wait();
+        done.wait();
+        assert!(waits && !overtaken);
+    });
+    assert!(disk::lock(&path, Duration::ZERO).is_ok());
+}
+
+#[tokio::test]
+async fn a_lock_file_that_somebody_removed_locks_nobody() {
+    let dir = dir();
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "old")).await;
+    let removed = File::open(dir.path().join("credentials.lock")).unwrap();
+    removed.lock().unwrap();
+    fs::remove_file(dir.path().join("credentials.lock")).unwrap();
+    write(&with_patience(store, Duration::ZERO), ACME, Some(1), body(2, "new")).await;
+    assert!(dir.path().join("credentials.lock").exists());
+}
+
+#[test]
+fn writers_that_wait_for_the_lock_take_one_blocking_thread_not_all() {
+    let dir = dir();
+    let store = open(&dir);
+    let lock = File::create(dir.path().join("credentials.lock")).unwrap();
+    lock.lock().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let mut tasks = JoinSet::new();
+        for bits in 0..50 {
+            let store = store.clone();
+            tasks.spawn(async move { swap(&store, &bits.to_string(), None, Some(body(bits, "rt"))).await });
+        }
+        tokio::task::yield_now().await;
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        assert!(tasks.try_join_next().is_none(), "the lock was held");
+        drop(lock);
+        for swapped in tasks.join_all().await {
+            assert!(matches!(swapped.unwrap(), Swap::Swapped));
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_write_whose_future_is_dropped_midway_is_finished() {
+    let dir = dir();
+    let store = open(&dir);
+    let lock = File::create(dir.path().join("credentials.lock")).unwrap();
+    lock.lock().unwrap();
+    let first = tokio::time::timeout(Duration::ZERO, swap(&store, ACME, None, Some(body(1, "first")))).await;
+    assert!(first.is_err(), "the lock was held");
+    drop(lock);
+    // Goes behind the first, whose turn it still is.
+    let second = swap(&store, ACME, None, Some(body(2, "second"))).await.unwrap();
+    assert!(matches!(second, Swap::Conflict(Some(_))), "{second:?}");
+    assert_eq!(text(load(&store, ACME).await.unwrap()), "first");
+}
+
+#[tokio::test]
+async fn a_write_dropped_while_it_waits_for_its_turn_has_not_happened() {
+    let dir = dir();
+    let store = open(&dir);
+    let turn = store.writers.clone().lock_owned().await;
+    let first = tokio::time::timeout(Duration::ZERO, swap(&store, ACME, None, Some(body(1, "first")))).await;
+    assert!(first.is_err(), "it was not its turn");
+    drop(turn);
+    write(&store, ACME, None, body(2, "second")).await;
+}
+
+#[test]
+fn outside_a_runtime_the_store_says_that_it_is_not_available() {
+    let dir = dir();
+    let store = open(&dir);
+    let key = ACME.into();
+    let mut future = store.load(&key);
+    let polled = future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+    let std::task::Poll::Ready(Err(error)) = polled else { panic!("nothing can be loaded here") };
+    assert!(!error.is_unreadable());
+}
+
+#[test]
+fn the_debug_output_shows_the_path_only() {
+    let dir = dir();
+    assert!(format!("{:?}", open(&dir)).starts_with("FileStore { path: \"/"));
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct At(Now);
+
+impl Clock for At {
+    fn now(&self) -> Now {
+        self.0
+    }
+}
+
+fn now(wall: u64, boot: u64) -> Now {
+    Now::new(SystemTime::UNIX_EPOCH + Duration::from_secs(wall), Duration::from_secs(boot))
+}
+
+async fn age(store: &FileStore, boot_id: Option<&str>, now: Now) -> u64 {
+    let mut store = store.clone().with_clock(Arc::new(At(now)));
+    Arc::make_mut(&mut store.file).boot_id = boot_id.map(str::to_owned);
+    load(&store, ACME).await.unwrap().unwrap().age.as_secs()
+}
+
+#[tokio::test]
+async fn the_age_of_a_record_survives_wall_clock_jumps_and_reboots_and_is_never_negative() {
+    let dir = dir();
+    let mut store = open(&dir).with_clock(Arc::new(At(now(1_000, 10))));
+    Arc::make_mut(&mut store.file).boot_id = Some("a".to_owned());
+    write(&store, ACME, None, body(1, "rt")).await;
+
+    assert_eq!(age(&store, Some("a"), now(1_005, 15)).await, 5);
+    assert_eq!(age(&store, Some("a"), now(9_000, 15)).await, 5, "the wall clock was set forward");
+    assert_eq!(age(&store, Some("a"), now(400, 15)).await, 5, "the wall clock was set back");
+    assert_eq!(age(&store, Some("b"), now(1_060, 3)).await, 60, "after a reboot");
+    assert_eq!(age(&store, Some("b"), now(400, 15)).await, 0, "after a reboot, clock set back");
+    assert_eq!(age(&store, None, now(1_060, 15)).await, 60, "no shared clock");
+    assert_eq!(age(&store, Some("a"), now(1_000, 9)).await, 0);
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn everything_is_created_for_the_owner_alone() {
+        let dir = dir();
+        let path = dir.path().join("new/deeper/credentials");
+        write(&FileStore::open(&path).unwrap(), ACME, None, body(1, "rt")).await;
+        assert_eq!(mode(&path), 0o600);
+        for beside in [".lock", ".queue"] {
+            assert_eq!(mode(&disk::beside(&path, beside)), 0o600, "{beside}");
+        }
+        for above in [disk::parent(&path), &dir.path().join("new")] {
+            assert_eq!(mode(above), 0o700, "{}", above.display());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_others_may_read_is_tightened() {
+        let dir = dir();
+        let path = dir.path().join("credentials");
+        write(&open(&dir), ACME, None, body(1, "rt")).await;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let store = open(&dir);
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(text(load(&store, ACME).await.unwrap()), "rt");
+    }
+
+    #[tokio::test]
+    async fn a_symlink_stays_one_and_its_target_is_replaced() {
+        let dir = dir();
+        fs::create_dir(dir.path().join("real")).unwrap();
+        let (link, again) = (dir.path().join("link"), dir.path().join("again"));
+        symlink("real/credentials", &link).unwrap(); // leads nowhere yet
+        symlink(&link, &again).unwrap();
+
+        let store = FileStore::open(&again).unwrap();
+        write(&store, ACME, None, body(1, "one")).await;
+        write(&FileStore::open(&link).unwrap(), ACME, Some(1), body(2, "two")).await;
+        assert!(link.is_symlink() && again.is_symlink());
+        let target = dir.path().join("real/credentials");
+        assert!(!target.is_symlink() && disk::beside(&target, ".lock").exists());
+        assert_eq!(text(load(&FileStore::open(&target).unwrap(), ACME).await.unwrap()), "two");
+
+        fs::rename(&target, dir.path().join("moved")).unwrap();
+        symlink("../moved", &target).unwrap();
+        assert_eq!(text(load(&store, ACME).await.unwrap()), "two", "moved while the store was open");
+    }
+
+    #[tokio::test]
+    async fn symlinks_in_a_circle_are_an_error() {
+        let dir = dir();
+        symlink("b", dir.path().join("a")).unwrap();
+        symlink("a", dir.path().join("b")).unwrap();
+        assert!(!FileStore::open(dir.path().join("a")).unwrap_err().is_unreadable());
+    }
+}
