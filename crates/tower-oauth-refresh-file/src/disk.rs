@@ -202,7 +202,7 @@ fn poll(path: &Path, patience: &mut Duration) -> io::Result<File> {
 }
 
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let Ok(locked) = file.metadata() else { return false };
     fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino()))
@@ -210,6 +210,6 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Elsewhere a file cannot be removed while it is open.
 #[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> bool {
+pub(crate) fn is_at(_: &File, _: &Path) -> bool {
     true
 }

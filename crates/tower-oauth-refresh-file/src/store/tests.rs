@@ -515,6 +515,18 @@ mod unix {
         assert_eq!(text(load(&store, ACME).await.unwrap()), "two", "moved while the store was open");
     }
 
+    #[test]
+    fn a_lock_counts_only_while_its_file_is_where_others_look() {
+        let dir = dir();
+        let path = dir.path().join("credentials.lock");
+        let lock = File::create(&path).unwrap();
+        assert!(disk::is_at(&lock, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!disk::is_at(&lock, &path));
+        File::create(&path).unwrap();
+        assert!(!disk::is_at(&lock, &path));
+    }
+
     #[tokio::test]
     async fn symlinks_in_a_circle_are_an_error() {
         let dir = dir();
