@@ -106,7 +106,8 @@ impl Answer {
         self
     }
 
-    /// Adds a trailer. HTTP/1.1 sends it only to clients that said `TE: trailers`.
+    /// Adds a trailer. HTTP/1.1 sends it only to clients that said `TE: trailers`, and only where a `Trailer`
+    /// header of the answer announces it.
     #[must_use]
     pub fn trailer(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.trailers.get_or_insert_default().append(name, value);

@@ -19,9 +19,10 @@ pub use self::builder::AuthServerBuilder;
 use self::families::Families;
 use self::form::Client;
 pub use self::rotation::Rotation;
-use crate::fault::{Fault, Faults};
+use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::ledger::{FamilyId, Ledger};
+use crate::script::Script;
 use crate::wire::Listening;
 
 /// An authorization server on a free port of 127.0.0.1, over real HTTP/1.1 and HTTP/2 (prior knowledge).
@@ -46,8 +47,8 @@ pub(crate) struct Shared {
     scope: Option<String>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ledger: Ledger,
-    token_faults: Faults,
-    revocation_faults: Faults,
+    token_faults: Script<Fault>,
+    revocation_faults: Script<Fault>,
 }
 
 impl Shared {

@@ -5,9 +5,8 @@
 //! missing. [`Fault`] combines them. "Commit" is the work: at the token endpoint the rotation, at the
 //! revocation endpoint the revocation, at the resource server the check of the token.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
@@ -38,11 +37,13 @@ pub struct Fault {
     pub(crate) end: End,
 }
 
+type Change = dyn Fn(&mut Map<String, Value>) + Send + Sync;
+
 #[derive(Clone)]
 pub(crate) enum End {
     Honest,
-    Altered(Arc<dyn Fn(&mut Map<String, Value>) + Send + Sync>),
-    Scripted(Answer),
+    Altered(Arc<Change>),
+    Scripted(Box<Answer>),
     Dropped,
     Cut(usize),
 }
@@ -55,11 +56,12 @@ impl Fault {
 
     /// Answers this without doing the work; with [`after_commit`](Self::after_commit), having done it.
     pub fn answer(answer: Answer) -> Self {
-        Self { commits: false, ..Self::ending(End::Scripted(answer)) }
+        Self { commits: false, ..Self::ending(End::Scripted(Box::new(answer))) }
     }
 
     /// Closes the connection without an answer and without doing the work: the request was lost. With
-    /// [`after_commit`](Self::after_commit) the answer was lost.
+    /// [`after_commit`](Self::after_commit) the answer was lost. On HTTP/2 the connection's other streams
+    /// are lost with it.
     pub fn drop_connection() -> Self {
         Self { commits: false, ..Self::ending(End::Dropped) }
     }
@@ -152,12 +154,8 @@ impl Fault {
     }
 }
 
-/// What leaves the server in the end.
-pub(crate) enum Ending {
-    /// This, up to where it is cut.
-    Send(Answer, Option<usize>),
-    HangUp,
-}
+/// What leaves the server in the end: an answer, up to where it is cut. `None`: it hangs up.
+pub(crate) type Ending = Option<(Answer, Option<usize>)>;
 
 impl Fault {
     /// Plays the fault through, around `work`, which does the honest thing and answers.
@@ -173,17 +171,16 @@ impl Fault {
             gate.hold().await;
         }
         match (self.end, honest) {
-            (End::Scripted(answer), _) => Ending::Send(answer, None),
-            (End::Honest, Some(answer)) => Ending::Send(answer, None),
-            (End::Altered(change), Some(answer)) => Ending::Send(altered(answer, &*change), None),
-            (End::Cut(bytes), Some(answer)) => Ending::Send(answer, Some(bytes)),
-            // Without the work there is no honest answer to alter or cut.
-            (End::Dropped, _) | (_, None) => Ending::HangUp,
+            (End::Scripted(answer), _) => Some((*answer, None)),
+            (End::Dropped, _) => None,
+            (End::Honest, honest) => Some((honest?, None)),
+            (End::Altered(change), honest) => Some((altered(honest?, &*change), None)),
+            (End::Cut(bytes), honest) => Some((honest?, Some(bytes))),
         }
     }
 }
 
-fn altered(mut answer: Answer, change: &dyn Fn(&mut Map<String, Value>)) -> Answer {
+fn altered(mut answer: Answer, change: &Change) -> Answer {
     if let Ok(Value::Object(mut members)) = serde_json::from_slice(&answer.body) {
         change(&mut members);
         answer.body = Value::Object(members).to_string().into();
@@ -219,35 +216,5 @@ impl fmt::Debug for End {
     }
 }
 
-/// Faults still to come: one a request, then the standing one.
-#[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<Script>);
-
-#[derive(Debug, Default)]
-struct Script {
-    queue: VecDeque<Fault>,
-    standing: Option<Fault>,
-}
-
-impl Faults {
-    pub(crate) fn push(&self, fault: Fault) {
-        self.script().queue.push_back(fault);
-    }
-
-    pub(crate) fn stand(&self, fault: Fault) {
-        self.script().standing = Some(fault);
-    }
-
-    pub(crate) fn clear(&self) {
-        *self.script() = Script::default();
-    }
-
-    pub(crate) fn next(&self) -> Option<Fault> {
-        let mut script = self.script();
-        script.queue.pop_front().or_else(|| script.standing.clone())
-    }
-
-    fn script(&self) -> MutexGuard<'_, Script> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -99,21 +99,17 @@ impl Ledger {
         while !condition(&self.verdict()) && changed.changed().await.is_ok() {}
     }
 
-    pub(crate) fn open_token(&self, mut entry: TokenRequest, peer: &Peer) -> OpenEntry {
+    /// Opens the line, and says who else of the family is under way.
+    pub(crate) fn open_token(&self, mut entry: TokenRequest, peer: &Peer) -> (OpenEntry, Vec<Peer>) {
         let mut pages = self.pages();
         entry.number = pages.number();
         entry.successor_delivered = entry.refresh_token.is_some_and(|hash| pages.succeeded.contains(&hash));
-        entry.in_flight = 1 + entry.family.map_or(0, |family| pages.in_flight(family));
+        let rivals = entry.family.map(|family| pages.under_way(family)).unwrap_or_default();
         let index = pages.tokens.len();
         pages.tokens.push(entry);
         pages.open.push((index, peer.clone()));
         drop(pages);
-        self.entry(Kind::Token, index)
-    }
-
-    /// Is a request of this family under way whose client is still there?
-    pub(crate) fn is_busy(&self, family: Option<FamilyId>) -> bool {
-        family.is_some_and(|family| self.pages().in_flight(family) > 0)
+        (self.entry(Kind::Token, index), rivals)
     }
 
     pub(crate) fn open_revocation(&self, mut entry: Revocation) -> OpenEntry {
@@ -150,9 +146,10 @@ impl Pages {
         self.next
     }
 
-    fn in_flight(&self, family: FamilyId) -> usize {
+    fn under_way(&self, family: FamilyId) -> Vec<Peer> {
         let of_family = |index: usize| self.tokens.get(index).is_some_and(|open| open.family == Some(family));
-        self.open.iter().filter(|(index, peer)| !peer.is_gone() && of_family(*index)).count()
+        let open = self.open.iter().filter(|(index, _)| of_family(*index));
+        open.map(|(_, peer)| peer.clone()).collect()
     }
 
     fn close_token(&mut self, index: usize, delivered: bool) {

@@ -12,6 +12,7 @@
 //! | [`Fault`], [`Gate`], [`Answer`] | what goes wrong, and when |
 //! | [`Ledger`], [`Verdict`] | what each server saw: refreshes at once, spent tokens, replays |
 //! | [`ManualClock`], [`TokioClock`] | time that a test moves |
+//! | [`FaultyStore`] | a token store that fails, hangs or panics |
 //!
 //! Nothing here knows the client under test, which may be any. This one refreshes by hand, and the answer
 //! is lost after the server rotated:
@@ -61,6 +62,8 @@ mod gate;
 mod hash;
 mod ledger;
 mod resource_server;
+mod script;
+mod store;
 #[cfg(test)]
 mod test_client;
 mod wire;
@@ -75,3 +78,4 @@ pub use self::ledger::{
     ApiRequest, ClientAuthentication, FamilyId, Ledger, Revocation, TokenRequest, Verdict,
 };
 pub use self::resource_server::ResourceServer;
+pub use self::store::{FaultyStore, StoreFault};

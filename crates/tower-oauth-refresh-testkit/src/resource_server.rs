@@ -13,10 +13,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::answer::{Answer, INVALID_TOKEN};
 use crate::auth_server::{AuthServer, Shared};
-use crate::fault::{Ending, Fault, Faults};
+use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::hash::{TokenHash, hex};
 use crate::ledger::{ApiRequest, Ledger, OpenEntry};
+use crate::script::Script;
 use crate::wire::{Answering, Listening, Peer, Reply, WireBody};
 
 /// An API on a free port of 127.0.0.1 that accepts the tokens of one [`AuthServer`], over real HTTP/1.1
@@ -38,7 +39,7 @@ pub struct ResourceServer {
 
 struct Api {
     shared: Arc<Shared>,
-    faults: Faults,
+    faults: Script<Fault>,
 }
 
 impl ResourceServer {
@@ -48,7 +49,7 @@ impl ResourceServer {
     ///
     /// No port could be had, or there is no tokio runtime.
     pub async fn start(auth_server: &AuthServer) -> io::Result<Self> {
-        let api = Arc::new(Api { shared: auth_server.shared(), faults: Faults::default() });
+        let api = Arc::new(Api { shared: auth_server.shared(), faults: Script::default() });
         let listening = Listening::start(Arc::clone(&api)).await?;
         let origin = format!("http://{}", listening.address).parse().map_err(io::Error::other)?;
         Ok(Self { api, listening, origin })
@@ -121,25 +122,19 @@ impl Answering for Api {
         let fault = self.faults.next();
         let entry = self.shared.ledger.open_api(self.describe(&parts, fault.as_ref()));
         let fault = fault.unwrap_or_else(Fault::none);
-        let mut unread = None;
-        let mut read = None;
+        let (mut unread, mut read) = (None, None);
         if fault.reads_body {
-            let Some(whole) = hash_body(body).await else { return Reply::HangUp };
+            let whole = hash_body(body).await?;
             entry.api(|line| (line.body_len, line.body_sha256) = (Some(whole.0), Some(whole.1.clone())));
             read = Some(whole);
         } else {
             unread = Some(body);
         }
-        let ending = fault.play(|| self.check(&parts, read, &entry)).await;
-        // Kept until the answer is decided: dropping it tells hyper to close or drain the request.
+        let (answer, cut) = fault.play(|| self.check(&parts, read, &entry)).await?;
+        // Kept until here: dropping it tells hyper to drain the request or close.
         drop(unread);
-        match ending {
-            Ending::Send(answer, cut) => {
-                entry.api(|line| line.status = Some(answer.status));
-                Reply::Answer(WireBody::respond(answer, cut, entry))
-            }
-            Ending::HangUp => Reply::HangUp,
-        }
+        entry.api(|line| line.status = Some(answer.status));
+        Some(WireBody::respond(answer, cut, entry))
     }
 }
 

@@ -27,11 +27,8 @@ pub(crate) trait Answering: Send + Sync + 'static {
     fn answer(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Reply> + Send;
 }
 
-/// How a request ends.
-pub(crate) enum Reply {
-    Answer(Response<WireBody>),
-    HangUp,
-}
+/// How a request ends. `None`: the connection is closed without an answer.
+pub(crate) type Reply = Option<Response<WireBody>>;
 
 /// Whether the client of a request is still there.
 #[derive(Clone, Debug, Default)]
@@ -105,8 +102,8 @@ fn dispatch<H: Answering>(
     let (answered, answer) = oneshot::channel();
     tasks.spawn(async move {
         match handler.answer(request, peer).await {
-            Reply::Answer(response) => drop(answered.send(response)),
-            Reply::HangUp => hang_up.notify_one(),
+            Some(response) => drop(answered.send(response)),
+            None => hang_up.notify_one(),
         }
     });
     async move {

@@ -11,8 +11,8 @@ use super::families::Families;
 use super::form::Client;
 use super::rotation::Rotation;
 use super::{AuthServer, Shared};
-use crate::fault::Faults;
 use crate::ledger::{ClientAuthentication, Ledger};
+use crate::script::Script;
 use crate::wire::Listening;
 
 /// Sets up an [`AuthServer`].
@@ -133,8 +133,8 @@ impl AuthServerBuilder {
             scope: self.scope,
             clock: self.clock,
             ledger: Ledger::new(),
-            token_faults: Faults::default(),
-            revocation_faults: Faults::default(),
+            token_faults: Script::default(),
+            revocation_faults: Script::default(),
         });
         let listening = Listening::start(Arc::clone(&shared)).await?;
         AuthServer::new(shared, listening)

@@ -11,7 +11,7 @@ use super::Shared;
 use super::families::Issued;
 use super::form::{Form, Refusal};
 use crate::answer::Answer;
-use crate::fault::{Ending, Fault};
+use crate::fault::Fault;
 use crate::hash::TokenHash;
 use crate::ledger::{FamilyId, OpenEntry, Revocation, TokenRequest};
 use crate::wire::{Answering, Peer, Reply, WireBody};
@@ -32,7 +32,7 @@ impl Answering for Shared {
         if parts.method != Method::POST {
             return plain(StatusCode::METHOD_NOT_ALLOWED);
         }
-        let Ok(body) = Limited::new(body, FORM_LIMIT).collect().await else { return Reply::HangUp };
+        let Ok(body) = Limited::new(body, FORM_LIMIT).collect().await else { return None };
         let form = Form::read(&parts.headers, &body.to_bytes());
         if is_token { self.token(&parts, &form, &peer).await } else { self.revoke(&form).await }
     }
@@ -41,10 +41,11 @@ impl Answering for Shared {
 impl Shared {
     async fn token(&self, parts: &Parts, form: &Form, peer: &Peer) -> Reply {
         let mut arrival = self.describe(parts, form);
-        self.let_hang_ups_arrive(arrival.family).await;
         let fault = self.token_faults.next();
         arrival.fault = fault.as_ref().map(ToString::to_string);
-        let entry = self.ledger.open_token(arrival, peer);
+        let (entry, rivals) = self.ledger.open_token(arrival, peer);
+        let rivals = count_staying(rivals).await;
+        entry.token(|line| line.in_flight += rivals);
         let mut successor = None;
         let work = || match self.grant(form, &entry) {
             Ok(issued) => {
@@ -56,28 +57,13 @@ impl Shared {
                 refused(&refusal)
             }
         };
-        match fault.unwrap_or_else(Fault::none).play(work).await {
-            Ending::Send(answer, cut) => {
-                let names_successor = successor.is_some_and(|token| names(&answer, &token));
-                entry.token(|line| {
-                    line.status = Some(answer.status);
-                    line.names_successor = names_successor;
-                });
-                Reply::Answer(WireBody::respond(answer, cut, entry))
-            }
-            Ending::HangUp => Reply::HangUp,
-        }
-    }
-
-    /// A client that hung up and comes again on a new connection must not be counted twice, whichever
-    /// connection is served first.
-    async fn let_hang_ups_arrive(&self, family: Option<FamilyId>) {
-        for _ in 0..TURNS {
-            if !self.ledger.is_busy(family) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
+        let (answer, cut) = fault.unwrap_or_else(Fault::none).play(work).await?;
+        let names_successor = successor.is_some_and(|token| names(&answer, &token));
+        entry.token(|line| {
+            line.status = Some(answer.status);
+            line.names_successor = names_successor;
+        });
+        Some(WireBody::respond(answer, cut, entry))
     }
 
     fn describe(&self, parts: &Parts, form: &Form) -> TokenRequest {
@@ -169,13 +155,9 @@ impl Shared {
                 refused(&refusal)
             }
         };
-        match fault.unwrap_or_else(Fault::none).play(work).await {
-            Ending::Send(answer, cut) => {
-                entry.revocation(|line| line.status = Some(answer.status));
-                Reply::Answer(WireBody::respond(answer, cut, entry))
-            }
-            Ending::HangUp => Reply::HangUp,
-        }
+        let (answer, cut) = fault.unwrap_or_else(Fault::none).play(work).await?;
+        entry.revocation(|line| line.status = Some(answer.status));
+        Some(WireBody::respond(answer, cut, entry))
     }
 
     /// A refresh token ends its family, an access token only itself (RFC 7009 §2.1). An unknown token is
@@ -194,6 +176,19 @@ impl Shared {
         }
         Ok(found.is_some())
     }
+}
+
+/// How many of the clients under way are not hanging up. One that hung up and comes again on a new
+/// connection must not be counted twice, whichever connection is served first.
+async fn count_staying(mut clients: Vec<Peer>) -> usize {
+    for _ in 0..TURNS {
+        clients.retain(|client| !client.is_gone());
+        if clients.is_empty() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    clients.len()
 }
 
 fn is_within(asked: &str, granted: Option<&str>) -> bool {
@@ -239,5 +234,5 @@ fn uncached(answer: Answer) -> Answer {
 fn plain(status: StatusCode) -> Reply {
     let mut response = Response::new(WireBody::empty());
     *response.status_mut() = status;
-    Reply::Answer(response)
+    Some(response)
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 pub enum Rotation {
     /// Single use, with reuse detection (RFC 9700 §4.14.2): a used refresh token that comes again is
     /// `invalid_grant` and revokes the whole family, the newest tokens included. Two refreshes at once, or
-    /// one repeated after a lost answer, end the login. Keycloak, Okta and Auth0 without leeway,
-    /// oidc-provider.
+    /// one repeated after a lost answer, end the login. Okta and Auth0 without
+    /// leeway, oidc-provider.
     #[default]
     Strict,
     /// The refresh token stays the same for good, and answers do not repeat it (RFC 6749 §6 allows both).
-    /// Google, most of Microsoft's older endpoints.
+    /// Google.
     Never,
     /// A used refresh token keeps working for this long after its first use, each time with a new
     /// successor; all successors work. Later it is reuse, as under [`Strict`](Self::Strict). Okta,

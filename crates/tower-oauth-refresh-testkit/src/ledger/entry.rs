@@ -96,7 +96,7 @@ impl TokenRequest {
             client_authentication: None,
             family: None,
             refresh_token: None,
-            in_flight: 0,
+            in_flight: 1,
             superseded: false,
             successor_delivered: false,
             reuse_detected: false,
