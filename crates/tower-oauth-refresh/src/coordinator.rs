@@ -13,6 +13,9 @@ mod machine;
 mod policy;
 mod slot;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,0 +1,294 @@
+//! The coordinator as its users meet it, with a scripted server, a failing store and stepped time.
+
+mod cancellation;
+mod life;
+mod sharing;
+mod time;
+mod trouble;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use tower::util::BoxCloneSyncService;
+
+use super::*;
+use crate::clock::Now;
+use crate::secret::RefreshToken;
+use crate::store::{BoxFuture, MemoryStore, Record, RecordBody, StoreError, Swap, Version};
+use crate::token::TokenSet;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// What a test needs.
+struct World {
+    coordinator: Arc<RefreshCoordinator>,
+    server: Arc<Server>,
+    store: Flaky,
+    clock: Arc<StepClock>,
+}
+
+/// A strict authorization server in memory: a refresh token works once.
+#[derive(Default)]
+struct Server {
+    issued: AtomicUsize,
+    newest: Mutex<String>,
+    submitted: Mutex<Vec<String>>,
+    revoked: Mutex<Vec<String>>,
+    script: Mutex<VecDeque<Reply>>,
+    /// Once the script is played: `None` is to do it right.
+    always: Mutex<Option<Reply>>,
+    arrived: Notify,
+    released: Permits,
+}
+
+struct Permits(Semaphore);
+
+impl Default for Permits {
+    fn default() -> Self {
+        Self(Semaphore::new(0))
+    }
+}
+
+#[derive(Clone)]
+enum Reply {
+    Right,
+    /// Right, when the test releases it.
+    Held,
+    /// Committed, and the answer lost.
+    Lost,
+    Silent,
+    Status(u16, &'static str, Option<&'static str>),
+    Panic,
+}
+
+/// A store that fails on demand, and counts.
+#[derive(Clone)]
+struct Flaky {
+    records: MemoryStore,
+    faults: Arc<Faults>,
+}
+
+#[derive(Default)]
+struct Faults {
+    loads: AtomicUsize,
+    swaps: AtomicUsize,
+    down: AtomicBool,
+    /// Fails after having written.
+    deaf: AtomicBool,
+    panics: AtomicBool,
+}
+
+/// Follows tokio's clock, with a wall clock that can be set.
+#[derive(Debug)]
+struct StepClock {
+    start: Instant,
+    wall_ahead: AtomicI64,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    fn with(adjust: impl FnOnce(Builder) -> Builder) -> Self {
+        let clock = Arc::new(StepClock { start: Instant::now(), wall_ahead: AtomicI64::new(0) });
+        let store = Flaky { records: MemoryStore::with_clock(clock.clone()), faults: Arc::default() };
+        let server = Arc::<Server>::default();
+        let coordinator = Self::coordinator(&server, &store, &clock, adjust);
+        Self { coordinator, server, store, clock }
+    }
+
+    fn coordinator(
+        server: &Arc<Server>,
+        store: &Flaky,
+        clock: &Arc<StepClock>,
+        adjust: impl FnOnce(Builder) -> Builder,
+    ) -> Arc<RefreshCoordinator> {
+        let builder = RefreshCoordinator::builder(
+            http::Uri::from_static("https://as.example/token"),
+            ClientAuth::none("c"),
+        )
+        .revocation_endpoint(http::Uri::from_static("https://as.example/revoke"))
+        .store(store.clone())
+        .clock(clock.clone());
+        adjust(builder).build(server.service()).unwrap()
+    }
+
+    /// Another process on the same store.
+    fn neighbour(&self) -> Arc<RefreshCoordinator> {
+        Self::coordinator(&self.server, &self.store, &self.clock, |builder| builder)
+    }
+
+    async fn install(&self, lifetime: Duration) {
+        let set = self.server.login(lifetime);
+        self.coordinator.install("k", set).await.unwrap();
+    }
+
+    async fn token(&self) -> Result<String, RefreshError> {
+        self.coordinator.token("k").await.map(|token| token.expose_secret().to_owned())
+    }
+
+    /// As a request that was refused with the current token.
+    async fn refuse(&self) -> Option<Result<String, RefreshError>> {
+        let slot = self.coordinator.slot(&"k".into());
+        let used = slot.current.load_full().unwrap();
+        let text = |current: Arc<Current>| {
+            current.held.tokens.access_token.as_ref().unwrap().expose_secret().to_owned()
+        };
+        match self.coordinator.refused(&slot, &used) {
+            Refusal::Replay(current) => Some(Ok(text(current))),
+            Refusal::Wait(waiter) => Some(waiter.wait().await.map(text)),
+            Refusal::Fail(error) => Some(Err(error)),
+            Refusal::TooFresh => None,
+        }
+    }
+
+    async fn stored(&self) -> Option<crate::store::record::CredentialRecord> {
+        let slot = self.coordinator.slot(&"k".into());
+        let found = self.store.records.load(&slot.stored).await.unwrap();
+        found.map(|record| crate::store::record::CredentialRecord::decode(&record.body).unwrap())
+    }
+
+    async fn stored_refresh_token(&self) -> Option<String> {
+        self.stored().await?.refresh_token().map(|token| token.expose_secret().to_owned())
+    }
+}
+
+impl Server {
+    fn login(&self, lifetime: Duration) -> TokenSet {
+        let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+        *self.newest.lock().unwrap() = format!("refresh-{number}");
+        TokenSet::new(format!("access-{number}"))
+            .with_refresh_token(format!("refresh-{number}"))
+            .with_expires_in(lifetime)
+    }
+
+    fn script(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.script.lock().unwrap().extend(replies);
+    }
+
+    fn always(&self, reply: Reply) {
+        *self.always.lock().unwrap() = Some(reply);
+    }
+
+    fn submissions(&self) -> usize {
+        self.submitted.lock().unwrap().len()
+    }
+
+    fn service(
+        self: &Arc<Self>,
+    ) -> BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, std::io::Error> {
+        let server = self.clone();
+        BoxCloneSyncService::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+            let server = server.clone();
+            async move {
+                use http_body_util::BodyExt as _;
+                let path = request.uri().path().to_owned();
+                let body: Result<_, Infallible> = request.into_body().collect().await;
+                let body = body.unwrap().to_bytes();
+                let form: HashMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
+                if path == "/revoke" {
+                    server.revoked.lock().unwrap().push(form["token"].clone());
+                    return Ok(Response::default());
+                }
+                server.answer(&form["refresh_token"]).await
+            }
+        }))
+    }
+
+    async fn answer(&self, submitted: &str) -> Result<Response<Full<Bytes>>, std::io::Error> {
+        self.submitted.lock().unwrap().push(submitted.to_owned());
+        let scripted = self.script.lock().unwrap().pop_front();
+        let reply = scripted.or_else(|| self.always.lock().unwrap().clone()).unwrap_or(Reply::Right);
+        self.arrived.notify_one();
+        match reply {
+            Reply::Right => Ok(self.exchange(submitted)),
+            Reply::Held => {
+                self.released.0.acquire().await.unwrap().forget();
+                Ok(self.exchange(submitted))
+            }
+            Reply::Lost => {
+                self.exchange(submitted);
+                Err(std::io::ErrorKind::ConnectionReset.into())
+            }
+            Reply::Silent => std::future::pending().await,
+            Reply::Panic => panic!("the transport panics"),
+            Reply::Status(status, body, retry_after) => {
+                let mut response = Response::builder().status(status);
+                if let Some(retry_after) = retry_after {
+                    response = response.header("retry-after", retry_after);
+                }
+                Ok(response.body(Full::from(body)).unwrap())
+            }
+        }
+    }
+
+    fn exchange(&self, submitted: &str) -> Response<Full<Bytes>> {
+        if *self.newest.lock().unwrap() != submitted {
+            let body = Full::from(r#"{"error":"invalid_grant"}"#);
+            return Response::builder().status(400).body(body).unwrap();
+        }
+        let set = self.login(HOUR);
+        let body = format!(
+            r#"{{"access_token":"{}","token_type":"Bearer","expires_in":3600,"refresh_token":"{}"}}"#,
+            set.access_token.expose_secret(),
+            set.refresh_token.as_ref().map(RefreshToken::expose_secret).unwrap()
+        );
+        Response::new(Full::from(body))
+    }
+}
+
+impl Flaky {
+    fn check(&self) -> Result<(), StoreError> {
+        assert!(!self.faults.panics.swap(false, Ordering::SeqCst), "the store panics");
+        if self.faults.down.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("down"));
+        }
+        Ok(())
+    }
+}
+
+impl TokenStore for Flaky {
+    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+        Box::pin(async move {
+            self.faults.loads.fetch_add(1, Ordering::SeqCst);
+            self.check()?;
+            self.records.load(key).await
+        })
+    }
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a CredentialKey,
+        expected: Option<Version>,
+        new: Option<&'a RecordBody>,
+    ) -> BoxFuture<'a, Result<Swap, StoreError>> {
+        Box::pin(async move {
+            self.faults.swaps.fetch_add(1, Ordering::SeqCst);
+            self.check()?;
+            let swap = self.records.compare_and_swap(key, expected, new).await;
+            if self.faults.deaf.load(Ordering::SeqCst) {
+                return Err(StoreError::unavailable("no answer"));
+            }
+            swap
+        })
+    }
+}
+
+impl Clock for StepClock {
+    fn now(&self) -> Now {
+        let passed = HOUR + self.start.elapsed();
+        let ahead = self.wall_ahead.load(Ordering::SeqCst);
+        let wall = UNIX_EPOCH + HOUR * 500_000 + passed;
+        let shift = SECOND * u32::try_from(ahead.unsigned_abs()).unwrap();
+        Now::new(if ahead < 0 { wall - shift } else { wall + shift }, passed)
+    }
+}

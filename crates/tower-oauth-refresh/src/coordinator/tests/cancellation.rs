@@ -1,0 +1,152 @@
+//! Any caller may go at any moment; so may the task that flies, and its runtime.
+
+use std::pin::pin;
+
+use futures_util::FutureExt as _;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_first_caller_changes_nothing_for_the_others() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Held]);
+    {
+        let mut first = pin!(world.token());
+        assert!(first.as_mut().now_or_never().is_none());
+        world.server.arrived.notified().await;
+    }
+    let second = tokio::spawn({
+        let coordinator = world.coordinator.clone();
+        async move { coordinator.token("k").await }
+    });
+    tokio::task::yield_now().await;
+    world.server.released.0.add_permits(1);
+    assert_eq!(second.await.unwrap().unwrap().expose_secret(), "access-2");
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_every_caller_still_stores_the_new_token() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Held]);
+    {
+        let mut only = pin!(world.token());
+        assert!(only.as_mut().now_or_never().is_none());
+        world.server.arrived.notified().await;
+    }
+    world.server.released.0.add_permits(1);
+    assert!(world.coordinator.shutdown(SECOND).await);
+    assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-2"));
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_dropped_after_any_number_of_polls_loses_nothing() {
+    for polls in 0..50 {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        let mut ended = false;
+        {
+            let mut caller = pin!(world.token());
+            for _ in 0..polls {
+                if caller.as_mut().now_or_never().is_some() {
+                    ended = true;
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(world.token().await.unwrap(), "access-2");
+        assert_eq!(world.server.submissions(), 1, "after {polls} polls");
+        assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-2"));
+        if ended {
+            return;
+        }
+    }
+    panic!("the caller never ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_dropped_after_any_number_of_polls_is_whole_or_goes_on() {
+    for polls in 1..20 {
+        let world = World::new();
+        let set = world.server.login(HOUR);
+        {
+            let mut install = pin!(world.coordinator.install("k", set));
+            for _ in 0..polls {
+                if install.as_mut().now_or_never().is_some() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.token().await.unwrap(), "access-1", "after {polls} polls");
+        assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-1"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_panics_fails_the_waiters_and_the_next_refresh_succeeds() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Panic]);
+    for told in futures_util::future::join_all((0..10).map(|_| world.token())).await {
+        assert_eq!(told.unwrap_err().kind(), ErrorKind::Aborted);
+    }
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+    assert_eq!(world.server.submissions(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_fails_the_waiters_and_the_next_refresh_succeeds() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.store.faults.panics.store(true, Ordering::SeqCst);
+    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Aborted);
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[test]
+fn outside_a_runtime_there_is_an_error_and_no_panic() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = runtime().block_on(async {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        world
+    });
+    let slot = world.coordinator.slot(&"k".into());
+    let Token::Fail(error) = world.coordinator.token_for(&slot) else {
+        panic!("a token out of nowhere");
+    };
+    assert_eq!(error.kind(), ErrorKind::NoRuntime);
+    assert_eq!(runtime().block_on(world.token()).unwrap(), "access-2");
+}
+
+#[test]
+fn a_runtime_that_goes_away_takes_no_waiter_with_it_and_the_record_says_in_doubt() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let world = first.block_on(async {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        world.server.script([Reply::Silent]);
+        assert!(world.token().now_or_never().is_none());
+        world.server.arrived.notified().await;
+        world
+    });
+    let slot = world.coordinator.slot(&"k".into());
+    let Token::Wait(waiter) = world.coordinator.token_for(&slot) else {
+        panic!("no flight to join");
+    };
+    drop(first);
+    assert_eq!(second.block_on(waiter.wait()).unwrap_err().kind(), ErrorKind::Aborted);
+    let stored = second.block_on(world.stored()).unwrap();
+    assert!(stored.mark.is_some(), "whoever comes next knows that a request was on its way");
+}

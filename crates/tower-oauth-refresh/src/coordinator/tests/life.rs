@@ -1,0 +1,184 @@
+//! Installed, refreshed, refused, logged out.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn an_installed_token_is_served_without_asking_anybody() {
+    let world = World::new();
+    world.install(HOUR).await;
+    let calls = world.store.faults.loads.load(Ordering::SeqCst);
+    for _ in 0..100 {
+        assert_eq!(world.token().await.unwrap(), "access-1");
+    }
+    assert_eq!(world.server.submissions(), 0);
+    assert_eq!(world.store.faults.loads.load(Ordering::SeqCst), calls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_process_picks_the_credential_up_from_the_store() {
+    let world = World::new();
+    world.install(HOUR).await;
+    assert_eq!(world.neighbour().token("k").await.unwrap().expose_secret(), "access-1");
+    assert_eq!(world.server.submissions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_refresh_token_is_submitted_once_however_many_ask() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Status(400, r#"{"error":"invalid_grant"}"#, None)]);
+    for _ in 0..1000 {
+        let error = world.token().await.unwrap_err();
+        assert!(error.needs_login());
+        assert_eq!((error.kind(), error.code()), (ErrorKind::InvalidGrant, Some("invalid_grant")));
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    assert_eq!(world.server.submissions(), 1);
+    assert!(world.stored().await.unwrap().tokens.is_none());
+    world.install(HOUR).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_login_is_not_served_another_second_though_its_access_token_would_still_work() {
+    let world = World::new();
+    world.install(HOUR).await;
+    world.server.script([Reply::Status(400, r#"{"error":"invalid_grant"}"#, None)]);
+    assert!(world.refuse().await.unwrap().unwrap_err().needs_login());
+    assert!(world.token().await.unwrap_err().needs_login());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_in_another_process_lifts_the_verdict_within_a_second() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Status(400, r#"{"error":"invalid_grant"}"#, None)]);
+    world.token().await.unwrap_err();
+    world.neighbour().install("k", world.server.login(HOUR)).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_refresh_token_installed_again_lifts_the_verdict() {
+    let world = World::new();
+    let set = world.server.login(Duration::ZERO);
+    world.coordinator.install("k", set.clone()).await.unwrap();
+    world.server.script([Reply::Status(400, r#"{"error":"invalid_grant"}"#, None)]);
+    world.token().await.unwrap_err();
+    world.coordinator.install("k", set).await.unwrap();
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn logout_revokes_the_newest_refresh_token_and_leaves_nothing() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.token().await.unwrap();
+    assert_eq!(world.coordinator.logout("k").await.unwrap(), Logout::Revoked);
+    assert_eq!(*world.server.revoked.lock().unwrap(), ["refresh-2"]);
+    assert!(world.token().await.unwrap_err().needs_login());
+    assert!(world.stored().await.is_none());
+    assert_eq!(world.coordinator.logout("k").await.unwrap(), Logout::NothingStored);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_lands_after_logout_is_revoked_and_not_stored() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Held]);
+    let caller = tokio::spawn({
+        let coordinator = world.coordinator.clone();
+        async move { coordinator.token("k").await }
+    });
+    world.server.arrived.notified().await;
+    let logout = tokio::spawn({
+        let coordinator = world.coordinator.clone();
+        async move { coordinator.logout("k").await }
+    });
+    tokio::task::yield_now().await;
+    world.server.released.0.add_permits(1);
+    logout.await.unwrap().unwrap();
+    caller.await.unwrap().unwrap_err();
+    assert!(world.server.revoked.lock().unwrap().contains(&"refresh-2".to_owned()));
+    assert!(world.stored().await.is_none_or(|record| record.tokens.is_none()));
+    assert!(world.token().await.unwrap_err().needs_login());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_login_during_a_refresh_stays_and_the_old_result_is_revoked() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Held]);
+    let caller = tokio::spawn({
+        let coordinator = world.coordinator.clone();
+        async move { coordinator.token("k").await }
+    });
+    world.server.arrived.notified().await;
+    let other = TokenSet::new("access-other").with_refresh_token("refresh-other").with_expires_in(HOUR);
+    world.coordinator.install("k", other).await.unwrap();
+    world.server.released.0.add_permits(1);
+    assert_eq!(caller.await.unwrap().unwrap().expose_secret(), "access-other");
+    assert_eq!(world.token().await.unwrap(), "access-other");
+    assert_eq!(*world.server.revoked.lock().unwrap(), ["refresh-2"]);
+    assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-other"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn forget_leaves_the_server_alone() {
+    let world = World::new();
+    world.install(HOUR).await;
+    world.coordinator.forget("k").await.unwrap();
+    assert!(world.server.revoked.lock().unwrap().is_empty());
+    assert!(world.token().await.unwrap_err().needs_login());
+}
+
+#[tokio::test(start_paused = true)]
+async fn generations_grow_across_logins() {
+    let world = World::new();
+    for expected in 1..5 {
+        world.install(HOUR).await;
+        let status = world.coordinator.status("k").await.unwrap().unwrap();
+        assert_eq!(status.generation, Generation::new(expected));
+        assert!(status.error.is_none() && !status.in_doubt && status.expires_at.is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_waits_for_the_flight_and_lets_no_other_start() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.coordinator.install("valid", world.server.login(HOUR)).await.unwrap();
+    world.server.newest.lock().unwrap().clone_from(&"refresh-1".to_owned());
+    world.server.script([Reply::Held]);
+    let caller = tokio::spawn({
+        let coordinator = world.coordinator.clone();
+        async move { coordinator.token("k").await }
+    });
+    world.server.arrived.notified().await;
+    assert!(!world.coordinator.shutdown(SECOND).await, "it is still under way");
+    world.server.released.0.add_permits(1);
+    assert!(world.coordinator.shutdown(SECOND).await);
+    caller.await.unwrap().unwrap();
+    world.coordinator.token("valid").await.unwrap();
+    world.coordinator.install("expired", world.server.login(Duration::ZERO)).await.unwrap();
+    assert_eq!(world.coordinator.token("expired").await.unwrap_err().kind(), ErrorKind::ShutDown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_credentials_need_no_login() {
+    let world = World::new();
+    let service = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+        use http_body_util::BodyExt as _;
+        let body = request.into_body().collect().await?.to_bytes();
+        assert!(body.starts_with(b"grant_type=client_credentials"));
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(r#"{"access_token":"mine","expires_in":60}"#)))
+    });
+    let uri = http::Uri::from_static("https://as.example/token");
+    let coordinator = RefreshCoordinator::builder(uri, ClientAuth::basic("c", "s"))
+        .grant(crate::Grant::ClientCredentials)
+        .clock(world.clock.clone())
+        .build(service)
+        .unwrap();
+    assert_eq!(coordinator.token("any").await.unwrap().expose_secret(), "mine");
+}

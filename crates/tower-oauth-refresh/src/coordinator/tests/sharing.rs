@@ -1,0 +1,119 @@
+//! One refresh, however many need it.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_callers_share_one_refresh() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let callers = (0..1000).map(|_| world.token());
+    for told in futures_util::future::join_all(callers).await {
+        assert_eq!(told.unwrap(), "access-2");
+    }
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_shared_exactly_like_a_success() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.always(Reply::Status(503, "", Some("60")));
+    let start = Instant::now();
+    for told in futures_util::future::join_all((0..50).map(|_| world.token())).await {
+        let error = told.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.retry_at().is_some());
+    }
+    assert_eq!(world.server.submissions(), 1);
+    assert!(start.elapsed() < SECOND, "not one after the other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_ends_by_its_own_deadline_and_the_refresh_goes_on() {
+    let world = World::with(|builder| builder.wait_limit(SECOND));
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Held]);
+    let start = Instant::now();
+    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(start.elapsed(), SECOND);
+    world.server.released.0.add_permits(1);
+    assert_eq!(world.token().await.unwrap(), "access-2");
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_refusal_of_an_older_generation_costs_no_refresh() {
+    let world = World::new();
+    world.install(HOUR).await;
+    let slot = world.coordinator.slot(&"k".into());
+    let used = slot.current.load_full().unwrap();
+    assert_eq!(world.refuse().await.unwrap().unwrap(), "access-2");
+    for _ in 0..200 {
+        assert!(matches!(world.coordinator.refused(&slot, &used), Refusal::Replay(_)));
+    }
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_credential_that_hangs_does_not_delay_another() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Silent]);
+    let hung = tokio::spawn({
+        let coordinator = world.coordinator.clone();
+        async move { coordinator.token("k").await }
+    });
+    world.server.arrived.notified().await;
+    let start = Instant::now();
+    world.coordinator.install("other", world.server.login(Duration::ZERO)).await.unwrap();
+    world.coordinator.token("other").await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    hung.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_coordinators_on_one_store_still_refresh_once() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let neighbour = world.neighbour();
+    let (ours, theirs) = tokio::join!(world.token(), neighbour.token("k"));
+    assert_eq!(ours.unwrap(), "access-2");
+    assert_eq!(theirs.unwrap().expose_secret(), "access-2");
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn coordinators_for_different_resources_never_share_a_token() {
+    let world = World::new();
+    world.install(HOUR).await;
+    let other = World::coordinator(&world.server, &world.store, &world.clock, |builder| {
+        builder.parameter("resource", "https://other.example/")
+    });
+    assert_eq!(other.token("k").await.unwrap_err().kind(), ErrorKind::NotInstalled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_channel_exists_only_while_a_flight_does() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.token().await.unwrap();
+    tokio::task::yield_now().await;
+    assert!(world.coordinator.slot(&"k".into()).state().flight.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_tell_what_happened_in_order() {
+    let world = World::new();
+    let mut events = world.coordinator.events();
+    world.install(Duration::ZERO).await;
+    world.token().await.unwrap();
+    world.coordinator.logout("k").await.unwrap();
+    let mut kinds = Vec::new();
+    for _ in 0..4 {
+        kinds.push(format!("{:?}", events.next().await.unwrap().kind));
+    }
+    assert_eq!(
+        kinds,
+        ["Installed(Generation(1))", "RefreshStarted", "Refreshed(Generation(2))", "LoggedOut"]
+    );
+}

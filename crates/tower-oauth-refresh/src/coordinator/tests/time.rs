@@ -1,0 +1,203 @@
+//! Ahead of expiry, after it, and with clocks that lie.
+
+use super::*;
+
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_refreshed_ahead_in_the_background_once_and_nobody_waits() {
+    let world = World::new();
+    world.install(HOUR).await;
+    tokio::time::sleep(Duration::from_secs(3600 - 60)).await;
+    world.server.script([Reply::Held]);
+    let start = Instant::now();
+    for _ in 0..1000 {
+        assert_eq!(world.token().await.unwrap(), "access-1");
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    world.server.released.0.add_permits(1);
+    settle().await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refreshing_ahead_can_be_turned_off() {
+    let world = World::with(|builder| builder.refresh_ahead(false));
+    world.install(HOUR).await;
+    tokio::time::sleep(Duration::from_secs(3600 - 60)).await;
+    world.token().await.unwrap();
+    settle().await;
+    assert_eq!(world.server.submissions(), 0);
+    tokio::time::sleep(SECOND * 31).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_early_refresh_keeps_the_valid_token_and_is_spaced() {
+    let world = World::new();
+    world.install(HOUR).await;
+    tokio::time::sleep(Duration::from_secs(3600 - 120)).await;
+    world.server.always(Reply::Status(503, "", None));
+    for _ in 0..800 {
+        assert_eq!(world.token().await.unwrap(), "access-1");
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    assert!((2..10).contains(&world.server.submissions()), "{}", world.server.submissions());
+    tokio::time::sleep(SECOND * 30).await;
+    assert!(world.token().await.unwrap_err().is_transient(), "expired by now: never an expired token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_endpoint_hanging_delays_nobody_while_the_token_is_valid() {
+    let world = World::new();
+    world.install(HOUR).await;
+    tokio::time::sleep(Duration::from_secs(3600 - 60)).await;
+    world.server.always(Reply::Silent);
+    let start = Instant::now();
+    for _ in 0..100 {
+        world.token().await.unwrap();
+        settle().await;
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_shorter_than_every_margin_are_not_refreshed_for_every_request() {
+    for life in [1, 2, 5, 30] {
+        let world = World::new();
+        world.install(SECOND * life).await;
+        for _ in 0..100 {
+            assert_eq!(world.token().await.unwrap(), "access-1", "{life} s");
+        }
+        assert_eq!(world.server.submissions(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_unknown_lifetime_is_used_until_it_is_refused() {
+    let world = World::new();
+    let mut set = world.server.login(HOUR);
+    set.expires_in = None;
+    world.coordinator.install("k", set).await.unwrap();
+    tokio::time::sleep(HOUR * 1000).await;
+    assert_eq!(world.token().await.unwrap(), "access-1");
+    assert_eq!(world.refuse().await.unwrap().unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_set_forward_costs_one_refresh_and_no_loop() {
+    let world = World::new();
+    world.install(HOUR).await;
+    world.clock.wall_ahead.store(86_400, Ordering::SeqCst);
+    for _ in 0..100 {
+        assert_eq!(world.token().await.unwrap(), "access-2");
+    }
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_set_back_does_not_keep_a_dead_token_alive() {
+    let world = World::new();
+    world.install(HOUR).await;
+    world.clock.wall_ahead.store(-86_400, Ordering::SeqCst);
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_requests_in_an_outage_cost_the_server_five_submissions_in_three_seconds() {
+    for outage in [Reply::Status(503, "", None), Reply::Lost, Reply::Status(500, "oops", None)] {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        // Lost without commit, or the strict server would end the login.
+        world.server.newest.lock().unwrap().clear();
+        let outage = if matches!(outage, Reply::Lost) { Reply::Status(200, "<html>", None) } else { outage };
+        world.server.always(outage);
+        for _ in 0..10_000 {
+            assert!(world.token().await.unwrap_err().is_transient());
+            tokio::time::sleep(Duration::from_micros(300)).await;
+        }
+        assert!(world.server.submissions() <= 5, "{}", world.server.submissions());
+        tokio::time::sleep(SECOND * 120).await;
+        let _ = world.token().await;
+        let settled = world.server.submissions();
+        for _ in 0..300 {
+            let _ = world.token().await;
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        assert!(world.server.submissions() <= settled + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_without_a_reason_costs_five_submissions_in_ten_seconds_and_thirty_in_an_hour() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.always(Reply::Status(400, "", None));
+    for second in 0..3600 {
+        let error = world.token().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(second > 10 || world.server.submissions() <= 5);
+        tokio::time::sleep(SECOND).await;
+    }
+    assert!(world.server.submissions() <= 30, "{}", world.server.submissions());
+    world.server.always(Reply::Right);
+    tokio::time::sleep(SECOND * 400).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_kept_in_both_forms_and_a_valid_token_is_served_meanwhile() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Status(429, "", Some("30"))]);
+    world.token().await.unwrap_err();
+    tokio::time::sleep(SECOND * 29).await;
+    world.token().await.unwrap_err();
+    assert_eq!(world.server.submissions(), 1);
+    tokio::time::sleep(SECOND * 2).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_that_refuses_every_token_does_not_burn_refresh_tokens() {
+    let world = World::new();
+    world.install(HOUR).await;
+    assert_eq!(world.refuse().await.unwrap().unwrap(), "access-2");
+    for _ in 0..600 {
+        let _ = world.refuse().await;
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    // One per 30 s at first, then per minute, not one per request.
+    assert!((2..=3).contains(&world.server.submissions()), "{}", world.server.submissions());
+    for _ in 0..6000 {
+        let _ = world.refuse().await;
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    assert!(world.server.submissions() <= 8, "{}", world.server.submissions());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_refresh_does_not_burn_the_storm_guard() {
+    let world = World::new();
+    world.install(HOUR).await;
+    world.server.script([Reply::Status(503, "", Some("1"))]);
+    world.refuse().await.unwrap().unwrap_err();
+    tokio::time::sleep(SECOND * 2).await;
+    assert_eq!(world.refuse().await.unwrap().unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn jitter_is_drawn_once_for_a_generation() {
+    let unit = |coordinator, generation| jitter(coordinator, "k", Generation::new(generation));
+    assert_eq!(unit(1, 1).to_bits(), unit(1, 1).to_bits());
+    assert_ne!(unit(1, 1).to_bits(), unit(1, 2).to_bits());
+    assert_ne!(unit(1, 1).to_bits(), unit(2, 1).to_bits());
+    let mean = (0..1000).map(|generation| unit(1, generation)).sum::<f64>() / 1000.0;
+    assert!((0.45..0.55).contains(&mean), "{mean}");
+}

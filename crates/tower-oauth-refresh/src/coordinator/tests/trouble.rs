@@ -1,0 +1,111 @@
+//! A store that says no, an endpoint that is silent, an answer that is lost.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_while_the_store_is_down_and_all_is_well_when_it_returns() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.store.faults.down.store(true, Ordering::SeqCst);
+    for _ in 0..100 {
+        let error = world.token().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store);
+        assert!(error.is_transient() && std::error::Error::source(&error).is_some());
+    }
+    assert_eq!(world.server.submissions(), 0);
+    world.store.faults.down.store(false, Ordering::SeqCst);
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_cannot_be_stored_is_kept_and_written_when_the_store_returns() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Held]);
+    let caller = tokio::spawn({
+        let coordinator = world.coordinator.clone();
+        async move { coordinator.token("k").await }
+    });
+    world.server.arrived.notified().await;
+    world.store.faults.down.store(true, Ordering::SeqCst);
+    world.server.released.0.add_permits(1);
+    assert_eq!(caller.await.unwrap().unwrap_err().kind(), ErrorKind::Unpersisted);
+    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Unpersisted);
+    tokio::time::sleep(HOUR).await;
+    assert!(!world.coordinator.shutdown(SECOND).await, "a shutdown waits for the write");
+    world.store.faults.down.store(false, Ordering::SeqCst);
+    assert!(world.coordinator.shutdown(SECOND * 2).await);
+    assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-2"));
+    assert_eq!(world.server.submissions(), 1, "the endpoint is never asked again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_writes_and_then_fails_loses_nothing() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Held]);
+    let caller = tokio::spawn({
+        let coordinator = world.coordinator.clone();
+        async move { coordinator.token("k").await }
+    });
+    world.server.arrived.notified().await;
+    world.store.faults.deaf.store(true, Ordering::SeqCst);
+    world.server.released.0.add_permits(1);
+    assert_eq!(caller.await.unwrap().unwrap().expose_secret(), "access-2");
+    assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_on_a_strict_server_is_reported_as_a_lost_rotation() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Lost]);
+    let error = world.token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LostRotation);
+    assert!(error.needs_login());
+    assert_eq!(world.server.submissions(), 2);
+    let status = world.coordinator.status("k").await.unwrap().unwrap();
+    assert_eq!(status.error.unwrap().kind(), ErrorKind::LostRotation);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_endpoint_ends_with_the_time_limits_and_heals_when_it_speaks_again() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Silent, Reply::Silent]);
+    let start = Instant::now();
+    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::InDoubt);
+    assert_eq!(start.elapsed(), SECOND * 20);
+    tokio::time::sleep(SECOND * 3).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+    assert!(!world.stored().await.unwrap().in_doubt);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_misconfigured_client_fails_fast_and_erases_nothing() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Status(401, r#"{"error":"invalid_client"}"#, None)]);
+    for _ in 0..100 {
+        let error = world.token().await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Configuration, Some("invalid_client")));
+        assert!(!error.is_transient() && !error.needs_login());
+    }
+    assert_eq!(world.server.submissions(), 1);
+    assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-1"));
+    tokio::time::sleep(SECOND * 61).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_is_an_error_and_is_left_alone() {
+    let world = World::new();
+    let slot = world.coordinator.slot(&"k".into());
+    let damaged = RecordBody::new(Version::from_bits(1), b"{\"format\":99".to_vec());
+    world.store.records.compare_and_swap(&slot.stored, None, Some(&damaged)).await.unwrap();
+    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Store);
+    assert!(world.coordinator.logout("k").await.is_err());
+    let left = world.store.records.load(&slot.stored).await.unwrap().unwrap();
+    assert_eq!(left.body.bytes(), damaged.bytes());
+}
