@@ -10,6 +10,7 @@ mod flight;
 mod holder;
 mod login;
 mod machine;
+mod outcome;
 mod policy;
 mod slot;
 

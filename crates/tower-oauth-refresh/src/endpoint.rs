@@ -14,9 +14,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
+use tokio::time::timeout;
 use tower_service::Service;
 
-use self::classify::{Misconfiguration, Verdict, classify};
+pub use self::classify::{AnswerClass, TokenResponse};
+use self::classify::{Classifier, Misconfiguration, Verdict, classify};
 pub use self::request::ClientAuth;
 pub use self::transport::NotSent;
 use self::transport::{Client, Transport, Unsent};
@@ -26,26 +28,26 @@ use crate::error_code::ErrorCode;
 use crate::grant::Grant;
 use crate::secret::RefreshToken;
 
+/// Where the requests go, and as whom.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) token: Uri,
+    pub(crate) revocation: Option<Uri>,
+    pub(crate) auth: ClientAuth,
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) classifier: Option<Arc<Classifier>>,
+}
+
 /// One client at one authorization server.
 pub(crate) struct Endpoint {
-    token: Uri,
-    revocation: Option<Uri>,
-    auth: ClientAuth,
-    parameters: Vec<(String, String)>,
+    target: Target,
     clock: Arc<dyn Clock>,
     // Only cloned from, so that the service need not be `Sync`.
     transport: Mutex<Box<dyn Transport>>,
 }
 
 impl Endpoint {
-    pub(crate) fn new<S, T, R>(
-        token: Uri,
-        revocation: Option<Uri>,
-        auth: ClientAuth,
-        parameters: Vec<(String, String)>,
-        clock: Arc<dyn Clock>,
-        transport: S,
-    ) -> Self
+    pub(crate) fn new<S, T, R>(target: Target, clock: Arc<dyn Clock>, transport: S) -> Self
     where
         S: Service<Request<T>, Response = Response<R>> + Clone + Send + 'static,
         S::Future: Send,
@@ -56,14 +58,15 @@ impl Endpoint {
         R::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let transport = Mutex::new(Box::new(Client::new(transport)) as Box<dyn Transport>);
-        Self { token, revocation, auth, parameters, clock, transport }
+        Self { target, clock, transport }
     }
 
     /// What goes before every key in the store: the server, the client, and what its tokens are for.
     pub(crate) fn namespace(&self) -> String {
         let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let mut namespace = format!("{} {}", self.token, encode(self.auth.client_id()));
-        let mut parameters: Vec<_> = self.parameters.iter().collect();
+        let Target { token, auth, parameters, .. } = &self.target;
+        let mut namespace = format!("{token} {}", encode(auth.client_id()));
+        let mut parameters: Vec<_> = parameters.iter().collect();
         parameters.sort();
         for (name, value) in parameters {
             namespace.push_str(&format!(" {}={}", encode(name), encode(value)));
@@ -79,7 +82,8 @@ impl Endpoint {
         refresh_token: Option<&RefreshToken>,
         limit: Duration,
     ) -> Answer {
-        let request = request::token_request(&self.token, &self.auth, grant, refresh_token, &self.parameters);
+        let Target { token, auth, parameters, .. } = &self.target;
+        let request = request::token_request(token, auth, grant, refresh_token, parameters);
         match self.send(request, limit).await {
             Ok(answer) => self.understand(&answer),
             Err(Unsent::Certain) => Answer::NotSent,
@@ -89,26 +93,31 @@ impl Endpoint {
 
     /// Has the server confirmed that the token is revoked? A 503 says that it lives on (RFC 7009 §2.2.1).
     pub(crate) async fn revoke(&self, token: &RefreshToken, limit: Duration) -> bool {
-        let Some(endpoint) = &self.revocation else {
+        let Some(endpoint) = &self.target.revocation else {
             return false;
         };
-        let request = request::revocation_request(endpoint, &self.auth, token);
+        let request = request::revocation_request(endpoint, &self.target.auth, token);
         self.send(request, limit).await.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
     /// The time limit's timer is asked after the answer: one that came in the last moment is read.
-    async fn send(&self, request: Request<Bytes>, limit: Duration) -> Result<Response<Bytes>, Unsent> {
+    async fn send(
+        &self,
+        request: impl Future<Output = Result<Request<Bytes>, Box<dyn StdError + Send + Sync>>>,
+        limit: Duration,
+    ) -> Result<Response<Bytes>, Unsent> {
         let transport = self.transport.lock().unwrap_or_else(PoisonError::into_inner).boxed_clone();
-        let sent = tokio::time::timeout(limit, transport.send(request)).await;
-        sent.unwrap_or(Err(Unsent::InDoubt))
+        let request = timeout(limit, request).await.ok().and_then(Result::ok).ok_or(Unsent::Certain)?;
+        timeout(limit, transport.send(request)).await.unwrap_or(Err(Unsent::InDoubt))
     }
 
     fn understand(&self, answer: &Response<Bytes>) -> Answer {
         let now = self.clock.now().wall;
         let code = |code: Option<ErrorCode>| code.map(|code| code.as_str().to_owned());
-        match classify(answer.status(), answer.headers(), answer.body(), now) {
+        let own_rules = self.target.classifier.as_deref();
+        match classify(answer.status(), answer.headers(), answer.body(), now, own_rules) {
             Verdict::Success(set) => Answer::Tokens(set),
-            Verdict::UnusableSuccess { refresh_token, why: _ } => Answer::Unusable { refresh_token },
+            Verdict::UnusableSuccess { refresh_token } => Answer::Unusable { refresh_token },
             Verdict::Transient { in_doubt, retry_after } => Answer::Unavailable { in_doubt, retry_after },
             Verdict::GrantDead { code: said } => {
                 Answer::GrantDead { code: code(said).unwrap_or_else(|| "invalid_grant".to_owned()) }
@@ -129,8 +138,8 @@ impl Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
-            .field("host", &self.token.host())
-            .field("auth", &self.auth)
+            .field("host", &self.target.token.host())
+            .field("auth", &self.target.auth)
             .finish_non_exhaustive()
     }
 }

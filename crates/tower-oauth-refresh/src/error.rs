@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Unpersisted,
     /// The refresh took longer than this caller was willing to wait; the refresh itself goes on.
     TimedOut,
+    /// Too many requests wait for the same refresh already.
+    TooManyWaiters,
     /// The task that ran the refresh ended without an outcome: it panicked, or its runtime stopped.
     Aborted,
 
@@ -69,6 +71,9 @@ pub enum ErrorKind {
     NoRuntime,
     /// The coordinator was shut down.
     ShutDown,
+    /// The token endpoint's own client asked for the token that it is fetching: it goes through the layer
+    /// that it serves.
+    Reentrant,
 }
 
 impl RefreshError {
@@ -159,6 +164,8 @@ impl ErrorKind {
             Self::Configuration => "the authorization server refuses this client",
             Self::NoCredentialKey => "the request does not name its credential",
             Self::NoRuntime => "no tokio runtime to refresh on",
+            Self::Reentrant => "the token endpoint's client waits for its own refresh",
+            Self::TooManyWaiters => "too many requests wait for the refresh",
             Self::ShutDown => "the coordinator was shut down",
         }
     }

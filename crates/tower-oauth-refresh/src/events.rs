@@ -42,6 +42,10 @@ pub enum EventKind {
     },
     /// The store held an older generation than this process and was set right.
     StoreRegressed,
+    /// The answer held the refresh token before the one spent. It was not taken.
+    RetiredTokenReturned,
+    /// The new access token may do less than the ones before it.
+    ScopeReduced,
     /// A set arrived for a login that had ended. It was given back at the server.
     Discarded,
     /// The credential was logged out or forgotten.
@@ -85,6 +89,8 @@ impl EventKind {
             Self::PersistFailed => tracing::error!(%key, "new tokens are not stored yet"),
             Self::Succeeded { pid } => tracing::warn!(%key, pid, "succeeded a holder that ended"),
             Self::StoreRegressed => tracing::error!(%key, "the store went back to an older generation"),
+            Self::RetiredTokenReturned => tracing::warn!(%key, "the server returned a retired refresh token"),
+            Self::ScopeReduced => tracing::warn!(%key, "the new token has less scope"),
             Self::Discarded => tracing::warn!(%key, "tokens of an ended login were given back"),
             Self::LoggedOut => tracing::info!(%key, "logged out"),
         }

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use futures_core::future::BoxFuture;
 use http::header::CONTENT_TYPE;
 use http::{Extensions, HeaderMap, Method, Request, Response, Uri, Version, response};
 use http_body::Body;
@@ -20,7 +21,6 @@ use crate::error::RefreshError;
 use crate::layer::Config;
 use crate::replay::{Replay, ReplayBody};
 use crate::service::{BoxError, attach};
-use crate::store::BoxFuture;
 
 pin_project! {
     /// The answer to a request, after at most one replay.

@@ -52,9 +52,10 @@ pub(crate) struct Config {
 enum Credential {
     Fixed(Arc<Slot>),
     Extension,
-    By(Arc<dyn Fn(&request::Parts) -> Option<CredentialKey> + Send + Sync>),
+    By(Arc<FindKey>),
 }
 
+type FindKey = dyn Fn(&request::Parts) -> Option<CredentialKey> + Send + Sync;
 type Classifier = Arc<dyn Fn(&response::Parts) -> bool + Send + Sync>;
 
 impl RefreshLayer {

@@ -1,15 +1,14 @@
 //! A tower layer that keeps OAuth 2.0 credentials alive.
 
 // middleware
-mod attach;
 mod body;
 mod future;
 mod layer;
-mod origin;
 mod replay;
 mod report;
 mod service;
 // engine
+mod attach;
 mod coordinator;
 mod endpoint;
 mod store;
@@ -22,7 +21,7 @@ mod error_code;
 mod events;
 mod generation;
 mod grant;
-mod outcome;
+mod origin;
 mod secret;
 mod token;
 
@@ -31,7 +30,7 @@ pub use self::challenge::{Challenge, Challenges};
 pub use self::clock::{Clock, Now, SystemClock};
 pub use self::coordinator::{BuildError, Builder, Logout, RefreshCoordinator, Status};
 pub use self::credential::CredentialKey;
-pub use self::endpoint::{ClientAuth, NotSent};
+pub use self::endpoint::{AnswerClass, ClientAuth, NotSent, TokenResponse};
 pub use self::error::{ErrorKind, RefreshError};
 pub use self::events::{Event, EventKind, Events};
 pub use self::future::ResponseFuture;
@@ -41,7 +40,7 @@ pub use self::layer::RefreshLayer;
 pub use self::origin::{InvalidOrigin, Origin};
 pub use self::replay::{NotReplayable, ReplayBody};
 pub use self::report::{RefreshReport, ReplayOutcome};
-pub use self::secret::{AccessToken, ClientSecret, RefreshToken};
+pub use self::secret::{AccessToken, ClientAssertion, ClientSecret, RefreshToken};
 pub use self::service::Refresh;
 pub use self::store::{
     BoxFuture, BoxStream, MemoryStore, Record, RecordBody, Sealed, SealingKey, StoreError, Swap, TokenStore,

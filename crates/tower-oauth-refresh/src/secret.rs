@@ -62,3 +62,7 @@ secret! {
     /// The client's password at the authorization server (RFC 6749 §2.3.1).
     ClientSecret
 }
+secret! {
+    /// A signed statement of who the client is (RFC 7521 §4.2), good for one attempt.
+    ClientAssertion
+}

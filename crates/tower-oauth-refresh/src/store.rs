@@ -10,11 +10,8 @@ mod sealed;
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
-use futures_core::Stream;
 use secrecy::{ExposeSecret as _, SecretSlice};
 
 pub use self::memory::MemoryStore;
@@ -22,9 +19,9 @@ pub use self::sealed::{Sealed, SealingKey};
 use crate::CredentialKey;
 
 /// A boxed future: stores are called once a refresh, never on the path of a valid token.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = futures_core::future::BoxFuture<'a, T>;
 /// A boxed stream.
-pub type BoxStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
+pub type BoxStream<'a, T> = futures_core::stream::BoxStream<'a, T>;
 
 /// A durable map from [`CredentialKey`] to [`RecordBody`], with compare-and-swap.
 ///

@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::RefreshCoordinator;
 use super::policy::Policy;
 use crate::clock::{Clock, SystemClock};
-use crate::endpoint::{ClientAuth, Endpoint};
+use crate::endpoint::{AnswerClass, ClientAuth, Endpoint, Target, TokenResponse};
 use crate::grant::Grant;
 use crate::origin::is_confidential;
 use crate::store::{MemoryStore, TokenStore};
@@ -22,10 +22,7 @@ use crate::store::{MemoryStore, TokenStore};
 #[derive(Clone)]
 #[must_use]
 pub struct Builder {
-    pub(super) endpoint: Uri,
-    pub(super) auth: ClientAuth,
-    pub(super) revocation: Option<Uri>,
-    pub(super) parameters: Vec<(String, String)>,
+    target: Target,
     pub(super) store: Option<Arc<dyn TokenStore>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: Policy,
@@ -59,10 +56,13 @@ const RESERVED: [&str; 7] = [
 impl Builder {
     pub(super) fn new(endpoint: Uri, auth: ClientAuth) -> Self {
         Self {
-            endpoint,
-            auth,
-            revocation: None,
-            parameters: Vec::new(),
+            target: Target {
+                token: endpoint,
+                auth,
+                revocation: None,
+                parameters: Vec::new(),
+                classifier: None,
+            },
             store: None,
             clock: Arc::new(SystemClock),
             policy: Policy::default(),
@@ -77,7 +77,7 @@ impl Builder {
 
     /// Where `logout` revokes (RFC 7009). Default: nowhere, and `logout` says so.
     pub fn revocation_endpoint(mut self, endpoint: Uri) -> Self {
-        self.revocation = Some(endpoint);
+        self.target.revocation = Some(endpoint);
         self
     }
 
@@ -90,7 +90,19 @@ impl Builder {
     /// A fixed parameter of every token request: `resource`, `audience`, `scope`. Two coordinators that
     /// differ in these never share a token, also on one store.
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.parameters.push((name.into(), value.into()));
+        self.target.parameters.push((name.into(), value.into()));
+        self
+    }
+
+    /// Own rules for the answers of this token endpoint: `class` sees each answer, and what it would be
+    /// taken for without it. For providers that call a dead token by another name.
+    ///
+    /// Taking a passing failure for [`AnswerClass::GrantDead`] ends a login that could have gone on.
+    pub fn classifier(
+        mut self,
+        class: impl Fn(&TokenResponse<'_>, AnswerClass) -> AnswerClass + Send + Sync + 'static,
+    ) -> Self {
+        self.target.classifier = Some(Arc::new(class));
         self
     }
 
@@ -161,23 +173,17 @@ impl Builder {
         R::Data: Send,
         R::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        for (name, uri) in [("token", Some(&self.endpoint)), ("revocation", self.revocation.as_ref())] {
+        let Target { token, revocation, parameters, .. } = &self.target;
+        for (name, uri) in [("token", Some(token)), ("revocation", revocation.as_ref())] {
             if uri.is_some_and(|uri| !is_confidential(uri)) {
                 return Err(BuildError::Insecure(name));
             }
         }
         let reserved = |(name, _): &&(String, String)| RESERVED.contains(&name.as_str());
-        if let Some((name, _)) = self.parameters.iter().find(reserved) {
+        if let Some((name, _)) = parameters.iter().find(reserved) {
             return Err(BuildError::ReservedParameter(name.clone()));
         }
-        let endpoint = Endpoint::new(
-            self.endpoint.clone(),
-            self.revocation.clone(),
-            self.auth.clone(),
-            self.parameters.clone(),
-            self.clock.clone(),
-            transport,
-        );
+        let endpoint = Endpoint::new(self.target.clone(), self.clock.clone(), transport);
         RefreshCoordinator::assemble(self, endpoint)
     }
 
@@ -189,7 +195,7 @@ impl Builder {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("auth", &self.auth)
+            .field("auth", &self.target.auth)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }

@@ -13,10 +13,26 @@ use super::flight::Flight;
 use super::machine::{Event, Lots, Machine, Note, Snapshot, Step, Swapped};
 use super::slot::Slot;
 use super::{Active, RefreshCoordinator};
+use crate::coordinator::outcome::{Held, Outcome};
+use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
-use crate::outcome::{Held, Outcome};
 use crate::store::record::{CredentialRecord, Fingerprint};
 use crate::store::{BoxFuture, Record, RecordBody, StoreError, Swap, Version};
+
+tokio::task_local! {
+    /// The flight that this task flies: by coordinator and credential.
+    static FLYING: (u128, CredentialKey);
+}
+
+/// Is the caller part of this credential's own flight? It would wait for itself.
+pub(super) fn flies(coordinator: &RefreshCoordinator, key: &CredentialKey) -> bool {
+    FLYING.try_with(|(id, flying)| *id == coordinator.me.coordinator && flying == key).unwrap_or(false)
+}
+
+/// The runtime of whoever calls.
+pub(super) fn runtime() -> Result<Handle, RefreshError> {
+    Handle::try_current().map_err(|_| RefreshError::new(ErrorKind::NoRuntime))
+}
 
 /// Starts the flight's task.
 pub(super) fn launch(
@@ -30,7 +46,8 @@ pub(super) fn launch(
     let machine = Machine::new(coordinator.policy, coordinator.me.clone(), known, dead);
     // Not the caller's task: no request can cancel it.
     drop(runtime.spawn(async move {
-        let flown = AssertUnwindSafe(fly(&flight, machine)).catch_unwind().await;
+        let id = (flight.coordinator.me.coordinator, flight.slot.key.clone());
+        let flown = AssertUnwindSafe(FLYING.scope(id, fly(&flight, machine))).catch_unwind().await;
         if flown.is_ok() {
             flight.end();
         }
@@ -42,8 +59,7 @@ pub(super) fn launch(
 pub(super) fn detach<T: Send + 'static>(
     task: impl Future<Output = T> + Send + 'static,
 ) -> Result<JoinHandle<T>, RefreshError> {
-    let runtime = Handle::try_current().map_err(|_| RefreshError::new(ErrorKind::NoRuntime))?;
-    Ok(runtime.spawn(task))
+    Ok(runtime()?.spawn(task))
 }
 
 async fn fly(flight: &Flight, mut machine: Machine) {

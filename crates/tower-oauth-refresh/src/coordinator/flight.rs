@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -16,9 +15,9 @@ use super::policy::RECHECK;
 use super::slot::{Current, Slot, State, Told};
 use super::{RefreshCoordinator, jitter};
 use crate::clock::Now;
+use crate::coordinator::outcome::{Held, Outcome};
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
-use crate::outcome::{Held, Outcome};
 
 /// What a request that needs a token gets.
 #[derive(Debug)]
@@ -45,6 +44,9 @@ pub(crate) struct Waiter {
     told: broadcast::Receiver<Told>,
     limit: Duration,
 }
+
+/// More requests than this do not wait for one flight: by then they are the outage.
+const MAX_WAITERS: usize = 2_000_000;
 
 /// How long an unexplained failure answers for new requests.
 const STANDS: Duration = Duration::from_millis(500);
@@ -101,7 +103,13 @@ impl RefreshCoordinator {
     /// Joins the flight, starting it if need be. The caller holds the state.
     fn join(self: &Arc<Self>, slot: &Arc<Slot>, state: &mut State, now: Now) -> Result<Waiter, RefreshError> {
         let limit = self.policy.wait_limit;
+        if driver::flies(self, &slot.key) {
+            return Err(RefreshError::new(ErrorKind::Reentrant));
+        }
         if let Some(flight) = &state.flight {
+            if flight.receiver_count() >= MAX_WAITERS {
+                return Err(RefreshError::new(ErrorKind::TooManyWaiters));
+            }
             return Ok(Waiter { told: flight.subscribe(), limit });
         }
         if let Some((error, until)) = &state.standing
@@ -110,7 +118,7 @@ impl RefreshCoordinator {
             return Err(error.clone());
         }
         let guard = self.enter().ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
-        let runtime = Handle::try_current().map_err(|_| RefreshError::new(ErrorKind::NoRuntime))?;
+        let runtime = driver::runtime()?;
         let (sender, told) = broadcast::channel(1);
         state.flight = Some(sender);
         let flight =
@@ -165,6 +173,8 @@ impl Flight {
             Note::PersistFailed => EventKind::PersistFailed,
             Note::Succeeded(holder) => EventKind::Succeeded { pid: holder.pid },
             Note::StoreRegressed => EventKind::StoreRegressed,
+            Note::RetiredTokenReturned => EventKind::RetiredTokenReturned,
+            Note::ScopeReduced => EventKind::ScopeReduced,
             Note::Discarded => EventKind::Discarded,
         };
         self.coordinator.emit(&self.slot, kind);

@@ -8,6 +8,9 @@
 //! The parts: `judge` looks at a record and decides what to do about it, `exchange` marks, sends and
 //! understands the answer, `commit` makes a received token set durable.
 
+#![expect(clippy::needless_pass_by_value, reason = "a phase is consumed by the event that ends it")]
+#![expect(clippy::large_enum_variant, reason = "each is moved once, from step to step")]
+
 mod commit;
 mod exchange;
 mod judge;
@@ -20,8 +23,8 @@ use self::exchange::Attempt;
 pub(super) use self::judge::verdict_error;
 use super::policy::Policy;
 use crate::clock::Now;
+use crate::coordinator::outcome::{Held, Outcome};
 use crate::error::{ErrorKind, RefreshError};
-use crate::outcome::{Held, Outcome};
 use crate::secret::RefreshToken;
 use crate::store::record::{CredentialRecord, Fingerprint, Holder};
 use crate::store::{StoreError, Version};
@@ -204,6 +207,10 @@ pub(crate) enum Note {
     Succeeded(Holder),
     /// The store held an older generation than this process.
     StoreRegressed,
+    /// The answer held the refresh token before the one spent. It was not taken.
+    RetiredTokenReturned,
+    /// The answer grants less than the tokens before it.
+    ScopeReduced,
     /// A set was received for a login that had ended, and was given back.
     Discarded,
 }

@@ -11,10 +11,10 @@ use tokio::sync::broadcast;
 use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, doubled};
 use crate::attach::bearer;
 use crate::clock::Now;
+use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
 use crate::error::RefreshError;
 use crate::generation::Generation;
-use crate::outcome::Held;
 use crate::store::record::Fingerprint;
 
 /// A credential in this process.

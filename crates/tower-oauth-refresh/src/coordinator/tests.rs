@@ -1,5 +1,7 @@
 //! The coordinator as its users meet it, with a scripted server, a failing store and stepped time.
 
+#![expect(clippy::disallowed_methods, reason = "these tests run inside a runtime")]
+
 mod cancellation;
 mod life;
 mod sharing;

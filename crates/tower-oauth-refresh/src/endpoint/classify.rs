@@ -1,7 +1,7 @@
 //! What an answer of the token endpoint means: the first rule that matches.
 //!
 //! Two steps, so that somebody who knows the provider better can speak in between: [`judge`] names the
-//! [`Class`] from what can be shown to anybody ([`TokenResponse`]), [`Verdict::new`] adds the tokens and the
+//! [`AnswerClass`] from what can be shown to anybody ([`TokenResponse`]), [`Verdict::new`] adds the tokens and the
 //! details. The order of the rules is the whole content of this file; each says why it stands where it does.
 
 mod retry_after;
@@ -20,7 +20,7 @@ use super::response::{Answer, Unusable};
 use crate::challenge::Challenges;
 use crate::error_code::ErrorCode;
 use crate::secret::RefreshToken;
-use crate::token::{InvalidResponse, TokenSet};
+use crate::token::TokenSet;
 
 /// What an answer means for the credential.
 #[derive(Debug)]
@@ -31,8 +31,6 @@ pub(crate) enum Verdict {
     UnusableSuccess {
         /// Its successor, if the answer held one: to be stored all the same.
         refresh_token: Option<RefreshToken>,
-        /// What was wrong with the answer.
-        why: InvalidResponse,
     },
     /// Says nothing about the grant; try again later.
     Transient {
@@ -87,30 +85,33 @@ impl fmt::Display for Misconfiguration {
     }
 }
 
-/// A verdict before it has any details.
+/// What kind of answer the token endpoint gave: a verdict before it has any details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// The answer is a token set, as far as it can be used.
-    Success,
-    /// An answer in which tokens and an error contradict each other.
-    Contradiction,
-    /// See [`Verdict::Transient`].
+#[non_exhaustive]
+pub enum AnswerClass {
+    /// A token set. If it is not usable, or says that there was an error, its refresh token is stored all
+    /// the same and the refresh fails for now.
+    Tokens,
+    /// Says nothing about the grant; try again later.
     Transient {
-        /// See [`Verdict::Transient`].
+        /// May the refresh token have been spent all the same?
         in_doubt: bool,
     },
-    /// See [`Verdict::GrantDead`].
+    /// The refresh token will never work again, unless the store knows a newer one.
     GrantDead,
-    /// See [`Verdict::Configuration`].
+    /// The client is set up wrongly. The grant may be as good as ever.
     Configuration,
-    /// See [`Verdict::NeedsUser`].
+    /// The subject has to do something; the refresh token may work again afterwards.
     NeedsUser,
-    /// See [`Verdict::Refused`].
+    /// A refusal that does not say whose fault it is.
     Refused,
 }
 
+/// A user's own rules: sees the answer and what this crate makes of it.
+pub(crate) type Classifier = dyn Fn(&TokenResponse<'_>, AnswerClass) -> AnswerClass + Send + Sync;
+
 /// An answer of the token endpoint as a classifier sees it: everything but the tokens.
-pub(crate) struct TokenResponse<'a> {
+pub struct TokenResponse<'a> {
     status: StatusCode,
     headers: &'a HeaderMap,
     answer: &'a Answer,
@@ -125,24 +126,28 @@ impl<'a> TokenResponse<'a> {
     }
 
     /// The HTTP status.
-    pub(crate) fn status(&self) -> StatusCode {
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
         self.status
     }
 
     /// The header fields.
-    pub(crate) fn headers(&self) -> &'a HeaderMap {
+    #[must_use]
+    pub fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
 
     /// The text, number or truth value at a path such as `error_description` or `errors.0.errorType`.
     /// Never a token. Of an answer beyond 64 KiB only the standard members are there.
-    pub(crate) fn member(&self, path: &str) -> Option<Cow<'a, str>> {
+    #[must_use]
+    pub fn member(&self, path: &str) -> Option<Cow<'a, str>> {
         self.answer.member(path)
     }
 
     /// The error code (RFC 6749 §5.2): `error`, `error.code` or `error.type`; for a 401 without one the
     /// `error` of a challenge. A text that is not shaped like a code is none.
-    pub(crate) fn error(&self) -> Option<&str> {
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
         self.code.as_ref().map(ErrorCode::as_str)
     }
 
@@ -171,30 +176,37 @@ impl fmt::Debug for TokenResponse<'_> {
 }
 
 /// Classifies one answer. `now` is the wall time at which it arrived, for `Retry-After` as a date.
-pub(crate) fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict {
+pub(crate) fn classify(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: SystemTime,
+    own_rules: Option<&Classifier>,
+) -> Verdict {
     let answer = Answer::parse(headers, body);
     let response = TokenResponse::new(status, headers, &answer);
     let class = judge(&response);
+    let class = own_rules.map_or(class, |rules| rules(&response, class));
     let TokenResponse { code, .. } = response;
     Verdict::new(class, status, code, answer, retry_after(headers, now))
 }
 
 /// The class of an answer, knowing nothing about the provider.
-fn judge(response: &TokenResponse<'_>) -> Class {
+fn judge(response: &TokenResponse<'_>) -> AnswerClass {
     let status = response.status();
     if status.is_redirection() {
-        return Class::Configuration;
+        return AnswerClass::Configuration;
     }
     if let Some(in_doubt) = not_about_the_grant(status) {
-        return Class::Transient { in_doubt };
+        return AnswerClass::Transient { in_doubt };
     }
     if status.is_success() && !response.reports_error() {
-        return Class::Success;
+        return AnswerClass::Tokens;
     }
     let known = response.error().and_then(|code| known_code(code, status));
-    if known != Some(Class::GrantDead) && status.is_success() && response.holds_refresh_token() {
+    if known != Some(AnswerClass::GrantDead) && status.is_success() && response.holds_refresh_token() {
         // Whatever the error was, the server has rotated, and what it handed out must not be lost.
-        return Class::Contradiction;
+        return AnswerClass::Tokens;
     }
     known.unwrap_or_else(|| by_status(response))
 }
@@ -215,7 +227,7 @@ fn not_about_the_grant(status: StatusCode) -> Option<bool> {
 
 /// Codes that mean the same wherever they stand: RFC 6749 §5.2, RFC 8707 §2, OpenID Connect Core §3.1.2.6,
 /// RFC 9449 §5, and names that leave no doubt.
-fn known_code(code: &str, status: StatusCode) -> Option<Class> {
+fn known_code(code: &str, status: StatusCode) -> Option<AnswerClass> {
     Some(match code {
         "invalid_grant"
         | "bad_refresh_token"
@@ -225,7 +237,7 @@ fn known_code(code: &str, status: StatusCode) -> Option<Class> {
         | "refresh_token_revoked"
         | "refresh_token_invalidated"
         | "refresh_token_already_used"
-        | "refresh_token_not_found" => Class::GrantDead,
+        | "refresh_token_not_found" => AnswerClass::GrantDead,
         "invalid_client"
         | "unauthorized_client"
         | "unsupported_grant_type"
@@ -234,10 +246,10 @@ fn known_code(code: &str, status: StatusCode) -> Option<Class> {
         | "incorrect_client_credentials"
         // Proofs of possession are not made here, so a server that wants one is set up for another client.
         | "use_dpop_nonce"
-        | "invalid_dpop_proof" => Class::Configuration,
-        "interaction_required" | "login_required" | "consent_required" | "access_denied" => Class::NeedsUser,
+        | "invalid_dpop_proof" => AnswerClass::Configuration,
+        "interaction_required" | "login_required" | "consent_required" | "access_denied" => AnswerClass::NeedsUser,
         "temporarily_unavailable" | "server_error" | "internal_failure" | "slow_down" => {
-            Class::Transient { in_doubt: may_have_spent(status) }
+            AnswerClass::Transient { in_doubt: may_have_spent(status) }
         }
         _ => return None,
     })
@@ -250,43 +262,38 @@ fn may_have_spent(status: StatusCode) -> bool {
 
 /// What is left when no code helps. `invalid_request` is among it on purpose: some servers mean a dead
 /// token by it, others two refreshes at once.
-fn by_status(response: &TokenResponse<'_>) -> Class {
+fn by_status(response: &TokenResponse<'_>) -> AnswerClass {
     let status = response.status();
     match status.as_u16() {
-        _ if may_have_spent(status) => Class::Transient { in_doubt: true },
+        _ if may_have_spent(status) => AnswerClass::Transient { in_doubt: true },
         // A firewall or a rate limit in disguise.
-        403 if response.error().is_none() => Class::Transient { in_doubt: false },
+        403 if response.error().is_none() => AnswerClass::Transient { in_doubt: false },
         // The login page of some network. The token endpoint itself may be fine.
-        404 | 405 | 410 | 415 if response.is_page() => Class::Transient { in_doubt: false },
-        404 | 405 | 410 | 415 => Class::Configuration,
-        _ => Class::Refused,
+        404 | 405 | 410 | 415 if response.is_page() => AnswerClass::Transient { in_doubt: false },
+        404 | 405 | 410 | 415 => AnswerClass::Configuration,
+        _ => AnswerClass::Refused,
     }
 }
 
 impl Verdict {
     fn new(
-        class: Class,
+        class: AnswerClass,
         status: StatusCode,
         code: Option<ErrorCode>,
         answer: Answer,
         retry_after: Option<Duration>,
     ) -> Self {
         match class {
-            Class::Success => match answer.tokens {
-                Ok(tokens) => Self::Success(tokens),
-                Err(Unusable { refresh_token, why }) => Self::UnusableSuccess { refresh_token, why },
+            AnswerClass::Tokens => match (answer.tokens, answer.error) {
+                (Ok(tokens), None) => Self::Success(tokens),
+                (Ok(tokens), Some(_)) => Self::UnusableSuccess { refresh_token: tokens.refresh_token },
+                (Err(Unusable { refresh_token, .. }), _) => Self::UnusableSuccess { refresh_token },
             },
-            Class::Contradiction => {
-                let refresh_token = answer
-                    .tokens
-                    .map_or_else(|unusable| unusable.refresh_token, |tokens| tokens.refresh_token);
-                Self::UnusableSuccess { refresh_token, why: InvalidResponse::ERROR }
-            }
-            Class::Transient { in_doubt } => Self::Transient { in_doubt, retry_after },
-            Class::GrantDead => Self::GrantDead { code },
-            Class::Configuration => Self::Configuration { cause: Misconfiguration::of(status, code) },
-            Class::NeedsUser => Self::NeedsUser { code },
-            Class::Refused => Self::Refused { code, retry_after },
+            AnswerClass::Transient { in_doubt } => Self::Transient { in_doubt, retry_after },
+            AnswerClass::GrantDead => Self::GrantDead { code },
+            AnswerClass::Configuration => Self::Configuration { cause: Misconfiguration::of(status, code) },
+            AnswerClass::NeedsUser => Self::NeedsUser { code },
+            AnswerClass::Refused => Self::Refused { code, retry_after },
         }
     }
 }

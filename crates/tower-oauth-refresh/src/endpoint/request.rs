@@ -1,7 +1,9 @@
 //! The token request and the revocation request, with the client's authentication.
 
 use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,7 +13,8 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Uri};
 
 use crate::grant::Grant;
-use crate::secret::{ClientSecret, RefreshToken};
+use crate::secret::{ClientAssertion, ClientSecret, RefreshToken};
+use crate::store::BoxFuture;
 
 /// How the client proves at the authorization server who it is (RFC 6749 §2.3). Never probed: a refresh
 /// token sent in a failed trial may be a refresh token spent.
@@ -23,7 +26,14 @@ enum Kind {
     Basic { id: String, secret: ClientSecret, raw: bool },
     Post { id: String, secret: ClientSecret },
     None { id: String },
+    Assertion { id: String, make: Arc<MakeAssertion> },
 }
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+type MakeAssertion = dyn Fn() -> BoxFuture<'static, Result<ClientAssertion, BoxError>> + Send + Sync;
+
+/// How an assertion says that it is a JWT (RFC 7523 §2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 impl ClientAuth {
     /// `Authorization: Basic`, id and secret form-urlencoded first as RFC 6749 §2.3.1 says.
@@ -46,11 +56,23 @@ impl ClientAuth {
         Self(Kind::None { id: id.into() })
     }
 
+    /// A JWT assertion in the body (RFC 7523 §2.2). `make` is called anew for every attempt, a retry
+    /// included, so that no assertion is ever sent twice; where it fails, nothing is sent.
+    pub fn assertion<F>(id: impl Into<String>, make: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<ClientAssertion, BoxError>> + Send + 'static,
+    {
+        Self(Kind::Assertion { id: id.into(), make: Arc::new(move || Box::pin(make())) })
+    }
+
     /// The client's id.
     #[must_use]
     pub fn client_id(&self) -> &str {
         match &self.0 {
-            Kind::Basic { id, .. } | Kind::Post { id, .. } | Kind::None { id } => id,
+            Kind::Basic { id, .. }
+            | Kind::Post { id, .. }
+            | Kind::None { id }
+            | Kind::Assertion { id, .. } => id,
         }
     }
 
@@ -71,7 +93,15 @@ impl ClientAuth {
         Some(value)
     }
 
-    fn parameters(&self, form: &mut Serializer<'_, String>) {
+    /// A new assertion, where this client sends one.
+    async fn make_assertion(&self) -> Result<Option<ClientAssertion>, BoxError> {
+        match &self.0 {
+            Kind::Assertion { make, .. } => make().await.map(Some),
+            Kind::Basic { .. } | Kind::Post { .. } | Kind::None { .. } => Ok(None),
+        }
+    }
+
+    fn parameters(&self, form: &mut Serializer<'_, String>, assertion: Option<&ClientAssertion>) {
         match &self.0 {
             Kind::Basic { .. } => {}
             Kind::None { id } => {
@@ -84,6 +114,11 @@ impl ClientAuth {
                     form.append_pair("client_secret", secret.expose_secret());
                 }
             }
+            Kind::Assertion { id, .. } => {
+                form.append_pair("client_id", id);
+                form.append_pair("client_assertion_type", JWT_BEARER);
+                form.append_pair("client_assertion", assertion.map_or("", ClientAssertion::expose_secret));
+            }
         }
     }
 }
@@ -94,19 +129,21 @@ impl fmt::Debug for ClientAuth {
             Kind::Basic { .. } => "basic",
             Kind::Post { .. } => "post",
             Kind::None { .. } => "none",
+            Kind::Assertion { .. } => "assertion",
         };
         f.debug_struct("ClientAuth").field("method", &method).field("client_id", &self.client_id()).finish()
     }
 }
 
 /// The request of one refresh (RFC 6749 §4.4.2, §6).
-pub(super) fn token_request(
+pub(super) async fn token_request(
     endpoint: &Uri,
     auth: &ClientAuth,
     grant: Grant,
     refresh_token: Option<&RefreshToken>,
     extra: &[(String, String)],
-) -> Request<Bytes> {
+) -> Result<Request<Bytes>, BoxError> {
+    let assertion = auth.make_assertion().await?;
     let mut form = Serializer::new(String::new());
     match grant {
         Grant::RefreshToken => form.append_pair("grant_type", "refresh_token"),
@@ -118,19 +155,29 @@ pub(super) fn token_request(
     for (name, value) in extra {
         form.append_pair(name, value);
     }
-    post(endpoint, auth, form)
+    Ok(post(endpoint, auth, form, assertion.as_ref()))
 }
 
 /// The request that revokes a refresh token, and with it the grant (RFC 7009 §2.1).
-pub(super) fn revocation_request(endpoint: &Uri, auth: &ClientAuth, token: &RefreshToken) -> Request<Bytes> {
+pub(super) async fn revocation_request(
+    endpoint: &Uri,
+    auth: &ClientAuth,
+    token: &RefreshToken,
+) -> Result<Request<Bytes>, BoxError> {
+    let assertion = auth.make_assertion().await?;
     let mut form = Serializer::new(String::new());
     form.append_pair("token", token.expose_secret());
     form.append_pair("token_type_hint", "refresh_token");
-    post(endpoint, auth, form)
+    Ok(post(endpoint, auth, form, assertion.as_ref()))
 }
 
-fn post(endpoint: &Uri, auth: &ClientAuth, mut form: Serializer<'_, String>) -> Request<Bytes> {
-    auth.parameters(&mut form);
+fn post(
+    endpoint: &Uri,
+    auth: &ClientAuth,
+    mut form: Serializer<'_, String>,
+    assertion: Option<&ClientAssertion>,
+) -> Request<Bytes> {
+    auth.parameters(&mut form, assertion);
     let mut request = Request::new(Bytes::from(form.finish()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = endpoint.clone();
@@ -145,13 +192,16 @@ fn post(endpoint: &Uri, auth: &ClientAuth, mut form: Serializer<'_, String>) -> 
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn request(auth: &ClientAuth) -> Request<Bytes> {
         let endpoint = Uri::from_static("https://as.example/token?tenant=1");
         let token = RefreshToken::new("r/+=t");
         let extra = [("resource".to_owned(), "https://api.example/".to_owned())];
-        token_request(&endpoint, auth, Grant::RefreshToken, Some(&token), &extra)
+        let request = token_request(&endpoint, auth, Grant::RefreshToken, Some(&token), &extra);
+        request.now_or_never().unwrap().unwrap()
     }
 
     fn basic(auth: &ClientAuth) -> String {
@@ -190,6 +240,23 @@ mod tests {
         for auth in [ClientAuth::none("id"), ClientAuth::post("id", "")] {
             let request = request(&auth);
             assert!(std::str::from_utf8(request.body()).unwrap().ends_with("&client_id=id"));
+        }
+    }
+
+    #[test]
+    fn an_assertion_is_made_anew_for_every_attempt() {
+        let made = std::sync::atomic::AtomicU32::new(0);
+        let auth = ClientAuth::assertion("id", move || {
+            let number = made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            std::future::ready(Ok(format!("jwt-{number}").into()))
+        });
+        for number in 0..2 {
+            let request = request(&auth);
+            let body = std::str::from_utf8(request.body()).unwrap();
+            assert!(body.contains(
+                "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"
+            ));
+            assert!(body.ends_with(&format!("&client_assertion=jwt-{number}")), "{body}");
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct CredentialRecord {
     pub(crate) tokens: Option<Tokens>,
     /// The mark that the token set was received under; `None` for an installed one.
     pub(crate) under: Option<Under>,
+    /// The refresh token before this one. Some servers hand it out again by mistake.
+    pub(crate) retired: Option<Fingerprint>,
     /// How many marks this login has seen. They are numbered upwards.
     pub(crate) marks: u64,
     /// Who is refreshing: lease, fence and write-ahead mark in one.
@@ -137,6 +139,7 @@ impl CredentialRecord {
             life: Life::Live,
             tokens: None,
             under: None,
+            retired: None,
             marks: 0,
             mark: None,
             rest: None,
@@ -180,15 +183,18 @@ impl CredentialRecord {
 // ===== impl Tokens =====
 
 impl Tokens {
-    /// A set just received; where it holds no refresh token, `kept` stays valid (RFC 6749 §6).
-    pub(crate) fn received(set: &TokenSet, kept: Option<&RefreshToken>) -> Self {
+    /// A set just received. Where it names no refresh token or scope, those of `kept` stay valid (RFC 6749
+    /// §5.1, §6).
+    pub(crate) fn received(set: &TokenSet, kept: Option<&Self>) -> Self {
+        let kept_token = kept.and_then(|kept| kept.refresh_token.as_ref());
+        let kept_scope = kept.and_then(|kept| kept.scope.as_ref());
         Self {
             access_token: Some(set.access_token.clone()),
-            refresh_token: set.refresh_token.as_ref().or(kept).cloned(),
+            refresh_token: set.refresh_token.as_ref().or(kept_token).cloned(),
             token_type: set.token_type.clone(),
             expires_in: set.expires_in,
             refresh_in: set.refresh_in,
-            scope: set.scope.clone(),
+            scope: set.scope.as_ref().or(kept_scope).cloned(),
             age: Duration::ZERO,
         }
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::exchange::Attempt;
 use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, Swapped};
 use crate::clock::Now;
+use crate::coordinator::outcome::Held;
 use crate::coordinator::policy::{COMMIT_RETRY, Policy};
 use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
-use crate::outcome::Held;
 use crate::secret::RefreshToken;
 use crate::store::StoreError;
 use crate::store::record::{CredentialRecord, Fingerprint, Life, LoginId, Rest, RestReason, Tokens, Under};
@@ -21,6 +21,8 @@ pub(super) struct Commit {
     tokens: Tokens,
     /// The refresh token that came with it, if it is another than the one spent.
     rotated: Option<RefreshToken>,
+    /// The refresh token before the one it came with.
+    retired: Option<Fingerprint>,
     /// Before its request was sent.
     obtained: Now,
     /// When the answer was understood: callers are held from here.
@@ -41,12 +43,14 @@ impl Machine {
     ) -> Step {
         let spent = attempt.record.generation;
         let login = attempt.record.login;
-        let other =
-            |token: &&RefreshToken| Some(Fingerprint::of(login, token)) != attempt.record.fingerprint();
+        let spent_token = attempt.record.fingerprint();
+        let other = |token: &&RefreshToken| Some(Fingerprint::of(login, token)) != spent_token;
+        let rotated = tokens.refresh_token.as_ref().filter(other).cloned();
         let commit = Commit {
             login,
             under: Under { nonce: attempt.nonce, number: attempt.number, spent },
-            rotated: tokens.refresh_token.as_ref().filter(other).cloned(),
+            retired: if rotated.is_some() { spent_token } else { attempt.record.retired },
+            rotated,
             tokens,
             obtained: sent,
             received: now,
@@ -69,6 +73,7 @@ impl Machine {
         let mut record = CredentialRecord::empty(commit.login, commit.generation);
         record.marks = base.marks.max(commit.under.number);
         record.under = Some(commit.under);
+        record.retired = commit.retired;
         record.tokens = Some(Tokens { age: now.since(commit.obtained), ..commit.tokens.clone() });
         if commit.tokens.access_token.is_none() {
             record.failures = commit.failures.saturating_add(1);

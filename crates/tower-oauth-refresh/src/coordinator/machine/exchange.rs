@@ -8,8 +8,9 @@ use crate::clock::Now;
 use crate::coordinator::policy::{COOL_DOWN, MAX_SENDS, Policy, SEND_WINDOW};
 use crate::error::{ErrorKind, RefreshError};
 use crate::grant::Grant;
-use crate::store::record::{CredentialRecord, Life, Mark, Rest, RestReason, Tokens, Verdict};
+use crate::store::record::{CredentialRecord, Fingerprint, Life, Mark, Rest, RestReason, Tokens, Verdict};
 use crate::store::{StoreError, Version};
+use crate::token::TokenSet;
 
 /// One announced submission of a refresh token.
 #[derive(Clone, Debug)]
@@ -112,7 +113,7 @@ impl Machine {
     ) -> Step {
         match answer {
             Answer::Tokens(set) => {
-                let tokens = Tokens::received(&set, attempt.record.refresh_token());
+                let tokens = self.received(&attempt.record, set);
                 self.commit(now, lots, attempt, sent, tokens)
             }
             Answer::Unusable { refresh_token: Some(refresh_token) } => {
@@ -142,6 +143,24 @@ impl Machine {
                 self.release(now, lots, attempt, rest, false)
             }
         }
+    }
+
+    /// What an answer is worth beside what was known before.
+    fn received(&mut self, record: &CredentialRecord, mut set: TokenSet) -> Tokens {
+        let of = |token| Fingerprint::of(record.login, token);
+        if record.retired.is_some() && set.refresh_token.as_ref().map(of) == record.retired {
+            // Submitting a superseded token could end the login: the one just spent is kept.
+            self.notes.push(Note::RetiredTokenReturned);
+            set.refresh_token = None;
+        }
+        let kept = record.tokens.as_ref();
+        let known = kept.and_then(|kept| kept.scope.as_deref()).unwrap_or_default();
+        if let Some(scope) = &set.scope
+            && known.split(' ').any(|one| scope.split(' ').all(|other| one != other))
+        {
+            self.notes.push(Note::ScopeReduced);
+        }
+        Tokens::received(&set, kept)
     }
 
     /// No answer: the same refresh token is sent once more at once, for that is what grace windows are

@@ -150,3 +150,26 @@ fn a_runtime_that_goes_away_takes_no_waiter_with_it_and_the_record_says_in_doubt
     let stored = second.block_on(world.stored()).unwrap();
     assert!(stored.mark.is_some(), "whoever comes next knows that a request was on its way");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_endpoint_behind_its_own_layer_is_an_error_and_no_deadlock() {
+    let world = World::new();
+    let inner: Arc<std::sync::OnceLock<Arc<RefreshCoordinator>>> = Arc::default();
+    let wrapped = tower::service_fn({
+        let inner = inner.clone();
+        move |_: Request<Full<Bytes>>| {
+            let coordinator = inner.get().unwrap().clone();
+            async move {
+                let told = coordinator.token("k").await.unwrap_err();
+                assert_eq!(told.kind(), ErrorKind::Reentrant);
+                Err::<Response<Full<Bytes>>, _>(crate::NotSent::new(told))
+            }
+        }
+    });
+    let uri = http::Uri::from_static("https://as.example/token");
+    let builder = RefreshCoordinator::builder(uri, ClientAuth::none("c")).clock(world.clock.clone());
+    let coordinator = builder.build(wrapped).unwrap();
+    inner.set(coordinator.clone()).unwrap();
+    coordinator.install("k", world.server.login(Duration::ZERO)).await.unwrap();
+    assert_eq!(coordinator.token("k").await.unwrap_err().kind(), ErrorKind::Unavailable);
+}

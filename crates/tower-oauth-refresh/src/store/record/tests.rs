@@ -22,6 +22,7 @@ pub(crate) fn full() -> CredentialRecord {
             age: Duration::from_millis(1234),
         }),
         under: Some(Under { nonce: u128::MAX, number: 3, spent: Generation::new(3) }),
+        retired: Some(Fingerprint(8)),
         marks: 5,
         mark: Some(Mark {
             holder: Holder {

@@ -22,6 +22,7 @@ struct RecordWire<'a> {
     #[serde(borrow)]
     tokens: Option<TokensWire<'a>>,
     under: Option<(Bits, u64, u64)>,
+    retired: Option<u64>,
     marks: u64,
     mark: Option<MarkWire>,
     rest: Option<RestWire>,
@@ -82,6 +83,7 @@ pub(super) fn encode(record: &CredentialRecord) -> Vec<u8> {
         life: LifeWire::of(&record.life),
         tokens: record.tokens.as_ref().map(TokensWire::of),
         under: record.under.map(|under| (Bits(under.nonce), under.number, under.spent.get())),
+        retired: record.retired.map(|fingerprint| fingerprint.0),
         marks: record.marks,
         mark: record.mark.as_ref().map(MarkWire::of),
         rest: record.rest.as_ref().map(RestWire::of),
@@ -111,6 +113,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CredentialRecord, StoreError> {
             number,
             spent: Generation::new(spent),
         }),
+        retired: wire.retired.map(Fingerprint),
         marks: wire.marks,
         mark: wire.mark.map(MarkWire::into_mark),
         rest: wire.rest.map(RestWire::into_rest),

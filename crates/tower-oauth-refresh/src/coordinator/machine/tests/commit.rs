@@ -43,6 +43,37 @@ fn a_refresh_token_beside_an_unusable_access_token_is_stored_and_the_flight_fail
     assert_eq!(play.failed().kind(), ErrorKind::Unavailable);
 }
 
+#[test]
+fn a_refresh_token_that_was_retired_before_is_not_taken_back() {
+    let mut record = expired();
+    record.retired = Some(fingerprint("refresh-4"));
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(record)).swapped();
+    play.answered(Answer::Tokens(set("access-6", Some("refresh-4"))));
+    assert!(matches!(play.notes.as_slice(), [Note::RetiredTokenReturned]));
+    assert_eq!(refresh(play.swap().1), Some("refresh-5"));
+    assert_eq!(play.swap().1.retired, Some(fingerprint("refresh-4")));
+}
+
+#[test]
+fn a_rotation_retires_the_spent_refresh_token() {
+    assert_eq!(Play::received().swap().1.retired, Some(fingerprint("refresh-5")));
+}
+
+#[test]
+fn a_smaller_scope_is_told_and_an_absent_one_changes_nothing() {
+    for (granted, kept, told) in [(None, "b a", 0), (Some("a b"), "a b", 0), (Some("a"), "a", 1)] {
+        let mut record = expired();
+        record.tokens.as_mut().unwrap().scope = Some("b a".to_owned());
+        let mut play = Play::knowing(5);
+        play.loaded(snapshot(record)).swapped();
+        let answer = TokenSet { scope: granted.map(str::to_owned), ..set("access-6", None) };
+        play.answered(Answer::Tokens(answer));
+        assert_eq!(play.swap().1.tokens.as_ref().unwrap().scope.as_deref(), Some(kept));
+        assert_eq!(play.notes.len(), told);
+    }
+}
+
 // ===== conflicts =====
 
 #[test]
