@@ -1,5 +1,8 @@
 //! The service: what it does about a request before it is sent.
 
+#[cfg(test)]
+mod tests;
+
 use std::error::Error as StdError;
 use std::mem;
 use std::sync::Arc;

@@ -1,0 +1,346 @@
+//! The layer by itself: a scripted API below it, one coordinator behind it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use super::*;
+use crate::{ClientAuth, RefreshCoordinator, RefreshLayer, RefreshReport, ReplayOutcome, TokenSet};
+
+type Api =
+    tower::util::BoxCloneSyncService<Request<ReplayBody<Full<Bytes>>>, Response<Full<Bytes>>, BoxError>;
+
+/// What the API saw of a request.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    token: String,
+    body: Bytes,
+}
+
+#[derive(Default)]
+struct World {
+    seen: Mutex<Vec<Seen>>,
+    answers: Mutex<VecDeque<Response<Full<Bytes>>>>,
+}
+
+impl World {
+    /// Answers as scripted, then with 200.
+    fn api(self: &Arc<Self>) -> Api {
+        let world = self.clone();
+        Api::new(service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
+            let world = world.clone();
+            async move {
+                let token = request.headers().get(AUTHORIZATION).map_or("", |value| value.to_str().unwrap());
+                let token = token.to_owned();
+                let body = request.into_body().collect().await?.to_bytes();
+                world.seen.lock().unwrap().push(Seen { token, body });
+                Ok(world.answers.lock().unwrap().pop_front().unwrap_or_default())
+            }
+        }))
+    }
+
+    fn then(&self, status: u16, headers: &[(&'static str, &'static str)], body: &'static str) {
+        let mut answer = Response::builder().status(status);
+        for (name, value) in headers {
+            answer = answer.header(*name, *value);
+        }
+        self.answers.lock().unwrap().push_back(answer.body(Full::from(body)).unwrap());
+    }
+
+    fn tokens(&self) -> Vec<String> {
+        self.seen.lock().unwrap().iter().map(|seen| seen.token.clone()).collect()
+    }
+}
+
+async fn coordinator() -> Arc<RefreshCoordinator> {
+    let issued = Arc::new(std::sync::atomic::AtomicU32::new(1));
+    let endpoint = service_fn(move |_: Request<Full<Bytes>>| {
+        let number = issued.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+        let body =
+            format!(r#"{{"access_token":"at-{number}","expires_in":3600,"refresh_token":"rt-{number}"}}"#);
+        std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(body))))
+    });
+    let endpoint = tower::util::BoxCloneSyncService::new(endpoint);
+    let uri = http::Uri::from_static("https://as.example/token");
+    let coordinator = RefreshCoordinator::builder(uri, ClientAuth::none("c")).build(endpoint).unwrap();
+    let set = TokenSet::new("at-1").with_refresh_token("rt-1").with_expires_in(Duration::from_secs(3600));
+    coordinator.install("k", set).await.unwrap();
+    coordinator
+}
+
+async fn layered(world: &Arc<World>) -> (Refresh<Api>, Arc<RefreshCoordinator>) {
+    let coordinator = coordinator().await;
+    let layer = RefreshLayer::new(coordinator.clone(), "k").origin("https://api.example".parse().unwrap());
+    (layer.layer(world.api()), coordinator)
+}
+
+fn post(uri: &str, body: &'static str) -> Request<Full<Bytes>> {
+    Request::post(uri).body(Full::from(body)).unwrap()
+}
+
+fn report<B>(response: &Response<B>) -> Option<&ReplayOutcome> {
+    response.extensions().get::<RefreshReport>().map(|report| &report.outcome)
+}
+
+const INVALID_TOKEN: &[(&str, &str)] = &[("www-authenticate", r#"Bearer error="invalid_token""#)];
+const URI: &str = "https://api.example/things";
+
+#[tokio::test]
+async fn the_token_is_attached_and_marked_sensitive_and_nothing_is_reported() {
+    let world = Arc::<World>::default();
+    let (client, _) = layered(&world).await;
+    let response = client.oneshot(post(URI, "hello")).await.unwrap();
+    assert!(response.extensions().is_empty());
+    assert_eq!(*world.seen.lock().unwrap(), [Seen { token: "Bearer at-1".into(), body: "hello".into() }]);
+}
+
+#[tokio::test]
+async fn a_refused_request_is_sent_once_more_with_a_new_token_and_the_same_body() {
+    let world = Arc::<World>::default();
+    world.then(401, INVALID_TOKEN, "refused");
+    let (client, _) = layered(&world).await;
+    let response = client.oneshot(post(URI, "hello")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(matches!(report(&response), Some(ReplayOutcome::Replayed(generation)) if generation.get() == 2));
+    let seen = world.seen.lock().unwrap();
+    assert_eq!(seen.iter().map(|seen| &*seen.token).collect::<Vec<_>>(), ["Bearer at-1", "Bearer at-2"]);
+    assert!(seen.iter().all(|seen| seen.body == "hello"));
+}
+
+#[tokio::test]
+async fn the_second_refusal_is_the_answer() {
+    let world = Arc::<World>::default();
+    world.then(401, INVALID_TOKEN, "first");
+    world.then(401, INVALID_TOKEN, "second");
+    let (client, _) = layered(&world).await;
+    let response = client.oneshot(post(URI, "")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "second");
+    assert_eq!(world.tokens().len(), 2);
+}
+
+#[tokio::test]
+async fn what_a_newer_token_cannot_change_is_the_answer() {
+    for (status, headers) in [
+        (403, &[][..]),
+        (407, &[][..]),
+        (400, &[][..]),
+        (500, &[][..]),
+        (401, &[("www-authenticate", r#"Bearer error="insufficient_scope", scope="admin""#)][..]),
+        (401, &[("www-authenticate", r#"Bearer error="insufficient_user_authentication""#)][..]),
+        (200, &[("content-type", "application/grpc"), ("grpc-status", "7")][..]),
+    ] {
+        let world = Arc::<World>::default();
+        world.then(status, headers, "no");
+        let (client, _) = layered(&world).await;
+        let response = client.oneshot(post(URI, "")).await.unwrap();
+        assert_eq!(response.status().as_u16(), status);
+        assert_eq!(world.tokens().len(), 1, "{status} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn grpc_unauthenticated_without_a_body_is_healed() {
+    let world = Arc::<World>::default();
+    world.then(200, &[("content-type", "application/grpc+proto"), ("grpc-status", "16")], "");
+    let (client, _) = layered(&world).await;
+    client.oneshot(post(URI, "unary")).await.unwrap();
+    assert_eq!(world.tokens(), ["Bearer at-1", "Bearer at-2"]);
+}
+
+#[tokio::test]
+async fn grpc_unauthenticated_in_trailers_is_too_late_for_this_request_and_in_time_for_the_next() {
+    use http_body::Frame;
+    let coordinator = coordinator().await;
+    let api = service_fn(|_: Request<ReplayBody<Full<Bytes>>>| {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", http::HeaderValue::from_static("16"));
+        let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from("m"))), Ok(Frame::trailers(trailers))];
+        let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+        let answer = Response::builder().header("content-type", "application/grpc").body(body);
+        std::future::ready(Ok::<_, Infallible>(answer.unwrap()))
+    });
+    let layer = RefreshLayer::new(coordinator.clone(), "k").origin("https://api.example".parse().unwrap());
+    let response = layer.layer(api).oneshot(post(URI, "")).await.unwrap();
+    let collected = response.into_body().collect().await.unwrap();
+    assert_eq!(collected.trailers().unwrap()["grpc-status"], "16");
+    let mut events = coordinator.events();
+    while !matches!(events.next().await.unwrap().kind, crate::EventKind::Refreshed(_)) {}
+    assert_eq!(coordinator.token("k").await.unwrap().expose_secret(), "at-2");
+}
+
+#[tokio::test]
+async fn an_own_classifier_decides_what_a_challenge_is() {
+    let world = Arc::<World>::default();
+    world.then(419, &[], "expired");
+    world.then(401, INVALID_TOKEN, "not a challenge here");
+    let coordinator = coordinator().await;
+    let layer = RefreshLayer::new(coordinator, "k")
+        .origin("https://api.example".parse().unwrap())
+        .classifier(|answer| answer.status.as_u16() == 419);
+    let client = layer.layer(world.api());
+    assert_eq!(client.clone().oneshot(post(URI, "")).await.unwrap().status().as_u16(), 401);
+    assert_eq!(world.tokens(), ["Bearer at-1", "Bearer at-2"]);
+}
+
+#[tokio::test]
+async fn other_origins_and_callers_own_authorization_pass_through_untouched() {
+    let world = Arc::<World>::default();
+    let (client, _) = layered(&world).await;
+    for uri in ["https://evil.example/", "http://api.example/", "https://u@api.example/", "/relative"] {
+        world.then(401, INVALID_TOKEN, "refused");
+        client.clone().oneshot(post(uri, "")).await.unwrap();
+    }
+    let mut own = post(URI, "");
+    own.headers_mut().insert(AUTHORIZATION, http::HeaderValue::from_static("Basic own"));
+    world.then(401, INVALID_TOKEN, "refused");
+    client.oneshot(own).await.unwrap();
+    assert_eq!(world.tokens(), ["", "", "", "", "Basic own"]);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_sent_once_and_the_refusal_says_so() {
+    let world = Arc::<World>::default();
+    world.then(401, INVALID_TOKEN, "refused");
+    let coordinator = coordinator().await;
+    let layer = RefreshLayer::new(coordinator.clone(), "k")
+        .origin("https://api.example".parse().unwrap())
+        .body_limit(4);
+    let response = layer.layer(world.api()).oneshot(post(URI, "12345")).await.unwrap();
+    assert!(matches!(report(&response), Some(ReplayOutcome::NotReplayable(_))));
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "refused");
+    let mut events = coordinator.events();
+    while coordinator.token("k").await.unwrap().expose_secret() != "at-2" {
+        events.next().await.unwrap();
+    }
+    assert_eq!(world.tokens().len(), 1, "refreshed for the next request");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_healed_is_the_apis_own_with_the_reason() {
+    let world = Arc::<World>::default();
+    world.then(401, INVALID_TOKEN, "refused");
+    let endpoint = service_fn(|_: Request<Full<Bytes>>| {
+        let body = Full::<Bytes>::from(r#"{"error":"invalid_grant"}"#);
+        std::future::ready(Ok::<_, Infallible>(Response::builder().status(400).body(body).unwrap()))
+    });
+    let uri = http::Uri::from_static("https://as.example/token");
+    let coordinator = RefreshCoordinator::builder(uri, ClientAuth::none("c")).build(endpoint).unwrap();
+    coordinator.install("k", TokenSet::new("at-1").with_refresh_token("rt-1")).await.unwrap();
+    let layer = RefreshLayer::new(coordinator, "k").origin("https://api.example".parse().unwrap());
+    let client = layer.layer(world.api());
+    let response = client.clone().oneshot(post(URI, "")).await.unwrap();
+    assert!(matches!(report(&response), Some(ReplayOutcome::Failed(error)) if error.needs_login()));
+    assert_eq!(response.headers()["www-authenticate"], r#"Bearer error="invalid_token""#);
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "refused");
+    // From now on there is no token at all: an error at once, and nothing reaches the API.
+    let error = client.oneshot(post(URI, "")).await.unwrap_err();
+    assert!(error.downcast_ref::<crate::RefreshError>().unwrap().needs_login());
+    assert_eq!(world.tokens().len(), 1);
+}
+
+#[tokio::test]
+async fn the_key_is_found_in_the_extensions_or_by_a_closure_and_its_absence_is_an_error() {
+    let world = Arc::<World>::default();
+    let coordinator = coordinator().await;
+    let origin = || "https://api.example".parse().unwrap();
+    let by_extension = RefreshLayer::credential_from_extension(coordinator.clone()).origin(origin());
+    let mut request = post(URI, "");
+    request.extensions_mut().insert(crate::CredentialKey::new("k"));
+    by_extension.layer(world.api()).oneshot(request).await.unwrap();
+    let error = by_extension.layer(world.api()).oneshot(post(URI, "")).await.unwrap_err();
+    assert_eq!(
+        error.downcast_ref::<crate::RefreshError>().unwrap().kind(),
+        crate::ErrorKind::NoCredentialKey
+    );
+    let by =
+        RefreshLayer::credential_by(coordinator, |parts| (parts.uri.path() == "/things").then(|| "k".into()));
+    by.origin(origin()).layer(world.api()).oneshot(post(URI, "")).await.unwrap();
+    assert_eq!(world.tokens(), ["Bearer at-1", "Bearer at-1"]);
+}
+
+#[tokio::test]
+async fn method_uri_version_headers_and_extensions_survive_the_replay() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Mark(u8);
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let api = service_fn({
+        let heads = heads.clone();
+        move |request: Request<ReplayBody<Full<Bytes>>>| {
+            let (mut head, _) = request.into_parts();
+            head.headers.remove(AUTHORIZATION);
+            let mark = head.extensions.get::<Mark>().cloned();
+            let mut heads = heads.lock().unwrap();
+            heads.push((head.method, head.uri, head.version, head.headers, mark));
+            let status = if heads.len() == 1 { 401 } else { 200 };
+            let answer = Response::builder().status(status).body(Full::<Bytes>::default()).unwrap();
+            std::future::ready(Ok::<_, Infallible>(answer))
+        }
+    });
+    let layer = RefreshLayer::new(coordinator().await, "k").origin("https://api.example".parse().unwrap());
+    let mut request = Request::patch("https://api.example/a?b=c").version(http::Version::HTTP_2);
+    request = request.header("x-a", "1").header("x-a", "2").extension(Mark(7));
+    layer.layer(api).oneshot(request.body(Full::from("x")).unwrap()).await.unwrap();
+    let heads = heads.lock().unwrap();
+    assert_eq!(heads.len(), 2);
+    assert_eq!(heads[0], heads[1]);
+    assert_eq!(heads[0].4, Some(Mark(7)));
+}
+
+#[tokio::test]
+async fn a_valid_token_costs_no_allocation_to_attach() {
+    let coordinator = coordinator().await;
+    let slot = coordinator.slot(&"k".into());
+    let mut request = post(URI, "");
+    request.headers_mut().reserve(8);
+    let attached = measure(|| {
+        let Token::Ready(current) = coordinator.token_for(&slot) else { panic!("no token") };
+        attach(&mut request, &current);
+    });
+    assert_eq!(request.headers()[AUTHORIZATION], "Bearer at-1");
+    assert_eq!(attached.count_total, 0);
+}
+
+#[tokio::test]
+async fn the_counter_of_allocations_counts() {
+    assert_eq!(measure(|| drop(std::hint::black_box(Box::new(1)))).count_total, 1);
+}
+
+#[tokio::test]
+async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
+    let (mock, mut handle) =
+        tower_test::mock::pair::<Request<ReplayBody<Full<Bytes>>>, Response<Full<Bytes>>>();
+    let layer = RefreshLayer::new(coordinator().await, "k").origin("https://api.example".parse().unwrap());
+    let mut client = tower_test::mock::Spawn::new(layer.layer(mock));
+    handle.allow(0);
+    assert!(client.poll_ready().is_pending());
+    handle.allow(1);
+    assert!(client.poll_ready().is_ready());
+    let mut answer = std::pin::pin!(client.call(post(URI, "")));
+    let (request, respond) = handle.next_request().await.unwrap();
+    assert_eq!(request.headers()[AUTHORIZATION], "Bearer at-1");
+    handle.allow(0);
+    respond.send_response(Response::builder().status(401).body(Full::default()).unwrap());
+    // The replay waits for readiness of its own.
+    for _ in 0..20 {
+        assert!(answer.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    assert!(handle.next_request().now_or_never().is_none());
+    handle.allow(1);
+    let (ended, replayed) = tokio::join!(answer, async {
+        let (request, respond) = handle.next_request().await.unwrap();
+        respond.send_response(Response::new(Full::default()));
+        request
+    });
+    assert_eq!(replayed.headers()[AUTHORIZATION], "Bearer at-2");
+    assert_eq!(ended.unwrap().status(), StatusCode::OK);
+}
