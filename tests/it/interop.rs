@@ -1,7 +1,10 @@
 //! Against a server that others wrote.
 //!
-//! These first tests use a plain HTTP client and none of our code: they pin down what the server does, so
-//! that a test of ours that fails against it fails because of us.
+//! The tests of this file use a plain HTTP client and none of our code: they pin down what the server does,
+//! so that a test of the modules below that fails against it fails because of us.
+
+mod endings;
+mod flights;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What holds across crates, in one binary.
 //!
-//! `tidy` reads the source tree and needs nothing. `interop` talks to a server that others wrote; what it
-//! needs is installed by `cargo xtask test`.
+//! `tidy` reads the source tree and needs nothing, `behaviour` runs against the test kit's servers. `interop`
+//! talks to a server that others wrote; what it needs is installed by `cargo xtask test`.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -10,6 +10,8 @@
     reason = "a test fails by panicking, also where its harness does"
 )]
 
+mod behaviour;
+mod harness;
 mod interop;
 mod oidc;
 mod tidy;

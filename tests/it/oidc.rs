@@ -80,6 +80,8 @@ pub(crate) struct Counters {
     pub(crate) max_refreshes_at_once: u64,
     pub(crate) answers_spoiled: u64,
     pub(crate) challenges: u64,
+    /// Grants that ended by revocation or reuse.
+    pub(crate) revocations: u64,
 }
 
 /// What becomes of the answer to the next refresh, after the server has committed it.

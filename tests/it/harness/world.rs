@@ -1,0 +1,170 @@
+//! The test kit's servers, and a coordinator on a clock that the test moves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, request};
+use http_body::Body;
+use http_body_util::Full;
+use tower::Layer as _;
+use tower_oauth_refresh::{
+    AccessToken, Builder, ClientAuth, EventKind, Events, MemoryStore, Origin, Refresh, RefreshCoordinator,
+    RefreshLayer, ReplayBody, Sealed, SealingKey, TokenSet,
+};
+use tower_oauth_refresh_testkit::{AuthServer, AuthServerBuilder, FaultyStore, ManualClock, ResourceServer};
+
+use super::{Counted, Got, HttpClient, KEY, full, send, within};
+
+/// How a test is run once more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    /// Over HTTP/2 with prior knowledge, or over HTTP/1.1.
+    pub(crate) http2: bool,
+    /// Are records encrypted on their way into the store?
+    pub(crate) sealed: bool,
+}
+
+/// An authorization server, an API behind it, and a coordinator with nothing installed.
+pub(crate) struct World {
+    way: Way,
+    pub(crate) clock: ManualClock,
+    pub(crate) auth: AuthServer,
+    pub(crate) api: ResourceServer,
+    /// Below the encryption, if there is one.
+    pub(crate) store: FaultyStore<MemoryStore>,
+    pub(crate) coordinator: Arc<RefreshCoordinator>,
+    /// Those to the token endpoint, and those to APIs.
+    connector: Counted,
+    api_connector: Counted,
+}
+
+impl World {
+    pub(crate) async fn start(way: Way) -> Self {
+        Self::with(way, |auth| auth, |coordinator| coordinator).await
+    }
+
+    /// With a server and a coordinator that are not all defaults.
+    pub(crate) async fn with(
+        way: Way,
+        auth: impl FnOnce(AuthServerBuilder) -> AuthServerBuilder,
+        coordinator: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let clock = ManualClock::new();
+        let auth = auth(AuthServer::builder().clock(clock.clone())).start().await.unwrap();
+        let api = ResourceServer::start(&auth).await.unwrap();
+        let store = FaultyStore::new(MemoryStore::with_clock(Arc::new(clock.clone())));
+        let connector = Counted::new();
+        let builder = coordinator(builder(way, &auth, &clock, &store));
+        let coordinator = builder.build(connector.client::<Full<Bytes>>(way.http2)).unwrap();
+        Self { way, clock, auth, api, store, coordinator, connector, api_connector: Counted::new() }
+    }
+
+    /// A coordinator like the first one, on the same store.
+    pub(crate) fn builder(&self) -> Builder {
+        builder(self.way, &self.auth, &self.clock, &self.store)
+    }
+
+    /// The bare client, for the token endpoint.
+    pub(crate) fn token_client(&self) -> HttpClient<Full<Bytes>> {
+        self.connector.client(self.way.http2)
+    }
+
+    /// The bare client, for what goes below the layer.
+    pub(crate) fn http<B>(&self) -> HttpClient<B>
+    where
+        B: Body + Send + 'static,
+        ReplayBody<B>: Body<Data: Send> + Send,
+    {
+        self.api_connector.client(self.way.http2)
+    }
+
+    /// The layer, for the API's origin.
+    pub(crate) fn layer(&self) -> RefreshLayer {
+        RefreshLayer::new(self.coordinator.clone(), KEY).origin(origin(&self.api))
+    }
+
+    /// The bare client under the layer.
+    pub(crate) fn client(&self) -> Refresh<HttpClient<Full<Bytes>>> {
+        self.layer().layer(self.http())
+    }
+
+    /// Logs in, and installs what came.
+    pub(crate) async fn install(&self) -> TokenSet {
+        let tokens = self.auth.login();
+        self.coordinator.install(KEY, tokens.clone()).await.unwrap();
+        tokens
+    }
+
+    /// As [`install`](Self::install), with an access token that the server refuses already.
+    pub(crate) async fn install_revoked(&self) -> TokenSet {
+        let tokens = self.install().await;
+        self.auth.revoke_access_token(&tokens.access_token);
+        tokens
+    }
+
+    /// As [`install`](Self::install), with an access token that has expired.
+    pub(crate) async fn install_expired(&self) -> TokenSet {
+        let tokens = self.install().await;
+        self.clock.advance(Duration::from_secs(3600));
+        tokens
+    }
+
+    pub(crate) async fn token(&self) -> AccessToken {
+        within(self.coordinator.token(KEY)).await.expect("a token")
+    }
+
+    /// A request that the ledger knows by `id`.
+    pub(crate) fn request(&self, id: usize) -> Request<Full<Bytes>> {
+        self.head(id).body(full("")).unwrap()
+    }
+
+    /// Its head, a `GET`.
+    pub(crate) fn head(&self, id: usize) -> request::Builder {
+        Request::get(self.api.url("/things")).header("x-request-id", id)
+    }
+
+    pub(crate) async fn get(&self, id: usize) -> Got {
+        send(self.client(), self.request(id)).await
+    }
+
+    /// Refreshes that arrived at the server, and API requests.
+    pub(crate) fn seen(&self) -> (usize, usize) {
+        let verdict = self.auth.ledger().verdict();
+        (verdict.refreshes, verdict.api_requests)
+    }
+
+    /// Connections to the API so far.
+    pub(crate) fn api_connections(&self) -> usize {
+        self.api_connector.connections()
+    }
+
+    /// No server saw anything that a faultless client would not have done.
+    pub(crate) fn assert_clean(&self) {
+        let verdict = self.auth.ledger().verdict();
+        assert!(verdict.is_clean() && verdict.reuse_detections == 0, "{verdict:?}");
+    }
+}
+
+/// Waits for an event.
+pub(crate) async fn until(events: &mut Events, wanted: impl Fn(&EventKind) -> bool) {
+    within(async {
+        while !wanted(&events.next().await.expect("the coordinator lives").kind) {}
+    })
+    .await;
+}
+
+pub(crate) fn origin(api: &ResourceServer) -> Origin {
+    api.origin().try_into().unwrap()
+}
+
+fn builder(way: Way, auth: &AuthServer, clock: &ManualClock, store: &FaultyStore<MemoryStore>) -> Builder {
+    let client = ClientAuth::basic(auth.client_id(), auth.client_secret());
+    let builder = RefreshCoordinator::builder(auth.token_endpoint(), client)
+        .revocation_endpoint(auth.revocation_endpoint())
+        .clock(Arc::new(clock.clone()));
+    match way.sealed {
+        false => builder.store(store.clone()),
+        true => builder.store(Sealed::new(store.clone(), SealingKey::new([7; 32]))),
+    }
+}
