@@ -197,6 +197,13 @@ impl<B> From<Bytes> for ReplayBody<B> {
     }
 }
 
+/// No body: what layers send that make a request of their own, as tower-http's `FollowRedirect` does.
+impl<B> Default for ReplayBody<B> {
+    fn default() -> Self {
+        Self { source: Source::Nothing(SizeHint::with_exact(0)) }
+    }
+}
+
 impl<B> fmt::Debug for ReplayBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.source {
