@@ -37,7 +37,7 @@ pub(super) fn runtime() -> Result<Handle, RefreshError> {
 /// Starts the flight's task.
 pub(super) fn launch(
     runtime: &Handle,
-    flight: Flight,
+    mut flight: Flight,
     known: Option<Held>,
     dead: Option<(Fingerprint, RefreshError)>,
     active: Active,
@@ -47,11 +47,9 @@ pub(super) fn launch(
     // Not the caller's task: no request can cancel it.
     drop(runtime.spawn(async move {
         let id = (flight.coordinator.me.coordinator, flight.slot.key.clone());
-        let flown = AssertUnwindSafe(FLYING.scope(id, fly(&flight, machine))).catch_unwind().await;
-        if flown.is_ok() {
-            flight.end();
-        }
-        drop(active);
+        // Whatever it ended in, the flight tells its waiters when it is dropped, if it has not done so.
+        let _ = AssertUnwindSafe(FLYING.scope(id, fly(&mut flight, machine))).catch_unwind().await;
+        drop((flight, active));
     }));
 }
 
@@ -62,16 +60,17 @@ pub(super) fn detach<T: Send + 'static>(
     Ok(runtime()?.spawn(task))
 }
 
-async fn fly(flight: &Flight, mut machine: Machine) {
-    let (coordinator, slot) = (&flight.coordinator, &flight.slot);
+async fn fly(flight: &mut Flight, mut machine: Machine) {
+    let (coordinator, slot) = (&*flight.coordinator.clone(), &*flight.slot.clone());
     let mut event = Event::Begin;
     loop {
         let Some(lots) = draw() else {
-            return flight.note(Note::Tell(Outcome::Failed(RefreshError::new(ErrorKind::Aborted))));
+            return flight.note(Note::Tell(Outcome::Failed(RefreshError::new(ErrorKind::Aborted))), true);
         };
         let step = machine.step(coordinator.clock.now(), lots, event);
+        let over = matches!(step, Step::Done);
         for note in machine.notes() {
-            flight.note(note);
+            flight.note(note, over);
         }
         event = match step {
             Step::Load => Event::Loaded(coordinator.load(slot).await),

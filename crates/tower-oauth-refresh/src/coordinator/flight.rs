@@ -159,10 +159,10 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// Takes note of what the machine says on the way.
-    pub(super) fn note(&self, note: Note) {
+    /// Takes note of what the machine says on the way; `over`: these are its last words.
+    pub(super) fn note(&mut self, note: Note, over: bool) {
         let kind = match note {
-            Note::Tell(outcome) => return self.tell(outcome),
+            Note::Tell(outcome) => return self.tell(outcome, over),
             Note::Condemned(fingerprint, error) => {
                 let mut state = self.slot.state();
                 if state.epoch == self.epoch {
@@ -180,42 +180,45 @@ impl Flight {
         self.coordinator.emit(&self.slot, kind);
     }
 
-    fn tell(&self, outcome: Outcome) {
+    fn tell(&mut self, outcome: Outcome, over: bool) {
         let now = self.coordinator.clock.now();
         let mut state = self.slot.state();
-        let told = if state.epoch == self.epoch {
+        let (told, event) = if state.epoch == self.epoch {
             self.believe(&mut state, outcome, now)
         } else {
             // Installed, logged out or forgotten meanwhile: what holds now is what that left.
-            self.slot.usable(now).ok_or_else(|| RefreshError::new(ErrorKind::Aborted))
+            (self.slot.usable(now).ok_or_else(|| RefreshError::new(ErrorKind::Aborted)), None)
         };
-        let flight = state.flight.clone();
+        // Under one lock with the outcome: nobody joins a flight that has nothing left to say.
+        let flight = if over { state.flight.take() } else { state.flight.clone() };
+        self.ended |= over;
         drop(state);
+        // Published first, said and woken second: whoever hears of it finds the new token.
+        if let Some(event) = event {
+            self.coordinator.emit(&self.slot, event);
+        }
         if let Err(error) = &told {
             self.coordinator.emit(&self.slot, EventKind::Failed(error.clone()));
         }
-        // Published first, woken second: whoever wakes finds the new token. Nobody may be waiting.
+        // Nobody may be waiting.
         if let Some(flight) = flight {
             let _ = flight.send(told);
         }
     }
 
-    fn believe(&self, state: &mut State, outcome: Outcome, now: Now) -> Told {
+    fn believe(&self, state: &mut State, outcome: Outcome, now: Now) -> (Told, Option<EventKind>) {
         let (held, born) = match outcome {
-            Outcome::Refreshed(held) => {
-                self.coordinator.emit(&self.slot, EventKind::Refreshed(held.generation));
-                (held, Some(now))
-            }
-            Outcome::Adopted(held) => {
-                self.coordinator.emit(&self.slot, EventKind::Adopted(held.generation));
-                (held, None)
-            }
+            Outcome::Refreshed(held) => (held, Some(now)),
+            Outcome::Adopted(held) => (held, None),
             Outcome::Failed(error) => {
                 self.stand(state, &error, now);
-                return Err(error);
+                return (Err(error), None);
             }
         };
-        match self.coordinator.current(&self.slot, held, born) {
+        let generation = held.generation;
+        let event =
+            if born.is_some() { EventKind::Refreshed(generation) } else { EventKind::Adopted(generation) };
+        let told = match self.coordinator.current(&self.slot, held, born) {
             Some(current) => {
                 let current = Arc::new(current);
                 self.slot.publish(state, current.clone());
@@ -226,7 +229,8 @@ impl Flight {
                 self.stand(state, &error, now);
                 Err(error)
             }
-        }
+        };
+        (told, Some(event))
     }
 
     /// A failure answers for the requests to come, for a while. A hard one takes the token away; any other
@@ -245,21 +249,13 @@ impl Flight {
             current.set_ahead(Some(until));
         }
     }
-
-    /// The flight is over; the next request that needs one starts another.
-    pub(super) fn end(mut self) {
-        self.ended = true;
-        self.slot.state().flight = None;
-    }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.ended {
             // The task panicked, or its runtime went away. Nobody hangs for it.
-            let failed = RefreshError::new(ErrorKind::Aborted);
-            self.tell(Outcome::Failed(failed));
-            self.slot.state().flight = None;
+            self.tell(Outcome::Failed(RefreshError::new(ErrorKind::Aborted)), true);
         }
     }
 }
