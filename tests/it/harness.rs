@@ -7,6 +7,7 @@ mod foreign;
 mod world;
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -83,12 +84,24 @@ impl Service<Uri> for Counted {
 }
 
 /// An answer, read to its end.
-#[derive(Debug)]
 pub(crate) struct Got {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) report: Option<RefreshReport>,
+}
+
+impl fmt::Debug for Got {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy(&self.body);
+        let start: String = text.chars().take(200).collect();
+        f.debug_struct("Got")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("body", &start)
+            .field("report", &self.report)
+            .finish()
+    }
 }
 
 impl Got {

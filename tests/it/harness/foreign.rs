@@ -23,7 +23,7 @@ pub(crate) struct Foreign {
     pub(crate) clock: ManualClock,
     pub(crate) coordinator: Arc<RefreshCoordinator>,
     client: &'static str,
-    connector: Counted,
+    bare: HttpClient<Full<Bytes>>,
 }
 
 impl Foreign {
@@ -37,13 +37,13 @@ impl Foreign {
             ("post", Some(secret)) => ClientAuth::post(id, secret),
             _ => ClientAuth::none(id),
         };
-        let (clock, connector) = (ManualClock::new(), Counted::new());
+        let (clock, bare) = (ManualClock::new(), Counted::new().client(false));
         let coordinator = RefreshCoordinator::builder(server.ready.token_endpoint.parse().unwrap(), auth)
             .revocation_endpoint(server.ready.revocation_endpoint.parse().unwrap())
             .clock(Arc::new(clock.clone()))
-            .build(connector.client::<Full<Bytes>>(false))
+            .build(bare.clone())
             .unwrap();
-        Self { server, clock, coordinator, client, connector }
+        Self { server, clock, coordinator, client, bare }
     }
 
     /// A new login, whose access token is taken to live for `life`.
@@ -58,7 +58,7 @@ impl Foreign {
 
     /// A client without the layer.
     pub(crate) fn bare(&self) -> HttpClient<Full<Bytes>> {
-        self.connector.client(false)
+        self.bare.clone()
     }
 
     /// `service` under the layer.

@@ -34,9 +34,8 @@ pub(crate) struct World {
     /// Below the encryption, if there is one.
     pub(crate) store: FaultyStore<MemoryStore>,
     pub(crate) coordinator: Arc<RefreshCoordinator>,
-    /// Those to the token endpoint, and those to APIs.
     connector: Counted,
-    api_connector: Counted,
+    client: HttpClient<Full<Bytes>>,
 }
 
 impl World {
@@ -55,9 +54,9 @@ impl World {
         let api = ResourceServer::start(&auth).await.unwrap();
         let store = FaultyStore::new(MemoryStore::with_clock(Arc::new(clock.clone())));
         let connector = Counted::new();
-        let builder = coordinator(builder(way, &auth, &clock, &store));
-        let coordinator = builder.build(connector.client::<Full<Bytes>>(way.http2)).unwrap();
-        Self { way, clock, auth, api, store, coordinator, connector, api_connector: Counted::new() }
+        let client = connector.client(way.http2);
+        let coordinator = coordinator(builder(way, &auth, &clock, &store)).build(client.clone()).unwrap();
+        Self { way, clock, auth, api, store, coordinator, connector, client }
     }
 
     /// A coordinator like the first one, on the same store.
@@ -65,18 +64,18 @@ impl World {
         builder(self.way, &self.auth, &self.clock, &self.store)
     }
 
-    /// The bare client, for the token endpoint.
-    pub(crate) fn token_client(&self) -> HttpClient<Full<Bytes>> {
-        self.connector.client(self.way.http2)
+    /// The bare client: below the layer, and for the token endpoint.
+    pub(crate) fn bare(&self) -> HttpClient<Full<Bytes>> {
+        self.client.clone()
     }
 
-    /// The bare client, for what goes below the layer.
-    pub(crate) fn http<B>(&self) -> HttpClient<B>
+    /// A bare client for bodies of another type.
+    pub(crate) fn bare_for<B>(&self) -> HttpClient<B>
     where
         B: Body + Send + 'static,
         ReplayBody<B>: Body<Data: Send> + Send,
     {
-        self.api_connector.client(self.way.http2)
+        self.connector.client(self.way.http2)
     }
 
     /// The layer, for the API's origin.
@@ -86,7 +85,7 @@ impl World {
 
     /// The bare client under the layer.
     pub(crate) fn client(&self) -> Refresh<HttpClient<Full<Bytes>>> {
-        self.layer().layer(self.http())
+        self.layer().layer(self.bare())
     }
 
     /// Logs in, and installs what came.
@@ -134,9 +133,9 @@ impl World {
         (verdict.refreshes, verdict.api_requests)
     }
 
-    /// Connections to the API so far.
-    pub(crate) fn api_connections(&self) -> usize {
-        self.api_connector.connections()
+    /// Connections made so far, to whichever server.
+    pub(crate) fn connections(&self) -> usize {
+        self.connector.connections()
     }
 
     /// No server saw anything that a faultless client would not have done.
