@@ -183,11 +183,13 @@ impl Flight {
     fn tell(&mut self, outcome: Outcome, over: bool) {
         let now = self.coordinator.clock.now();
         let mut state = self.slot.state();
-        let (told, event) = if state.epoch == self.epoch {
+        let (told, event) = if state.epoch == self.epoch || self.is_of_the_login_now(&outcome) {
             self.believe(&mut state, outcome, now)
         } else {
             // Installed, logged out or forgotten meanwhile: what holds now is what that left.
-            (self.slot.usable(now).ok_or_else(|| RefreshError::new(ErrorKind::Aborted)), None)
+            let standing = state.standing.as_ref().map(|(error, _)| error.clone());
+            let error = || standing.unwrap_or_else(|| RefreshError::new(ErrorKind::Aborted));
+            (self.slot.usable(now).ok_or_else(error), None)
         };
         // Under one lock with the outcome: nobody joins a flight that has nothing left to say.
         let flight = if over { state.flight.take() } else { state.flight.clone() };
@@ -204,6 +206,14 @@ impl Flight {
         if let Some(flight) = flight {
             let _ = flight.send(told);
         }
+    }
+
+    /// A flight that finds its login gone goes on with the one that was installed in its place.
+    fn is_of_the_login_now(&self, outcome: &Outcome) -> bool {
+        let (Outcome::Refreshed(held) | Outcome::Adopted(held)) = outcome else {
+            return false;
+        };
+        self.slot.current.load().as_ref().is_some_and(|current| current.held.login == held.login)
     }
 
     fn believe(&self, state: &mut State, outcome: Outcome, now: Now) -> (Told, Option<EventKind>) {
