@@ -6,6 +6,7 @@
 
 mod bodies;
 mod flights;
+mod logins;
 mod redirects;
 mod refusals;
 mod stacks;

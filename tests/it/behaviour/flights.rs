@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::Full;
 use tower::{Layer as _, ServiceBuilder};
-use tower_oauth_refresh::{ErrorKind, EventKind, RefreshLayer};
+use tower_oauth_refresh::{CredentialKey, ErrorKind, EventKind, RefreshLayer};
 use tower_oauth_refresh_testkit::{Answer, Fault, Gate, Rotation, StoreFault};
 
 use super::each_way;
-use crate::harness::{KEY, Way, World, all, crowd, kind, origin, send, start, try_send, until, within};
+use crate::harness::{EXPIRED, KEY, Way, World, all, crowd, kind, origin, send, start, try_send, until, within};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -29,6 +29,8 @@ each_way! {
     a_failed_early_refresh_leaves_the_valid_token_in_use
     five_hundred_requests_in_the_window_begin_one_early_refresh
     an_answer_lost_within_a_grace_window_is_made_good_by_one_more_try
+    a_request_right_behind_a_failure_gets_that_failure
+    one_credentials_trouble_does_not_delay_another
 }
 
 async fn a_hundred_refusals_at_once_need_one_refresh_and_a_hundred_replays(way: Way) {
@@ -261,4 +263,45 @@ async fn an_answer_lost_within_a_grace_window_is_made_good_by_one_more_try(way: 
         assert_eq!(world.seen(), (2, 20));
         world.assert_clean();
     }
+}
+
+async fn a_request_right_behind_a_failure_gets_that_failure(way: Way) {
+    let world = World::start(way).await;
+    world.install_expired().await;
+    world.auth.always(Fault::answer(Answer::oauth_error(StatusCode::BAD_REQUEST, "invalid_scope")));
+    // The moment is short: many tries.
+    for round in 1..=100 {
+        for _ in 0..3 {
+            let error = within(world.coordinator.token(KEY)).await.expect_err("no token");
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{round}");
+        }
+        assert_eq!(world.seen(), (round, 0));
+        world.clock.advance(Duration::from_secs(60));
+    }
+    world.assert_clean();
+}
+
+async fn one_credentials_trouble_does_not_delay_another(way: Way) {
+    let world = World::start(way).await;
+    for key in ["stuck", "well"] {
+        world.coordinator.install(key, world.auth.login().with_expires_in(EXPIRED)).await.unwrap();
+    }
+    let gate = world.auth.hold_before_commit();
+    let layer = RefreshLayer::credential_from_extension(world.coordinator.clone());
+    let client = layer.origin(origin(&world.api)).layer(world.bare());
+    let request = |id, key: &str| {
+        let mut request = world.request(id);
+        request.extensions_mut().insert(CredentialKey::from(key));
+        request
+    };
+    let stuck = start(send(client.clone(), request(0, "stuck")));
+    within(gate.arrived()).await;
+    assert_eq!(send(client.clone(), request(1, "well")).await.status, StatusCode::OK);
+    assert!(!stuck.is_finished());
+    gate.release();
+    assert_eq!(within(stuck).await.unwrap().status, StatusCode::OK);
+    let families: Vec<_> = world.auth.ledger().api_requests().iter().map(|sent| sent.family).collect();
+    assert_ne!(families[0], families[1], "each has its own token");
+    assert_eq!(world.seen(), (2, 2));
+    world.assert_clean();
 }
