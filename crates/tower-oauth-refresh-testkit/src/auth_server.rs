@@ -5,6 +5,7 @@ mod endpoint;
 mod families;
 mod form;
 mod mint;
+mod restart;
 mod rotation;
 
 use std::fmt;
@@ -125,6 +126,13 @@ impl AuthServer {
         tokens.refresh_token = issued.refresh_token;
         tokens.scope = issued.scope;
         tokens
+    }
+
+    /// The logins that are alive, for the next server to [continue](AuthServerBuilder::logins): what a real
+    /// one has in its database. Holds hashes, no token.
+    #[must_use]
+    pub fn logins(&self) -> String {
+        restart::save(&self.shared.families())
     }
 
     /// The next request at the token endpoint that has no fault yet gets this one.

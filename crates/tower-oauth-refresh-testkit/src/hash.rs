@@ -55,6 +55,23 @@ impl Digest {
     pub(crate) fn of(text: &str) -> Self {
         Self(Sha256::digest(text).into())
     }
+
+    pub(crate) fn to_hex(self) -> String {
+        hex(&self.0)
+    }
+
+    /// Of what [`to_hex`](Self::to_hex) wrote.
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
+        let mut digest = [0; 32];
+        let digits = text.as_bytes().chunks(2);
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (byte, digits) in digest.iter_mut().zip(digits) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(Self(digest))
+    }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

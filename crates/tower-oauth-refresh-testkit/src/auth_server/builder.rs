@@ -10,7 +10,7 @@ use tower_oauth_refresh::{Clock, SystemClock};
 use super::families::Families;
 use super::form::Client;
 use super::rotation::Rotation;
-use super::{AuthServer, Shared};
+use super::{AuthServer, Shared, restart};
 use crate::ledger::{ClientAuthentication, Ledger};
 use crate::script::Script;
 use crate::wire::Listening;
@@ -29,6 +29,7 @@ pub struct AuthServerBuilder {
     authentication: Option<ClientAuthentication>,
     clock: Arc<dyn Clock>,
     seed: Option<u64>,
+    logins: String,
 }
 
 #[derive(Clone)]
@@ -53,6 +54,7 @@ impl AuthServerBuilder {
             authentication: None,
             clock: Arc::new(SystemClock::default()),
             seed: None,
+            logins: String::new(),
         }
     }
 
@@ -114,17 +116,26 @@ impl AuthServerBuilder {
         self
     }
 
+    /// Continues the [`logins`](AuthServer::logins) of a server that stopped. Their newest refresh tokens are
+    /// good, their access tokens are not, and a refresh token that was spent before is merely unknown.
+    pub fn logins(mut self, logins: impl Into<String>) -> Self {
+        self.logins = logins.into();
+        self
+    }
+
     /// Starts the server on a free port of 127.0.0.1. It is served by the current tokio runtime.
     ///
     /// # Errors
     ///
-    /// No port could be had, or there is no tokio runtime.
+    /// No port could be had, there is no tokio runtime, or [`logins`](Self::logins) were not saved by a server
+    /// of this crate.
     pub async fn start(self) -> io::Result<AuthServer> {
         // Keyed at random by the process: different for every server, and no dependency.
         let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one("seed"));
         let mut families = Families::new(self.rotation, self.access_lifetime, seed);
         families.refresh_lifetime = self.refresh_lifetime;
         families.access_dies_at_refresh = self.access_dies_at_refresh;
+        restart::restore(&mut families, &self.logins, self.scope.as_deref(), self.clock.now())?;
         let client =
             Client { id: self.client_id, secret: self.client_secret.0, required: self.authentication };
         let shared = Arc::new(Shared {

@@ -98,9 +98,33 @@ impl Families {
 
     /// A new family with its first tokens.
     pub(super) fn login(&mut self, scope: Option<String>, now: Now) -> Issued {
-        let family = FamilyId(self.families.len() as u64);
-        self.found(family, scope.clone());
+        let family = self.open(scope.clone());
         self.issue(family, scope, true, now)
+    }
+
+    /// A new family without tokens.
+    pub(super) fn open(&mut self, scope: Option<String>) -> FamilyId {
+        let family = FamilyId(self.families.len() as u64);
+        self.found(family, scope);
+        family
+    }
+
+    /// The refresh tokens that are good and were never used, with family and its generation.
+    pub(super) fn unspent(&self) -> impl Iterator<Item = (FamilyId, u64, Digest)> {
+        let unspent = self.refresh.iter().filter(|(_, refresh)| refresh.spent.is_none());
+        unspent.filter_map(|(digest, refresh)| {
+            let family = self.families.get(&refresh.family).filter(|family| !family.revoked)?;
+            Some((refresh.family, family.generation, *digest))
+        })
+    }
+
+    /// `family` has this refresh token, of which nothing but its hash is known.
+    pub(super) fn adopt(&mut self, family: FamilyId, generation: u64, digest: Digest, now: Now) {
+        if let Some(state) = self.families.get_mut(&family) {
+            state.generation = generation;
+        }
+        let expires = self.refresh_lifetime.map(|lifetime| now.after(lifetime));
+        self.refresh.insert(digest, Refresh { family, expires, spent: None });
     }
 
     /// Tokens for the client itself: no refresh token (RFC 6749 §4.4.3).
