@@ -10,7 +10,9 @@ use tower_oauth_refresh::{CredentialKey, ErrorKind, EventKind, RefreshLayer};
 use tower_oauth_refresh_testkit::{Answer, Fault, Gate, Rotation, StoreFault};
 
 use super::each_way;
-use crate::harness::{EXPIRED, KEY, Way, World, all, crowd, kind, origin, send, start, try_send, until, within};
+use crate::harness::{
+    EXPIRED, KEY, Way, World, all, crowd, kind, origin, send, start, try_send, until, within,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::{Layer as _, ServiceBuilder, service_fn};
-use tower_oauth_refresh::{
-    ClientAuth, EventKind, RefreshCoordinator, RefreshLayer, ReplayBody, TokenSet,
-};
+use tower_oauth_refresh::{ClientAuth, EventKind, RefreshCoordinator, RefreshLayer, ReplayBody, TokenSet};
 use tower_oauth_refresh_testkit::Gate;
 
 use super::each_way;
-use crate::harness::{BoxError, EXPIRED, Got, KEY, Way, World, all, crowd, full, send, start, try_send, until, within};
+use crate::harness::{
+    BoxError, EXPIRED, Got, KEY, Way, World, all, crowd, full, send, start, try_send, until, within,
+};
 
 each_way! {
     one_permit_below_the_layer_is_enough
@@ -54,8 +54,7 @@ async fn a_buffer_below_the_layer_and_another_above_lose_nothing(way: Way) {
 
 async fn a_client_that_sheds_load_still_gets_its_replay(way: Way) {
     let world = World::start(way).await;
-    let below =
-        ServiceBuilder::new().load_shed().concurrency_limit(1).service(world.bare());
+    let below = ServiceBuilder::new().load_shed().concurrency_limit(1).service(world.bare());
     let client = world.layer().layer(below);
     world.install_revoked().await;
     assert!(send(client.clone(), world.request(0)).await.was_replayed());
@@ -76,8 +75,7 @@ async fn a_time_limit_above_the_layer_cuts_the_caller_and_not_the_refresh(way: W
     let world = World::start(way).await;
     world.install_expired().await;
     let gate = world.auth.hold_after_commit();
-    let impatient =
-        ServiceBuilder::new().timeout(Duration::from_millis(20)).service(world.client());
+    let impatient = ServiceBuilder::new().timeout(Duration::from_millis(20)).service(world.client());
     let error = try_send(impatient, world.request(0)).await.expect_err("too late");
     assert!(error.is::<tower::timeout::error::Elapsed>(), "{error:?}");
     within(gate.arrived()).await;
@@ -95,8 +93,7 @@ async fn a_time_limit_above_the_layer_covers_the_replay(way: Way) {
     // The refusal passes, the replay is held.
     world.api.fault(tower_oauth_refresh_testkit::Fault::none());
     let gate = world.api.hold_after_check();
-    let impatient =
-        ServiceBuilder::new().timeout(Duration::from_millis(500)).service(world.client());
+    let impatient = ServiceBuilder::new().timeout(Duration::from_millis(500)).service(world.client());
     let error = try_send(impatient, world.request(0)).await.expect_err("too late");
     assert!(error.is::<tower::timeout::error::Elapsed>(), "{error:?}");
     gate.release();
@@ -163,7 +160,8 @@ async fn a_time_limit_below_the_layer_begins_anew_for_the_replay() {
 #[tokio::test]
 async fn a_request_of_another_origin_passes_untouched() {
     let gate = Gate::new();
-    let layer = RefreshLayer::new(generous(EXPIRED).await, KEY).origin("https://api.example".parse().unwrap());
+    let layer =
+        RefreshLayer::new(generous(EXPIRED).await, KEY).origin("https://api.example".parse().unwrap());
     let reached = gate.clone();
     let api = service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
         let reached = reached.clone();

@@ -147,10 +147,7 @@ impl World {
 
 /// Waits for an event.
 pub(crate) async fn until(events: &mut Events, wanted: impl Fn(&EventKind) -> bool) {
-    within(async {
-        while !wanted(&events.next().await.expect("the coordinator lives").kind) {}
-    })
-    .await;
+    within(async { while !wanted(&events.next().await.expect("the coordinator lives").kind) {} }).await;
 }
 
 pub(crate) fn origin(api: &ResourceServer) -> Origin {

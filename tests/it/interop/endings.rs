@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tower_oauth_refresh::{ErrorKind, EventKind, Logout};
 
-use crate::harness::{Foreign, EXPIRED, KEY, LONG, all, crowd, kind, start, try_send, until, within};
+use crate::harness::{EXPIRED, Foreign, KEY, LONG, all, crowd, kind, start, try_send, until, within};
 use crate::oidc::Fault;
 
 /// What each of `count` requests at once fails with.

@@ -5,7 +5,7 @@ use tower::ServiceExt as _;
 use tower_oauth_refresh::EventKind;
 use tower_oauth_refresh_testkit::Gate;
 
-use crate::harness::{Foreign, EXPIRED, KEY, LONG, all, crowd, noise, send, sha256, start, until, within};
+use crate::harness::{EXPIRED, Foreign, KEY, LONG, all, crowd, noise, send, sha256, start, until, within};
 use crate::oidc::Fault;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
