@@ -65,23 +65,36 @@ where
         let slot = match slot {
             Ok(Some(slot)) => slot,
             Ok(None) => return ResponseFuture::plain(self.inner.call(request.map(ReplayBody::plain))),
-            Err(error) => return ResponseFuture::failed(error),
+            Err(error) => {
+                self.give_readiness_back();
+                return ResponseFuture::failed(error);
+            }
         };
         match self.config.coordinator.token_for(&slot) {
             Token::Ready(current) => self.send(request, slot, current),
             Token::Wait(waiter) => {
-                // Waiting with a permit in hand could keep the very refresh from running that is waited
-                // for: the ready service is dropped, and readiness asked for again.
-                let clone = self.inner.clone();
-                drop(mem::replace(&mut self.inner, clone));
+                self.give_readiness_back();
                 ResponseFuture::waiting(waiter, self.inner.clone(), self.config.clone(), slot, request)
             }
-            Token::Fail(error) => ResponseFuture::failed(error),
+            Token::Fail(error) => {
+                self.give_readiness_back();
+                ResponseFuture::failed(error)
+            }
         }
     }
 }
 
 impl<S> Refresh<S> {
+    /// Drops the ready service, and with it a permit: kept by somebody who does not send, it could keep
+    /// the very refresh from running that is waited for.
+    fn give_readiness_back(&mut self)
+    where
+        S: Clone,
+    {
+        let clone = self.inner.clone();
+        drop(mem::replace(&mut self.inner, clone));
+    }
+
     /// Sends with a valid token: nothing is boxed, waited for or locked.
     fn send<B, R>(
         &mut self,

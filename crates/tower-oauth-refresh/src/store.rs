@@ -153,6 +153,7 @@ pub enum Swap {
 #[derive(Debug)]
 pub struct StoreError {
     kind: Kind,
+    version: Option<Version>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -165,13 +166,26 @@ enum Kind {
 impl StoreError {
     /// The store did not answer, or refused: full, read-only, unreachable. A write *may* have happened.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: Kind::Unavailable, source: Some(source.into()) }
+        Self { kind: Kind::Unavailable, version: None, source: Some(source.into()) }
     }
 
     /// The record is there and cannot be understood: damaged, sealed under another key, or written by
     /// a newer release. Nothing is removed for it.
     pub fn unreadable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: Kind::Unreadable, source: Some(source.into()) }
+        Self { kind: Kind::Unreadable, version: None, source: Some(source.into()) }
+    }
+
+    /// Of the record that cannot be understood: a new login replaces it from this version.
+    #[must_use]
+    pub fn at(mut self, version: Version) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Of the record that cannot be understood, if the store could tell.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.version
     }
 
     /// Is the record there, but not to be understood?

@@ -16,6 +16,7 @@ use super::{Active, RefreshCoordinator};
 use crate::coordinator::outcome::{Held, Outcome};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
+use crate::events::EventKind;
 use crate::store::record::{CredentialRecord, Fingerprint};
 use crate::store::{BoxFuture, Record, RecordBody, StoreError, Swap, Version};
 
@@ -62,6 +63,7 @@ pub(super) fn detach<T: Send + 'static>(
 
 async fn fly(flight: &mut Flight, mut machine: Machine) {
     let (coordinator, slot) = (&*flight.coordinator.clone(), &*flight.slot.clone());
+    coordinator.emit(slot, EventKind::RefreshStarted);
     let mut event = Event::Begin;
     loop {
         let Some(lots) = draw() else {

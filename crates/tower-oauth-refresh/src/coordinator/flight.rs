@@ -124,7 +124,6 @@ impl RefreshCoordinator {
         let flight =
             Flight { coordinator: self.clone(), slot: slot.clone(), epoch: state.epoch, ended: false };
         let known = slot.current.load().as_ref().map(|current| current.held.clone());
-        self.emit(slot, EventKind::RefreshStarted);
         driver::launch(&runtime, flight, known, state.dead.clone(), guard);
         Ok(Waiter { told, limit })
     }

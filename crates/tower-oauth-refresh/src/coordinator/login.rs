@@ -6,10 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::broadcast;
+
 use super::RefreshCoordinator;
 use super::driver::{detach, draw};
 use super::machine::{Snapshot, Swapped};
-use super::slot::Slot;
+use super::policy::RECHECK;
+use super::slot::{Slot, Told};
 use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
@@ -41,7 +44,8 @@ impl RefreshCoordinator {
     /// Begins a login: stores `tokens` under `key`, in place of whatever was there.
     ///
     /// A hard verdict is lifted, also when the refresh token is the same as before. A refresh of the former
-    /// login that is still under way is discarded, and revoked at the server.
+    /// login that is still under way is discarded, and revoked at the server. A record that cannot be read,
+    /// for its key is lost or it is damaged, is replaced, too: nothing else replaces one.
     ///
     /// # Errors
     ///
@@ -100,7 +104,7 @@ impl RefreshCoordinator {
         let obtained = self.clock.now();
         let remembered = slot.current.load().as_ref().map_or(Generation::ZERO, |c| c.generation());
         let written = self
-            .rewrite(slot, |found| {
+            .rewrite(slot, true, |found| {
                 let stored = found.map_or(Generation::ZERO, |record| record.generation);
                 let record = CredentialRecord::installed(login, stored.max(remembered).next(), tokens);
                 Some(record).filter(|_| found.is_none_or(|record| record.login != login))
@@ -137,17 +141,10 @@ impl RefreshCoordinator {
     /// a mark, out of the store.
     async fn end_login(&self, slot: &Slot) -> Result<Option<Ended>, RefreshError> {
         let _turn = slot.logins.lock().await;
-        let own = {
-            let mut state = slot.state();
-            state.epoch += 1;
-            let until = self.clock.now().after(super::policy::RECHECK);
-            state.standing = Some((RefreshError::new(ErrorKind::LoggedOut), until));
-            slot.current.store(None);
-            state.flight.as_ref().map(tokio::sync::broadcast::Sender::subscribe)
-        };
+        let own = self.end_here(slot);
         self.emit(slot, EventKind::LoggedOut);
         let written = self
-            .rewrite(slot, |found| {
+            .rewrite(slot, false, |found| {
                 let record = found.filter(|record| record.life != Life::LoggedOut)?;
                 let mut ended = CredentialRecord::empty(record.login, record.generation);
                 ended.life = Life::LoggedOut;
@@ -156,6 +153,8 @@ impl RefreshCoordinator {
                 Some(ended)
             })
             .await?;
+        // Again: a slow store may have handed the login out once more before it was written.
+        self.end_here(slot);
         let Some(old) = written.old else {
             return Ok(None);
         };
@@ -174,27 +173,42 @@ impl RefreshCoordinator {
         Ok(Some(Ended { refresh_token: old.record.refresh_token().cloned(), certain }))
     }
 
+    /// Takes the token out of this process. Returns the flight under way, to be heard out.
+    fn end_here(&self, slot: &Slot) -> Option<broadcast::Receiver<Told>> {
+        let mut state = slot.state();
+        state.epoch += 1;
+        let until = self.clock.now().after(RECHECK);
+        state.standing = Some((RefreshError::new(ErrorKind::LoggedOut), until));
+        slot.current.store(None);
+        state.flight.as_ref().map(broadcast::Sender::subscribe)
+    }
+
     /// Loads and swaps until it holds. `make` sees what is stored and says what shall be; `None`: nothing
-    /// to do. A record that cannot be read counts as absent, for only a login overwrites it.
+    /// to do. A record that cannot be read is an error, or `over_unreadable` counts as absent.
     async fn rewrite(
         &self,
         slot: &Slot,
+        over_unreadable: bool,
         make: impl Fn(Option<&CredentialRecord>) -> Option<CredentialRecord> + Send,
     ) -> Result<Written, RefreshError> {
         let store_error = |error: Arc<StoreError>| RefreshError::new(ErrorKind::Store).with_source(error);
         let mut failures = 0;
         for _ in 0..TRIES {
-            let old = match self.load(slot).await {
-                Ok(old) => old,
-                Err(error) => return Err(store_error(error)),
+            let (old, version) = match self.load(slot).await {
+                Ok(old) => {
+                    let version = old.as_ref().map(|old| old.version);
+                    (old, version)
+                }
+                Err(error) => match error.version().filter(|_| over_unreadable) {
+                    Some(unreadable) => (None, Some(unreadable)),
+                    None => return Err(store_error(error)),
+                },
             };
             let Some(new) = make(old.as_ref().map(|old| &old.record)) else {
-                let version = old.as_ref().map(|old| old.version);
                 return Ok(Written { old, new: None, version });
             };
             let lots = draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?;
-            let expected = old.as_ref().map(|old| old.version);
-            match self.swap(slot, expected, Some((lots.version, &new))).await {
+            match self.swap(slot, version, Some((lots.version, &new))).await {
                 Ok(Swapped::Done) => {
                     return Ok(Written { old, new: Some(new), version: Some(lots.version) });
                 }

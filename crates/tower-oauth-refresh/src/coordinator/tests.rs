@@ -64,6 +64,8 @@ enum Reply {
     Right,
     /// Right, when the test releases it.
     Held,
+    /// Right, in many turns of the task.
+    Slow,
     /// Committed, and the answer lost.
     Lost,
     Silent,
@@ -216,6 +218,16 @@ impl Server {
             Reply::Held => {
                 self.released.0.acquire().await.unwrap().forget();
                 Ok(self.exchange(submitted))
+            }
+            Reply::Slow => {
+                for _ in 0..5 {
+                    tokio::task::yield_now().await;
+                }
+                let answer = self.exchange(submitted);
+                for _ in 0..5 {
+                    tokio::task::yield_now().await;
+                }
+                Ok(answer)
             }
             Reply::Lost => {
                 self.exchange(submitted);

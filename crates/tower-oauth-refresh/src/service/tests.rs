@@ -344,3 +344,18 @@ async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
     assert_eq!(replayed.headers()[AUTHORIZATION], "Bearer at-2");
     assert_eq!(ended.unwrap().status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_request_that_fails_or_waits_keeps_no_permit() {
+    let world = Arc::<World>::default();
+    let coordinator = coordinator().await;
+    let limited = tower::limit::ConcurrencyLimit::new(world.api(), 1);
+    let layer = |key: &str| {
+        RefreshLayer::new(coordinator.clone(), key).origin("https://api.example".parse().unwrap())
+    };
+    let mut nobody = layer("nobody").layer(limited.clone());
+    nobody.ready().await.unwrap().call(post(URI, "")).await.unwrap_err();
+    // `nobody` is still there, and holds nothing.
+    layer("k").layer(limited).oneshot(post(URI, "")).await.unwrap();
+    assert_eq!(world.tokens(), ["Bearer at-1"]);
+}

@@ -176,7 +176,7 @@ impl CredentialRecord {
     }
 
     pub(crate) fn decode(body: &RecordBody) -> Result<Self, StoreError> {
-        wire::decode(body.bytes())
+        wire::decode(body.bytes()).map_err(|error| error.at(body.version()))
     }
 }
 

@@ -139,7 +139,9 @@ impl<S: TokenStore> Sealed<S> {
 
     fn open(&self, key: &CredentialKey, record: &Record) -> Result<Record, StoreError> {
         let version = record.body.version();
-        let bytes = self.unseal(key, version, record.body.bytes()).map_err(StoreError::unreadable)?;
+        let bytes = self
+            .unseal(key, version, record.body.bytes())
+            .map_err(|error| StoreError::unreadable(error).at(version))?;
         Ok(Record::new(RecordBody::new(version, bytes), record.age))
     }
 

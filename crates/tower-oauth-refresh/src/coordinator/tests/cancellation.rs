@@ -173,3 +173,64 @@ async fn a_token_endpoint_behind_its_own_layer_is_an_error_and_no_deadlock() {
     coordinator.install("k", world.server.login(Duration::ZERO)).await.unwrap();
     assert_eq!(coordinator.token("k").await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
+
+#[test]
+fn a_runtime_dropped_after_any_number_of_turns_leaves_the_new_token_or_a_mark() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (mut stored, mut marked) = (0, 0);
+    for turns in 0..40 {
+        let first = runtime();
+        let world = first.block_on(async {
+            let world = World::new();
+            world.install(Duration::ZERO).await;
+            world.server.script([Reply::Slow]);
+            assert!(world.token().now_or_never().is_none());
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            world
+        });
+        drop(first);
+        runtime().block_on(async {
+            let record = world.stored().await.unwrap();
+            match (world.server.submissions(), record.generation.get()) {
+                (0, 1) => {}
+                (1, 2) => stored += 1,
+                (1, 1) => {
+                    marked += 1;
+                    assert!(record.mark.is_some(), "sent, not stored, and no mark: after {turns} turns");
+                }
+                other => panic!("{other:?} after {turns} turns"),
+            }
+        });
+    }
+    assert!(stored > 0 && marked > 5, "{stored} {marked}");
+}
+
+#[test]
+fn a_hundred_thousand_waiters_cost_one_exchange_and_at_most_a_kilobyte_each() {
+    const WAITERS: usize = 100_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = runtime.block_on(async {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        world.server.script([Reply::Held]);
+        world
+    });
+    let used = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            let mut waiters: Vec<_> = (0..WAITERS).map(|_| Box::pin(world.coordinator.token("k"))).collect();
+            for waiter in &mut waiters {
+                assert!(waiter.as_mut().now_or_never().is_none());
+            }
+            world.server.arrived.notified().await;
+            world.server.released.0.add_permits(1);
+            for waiter in waiters {
+                assert_eq!(waiter.await.unwrap().expose_secret(), "access-2");
+            }
+        });
+    });
+    assert_eq!(world.server.submissions(), 1);
+    let each = used.bytes_max / WAITERS as u64;
+    assert!(each <= 1024, "{each} bytes a waiter");
+}

@@ -201,3 +201,44 @@ async fn jitter_is_drawn_once_for_a_generation() {
     let mean = (0..1000).map(|generation| unit(1, generation)).sum::<f64>() / 1000.0;
     assert!((0.45..0.55).contains(&mean), "{mean}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_expires_in_whatsoever_makes_a_refresh_loop() {
+    for expires_in in [
+        "0",
+        "-1",
+        "null",
+        "\"\"",
+        "0.5",
+        "99999999999999999999",
+        "true",
+        "\"never\"",
+        "1764633600",
+        "1e300",
+        "[]",
+    ] {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        let body = format!(r#"{{"access_token":"odd","expires_in":{expires_in},"refresh_token":"again"}}"#);
+        world.server.always(Reply::Status(200, Box::leak(body.into_boxed_str()), None));
+        for _ in 0..600 {
+            assert_eq!(world.token().await.unwrap(), "odd", "{expires_in}");
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        assert_eq!(world.server.submissions(), 1, "{expires_in}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_jump_to_and_fro_cost_at_most_one_refresh_in_five_seconds() {
+    let world = World::new();
+    world.install(HOUR).await;
+    for step in 0..600 {
+        let day = if step % 2 == 0 { 86_400 } else { -86_400 };
+        world.clock.wall_ahead.store(if step % 7 == 0 { 7 * day } else { day }, Ordering::SeqCst);
+        let _ = world.token().await;
+        let _ = world.refuse().await;
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    assert!(world.server.submissions() <= 12, "{}", world.server.submissions());
+}

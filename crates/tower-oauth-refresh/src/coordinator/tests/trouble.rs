@@ -109,3 +109,13 @@ async fn a_record_that_cannot_be_read_is_an_error_and_is_left_alone() {
     let left = world.store.records.load(&slot.stored).await.unwrap().unwrap();
     assert_eq!(left.body.bytes(), damaged.bytes());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_new_login_replaces_a_record_that_cannot_be_read() {
+    let world = World::new();
+    let slot = world.coordinator.slot(&"k".into());
+    let damaged = RecordBody::new(Version::from_bits(1), b"{".to_vec());
+    world.store.records.compare_and_swap(&slot.stored, None, Some(&damaged)).await.unwrap();
+    world.install(HOUR).await;
+    assert_eq!(world.token().await.unwrap(), "access-1");
+}
