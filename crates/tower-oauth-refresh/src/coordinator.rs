@@ -88,7 +88,10 @@ pub struct Status {
 }
 
 impl RefreshCoordinator {
-    /// Starts to build a coordinator for this token endpoint and client.
+    /// Starts to build a coordinator for this token endpoint (RFC 6749 §3.2) and client.
+    ///
+    /// Endpoint and client are part of every key in the store: a credential that was stored under another
+    /// address of the same server is not found.
     pub fn builder(token_endpoint: http::Uri, auth: ClientAuth) -> Builder {
         Builder::new(token_endpoint, auth)
     }
@@ -114,7 +117,7 @@ impl RefreshCoordinator {
     ///
     /// # Errors
     ///
-    /// [`RefreshError`], if there is none to be had.
+    /// [`RefreshError`], if there is none to be had, or none within [`Builder::wait_limit`].
     ///
     /// # Cancel safety
     ///
@@ -134,11 +137,11 @@ impl RefreshCoordinator {
     ///
     /// # Errors
     ///
-    /// If the store could not be read.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store), if the store could not be read.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is sent to the server.
+    /// Only reads the store: nothing is sent to the server, dropped or not.
     pub async fn status(&self, key: impl Into<CredentialKey>) -> Result<Option<Status>, RefreshError> {
         let slot = self.slot(&key.into());
         let loaded = self.load(&slot).await;
@@ -163,7 +166,7 @@ impl RefreshCoordinator {
         }))
     }
 
-    /// Subscribes to what happens from now on.
+    /// Subscribes to what happens from now on, to all credentials. At most 256 events wait to be read.
     pub fn events(&self) -> Events {
         Events(self.events.subscribe())
     }

@@ -104,7 +104,7 @@ impl RefreshError {
         Inner { kind: *kind, code: code.clone(), retry_at: *retry_at, source: source.clone() }
     }
 
-    /// What went wrong.
+    /// What went wrong. For metrics and logs; to decide what to do, ask the questions below.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -27,8 +27,9 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it abandons this request, as dropping the inner service's future does. A refresh that it
-    /// waited for goes on: at the server, in the store and for everybody else.
+    /// Dropping it abandons this request, as dropping the inner service's future does: the API may
+    /// have acted on it, or may yet. A refresh that it waited for goes on: at the authorization server, in
+    /// the store and for everybody else.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, B, R>
     where

@@ -59,18 +59,23 @@ type FindKey = dyn Fn(&request::Parts) -> Option<CredentialKey> + Send + Sync;
 type Classifier = Arc<dyn Fn(&response::Parts) -> bool + Send + Sync>;
 
 impl RefreshLayer {
-    /// A layer for one credential. It manages no request until an [`origin`](Self::origin) is named.
+    /// A layer for one credential, the fastest: its requests look nothing up. It manages no request until an
+    /// [`origin`](Self::origin) is named, and the credential may be installed later.
     pub fn new(coordinator: Arc<RefreshCoordinator>, key: impl Into<CredentialKey>) -> Self {
         let slot = coordinator.slot(&key.into());
         Self::with(coordinator, Credential::Fixed(slot))
     }
 
-    /// A layer that finds the [`CredentialKey`] of every request in its extensions.
+    /// A layer that finds the [`CredentialKey`] of every request to a named origin in its extensions.
+    ///
+    /// A request without one is not sent: it fails with [`ErrorKind::NoCredentialKey`].
     pub fn credential_from_extension(coordinator: Arc<RefreshCoordinator>) -> Self {
         Self::with(coordinator, Credential::Extension)
     }
 
     /// A layer that asks `key` for the credential of every request to a named origin.
+    ///
+    /// Where it knows none, the request is not sent: it fails with [`ErrorKind::NoCredentialKey`].
     pub fn credential_by(
         coordinator: Arc<RefreshCoordinator>,
         key: impl Fn(&request::Parts) -> Option<CredentialKey> + Send + Sync + 'static,
@@ -91,8 +96,11 @@ impl RefreshLayer {
         }
     }
 
-    /// Requests to `origin` get the token. Any others, and those that carry an `Authorization` already,
-    /// pass through untouched.
+    /// Requests to `origin` get the token, in the `Authorization` header (RFC 6750 §2.1). Any others, and
+    /// those that carry an `Authorization` already, pass through untouched. May be said several times.
+    ///
+    /// Redirects that the client below follows by itself are not seen here: let it drop the header when the
+    /// origin changes, as most do.
     pub fn origin(mut self, origin: Origin) -> Self {
         self.config.origins.push(origin);
         self
@@ -117,7 +125,8 @@ impl RefreshLayer {
     /// `is_challenge` decides which answers refuse the token, instead of RFC 6750 §3.1 and gRPC's status
     /// 16: for APIs that answer an expired token with 403 or 419.
     ///
-    /// An answer that a newer token cannot change must not be taken for a challenge.
+    /// An answer that a newer token cannot change must not be taken for a challenge: each costs a refresh
+    /// and a replay, though never more than one of either for one request.
     pub fn classifier(
         mut self,
         is_challenge: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,

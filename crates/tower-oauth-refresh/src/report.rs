@@ -8,6 +8,21 @@ use crate::replay::NotReplayable;
 /// not?
 ///
 /// Nothing is inserted where nothing happened.
+///
+/// ```
+/// use http::Response;
+/// use tower_oauth_refresh::{RefreshReport, ReplayOutcome};
+///
+/// fn log<B>(response: &Response<B>) {
+///     match response.extensions().get::<RefreshReport>().map(|report| &report.outcome) {
+///         None => {} // the token was good
+///         Some(ReplayOutcome::Replayed(generation)) => println!("sent once more with {generation}"),
+///         Some(ReplayOutcome::NotReplayable(why)) => println!("send it again yourself: {why}"),
+///         Some(other) => println!("refused for good: {other:?}"),
+///     }
+/// }
+/// # log(&Response::new(()));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RefreshReport {

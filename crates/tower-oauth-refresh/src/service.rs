@@ -29,6 +29,10 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 /// The inner service's own errors pass through. Where there is no usable token at all, the error downcasts
 /// to [`RefreshError`](crate::RefreshError), and nothing was sent. A refused request whose token cannot be
 /// helped gets the API's answer, with a [`RefreshReport`](crate::RefreshReport) in its extensions.
+///
+/// # Cancel safety
+///
+/// As [`ResponseFuture`](crate::ResponseFuture) says: what is dropped is the request, never a refresh.
 #[derive(Clone, Debug)]
 pub struct Refresh<S> {
     inner: S,

@@ -87,8 +87,8 @@ impl Builder {
         self
     }
 
-    /// A fixed parameter of every token request: `resource`, `audience`, `scope`. Two coordinators that
-    /// differ in these never share a token, also on one store.
+    /// A fixed parameter of every token request: `resource` (RFC 8707), `audience`, `scope` (RFC 6749 §6).
+    /// Two coordinators that differ in these never share a token, also on one store.
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.target.parameters.push((name.into(), value.into()));
         self

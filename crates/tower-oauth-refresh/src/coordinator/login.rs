@@ -49,7 +49,8 @@ impl RefreshCoordinator {
     ///
     /// # Errors
     ///
-    /// If the store does not take the tokens. They are then in nobody's hands but the caller's.
+    /// [`ErrorKind::Store`], if the store does not take the tokens. They are then in nobody's hands but the
+    /// caller's.
     ///
     /// # Cancel safety
     ///
@@ -71,11 +72,13 @@ impl RefreshCoordinator {
     ///
     /// # Errors
     ///
-    /// If the store could not be written: the login is over in this process and lives on in the store.
+    /// [`ErrorKind::Store`], if the store could not be written: the login is over in this process, lives on
+    /// in the store, and nothing was sent to the server. That the server did not revoke is no error but
+    /// [`Logout::NotRevoked`].
     ///
     /// # Cancel safety
     ///
-    /// The logout goes on when this is dropped.
+    /// The logout goes on when this is dropped: the revocation request is sent all the same.
     pub async fn logout(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<Logout, RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
         let task = detach(async move { this.logout_now(&slot).await })?;
