@@ -8,13 +8,14 @@ mod transport;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tower_service::Service;
 
 pub use self::classify::{AnswerClass, TokenResponse};
@@ -107,8 +108,18 @@ impl Endpoint {
         limit: Duration,
     ) -> Result<Response<Bytes>, Unsent> {
         let transport = self.transport.lock().unwrap_or_else(PoisonError::into_inner).boxed_clone();
-        let request = timeout(limit, request).await.ok().and_then(Result::ok).ok_or(Unsent::Certain)?;
-        timeout(limit, transport.send(request)).await.unwrap_or(Err(Unsent::InDoubt))
+        let mut deadline = pin!(sleep(limit));
+        // One limit for both: the mark in the store promises that nothing of this attempt comes later.
+        let request = tokio::select! {
+            biased;
+            request = request => request.map_err(|_| Unsent::Certain)?,
+            () = &mut deadline => return Err(Unsent::Certain),
+        };
+        tokio::select! {
+            biased;
+            answer = transport.send(request) => answer,
+            () = &mut deadline => Err(Unsent::InDoubt),
+        }
     }
 
     fn understand(&self, answer: &Response<Bytes>) -> Answer {
@@ -143,3 +154,6 @@ impl fmt::Debug for Endpoint {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
