@@ -10,11 +10,11 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use tokio::sync::mpsc;
 use tower::Layer as _;
-use tower_oauth_refresh::{EventKind, NotReplayable, RefreshReport, ReplayOutcome};
+use tower_oauth_refresh::{EventKind, NotReplayable, RefreshError, RefreshReport, ReplayOutcome};
 use tower_oauth_refresh_testkit::{Answer, Fault};
 
 use super::each_way;
-use crate::harness::{Way, World, full, noise, send, sha256, start, until, within};
+use crate::harness::{Way, World, full, noise, send, sha256, start, try_send, until, within};
 
 each_way! {
     a_body_in_memory_is_replayed_with_its_method_headers_and_query
@@ -110,8 +110,8 @@ async fn a_body_that_fails_is_the_callers_error_and_not_replayed(way: Way) {
     let frames = [Ok(Frame::data(noise(1000))), Err(std::io::Error::other("the file is gone"))];
     let request = world.head(0).method(Method::POST).body(StreamBody::new(stream::iter(frames))).unwrap();
     let client = world.layer().layer(world.bare_for());
-    let error = crate::harness::try_send(client, request).await.expect_err("half a body is no request");
-    assert!(!error.is::<tower_oauth_refresh::RefreshError>());
+    let error = try_send(client, request).await.expect_err("half a body is no request");
+    assert!(!error.is::<RefreshError>());
     assert_eq!(world.seen().0, 0);
     world.assert_clean();
 }

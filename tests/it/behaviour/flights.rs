@@ -1,12 +1,14 @@
 //! One refresh at a time, owned by nobody who could take it away.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body_util::Full;
 use tower::{Layer as _, ServiceBuilder};
-use tower_oauth_refresh::{CredentialKey, ErrorKind, EventKind, RefreshLayer};
+use tower_oauth_refresh::{CredentialKey, ErrorKind, EventKind, RefreshLayer, ReplayBody};
 use tower_oauth_refresh_testkit::{Answer, Fault, Gate, Rotation, StoreFault};
 
 use super::each_way;
@@ -127,11 +129,11 @@ async fn a_panic_in_the_store_hangs_nobody_and_the_next_request_refreshes(way: W
 
 async fn a_panic_in_the_client_hangs_nobody_and_the_next_request_refreshes(way: Way) {
     let mut world = World::start(way).await;
-    let panics = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let panics = Arc::new(AtomicBool::new(true));
     let transport = ServiceBuilder::new()
-        .map_request(move |request: http::Request<Full<Bytes>>| {
-            assert!(!panics.swap(false, std::sync::atomic::Ordering::SeqCst), "a scripted panic");
-            request.map(tower_oauth_refresh::ReplayBody::<Full<Bytes>>::plain)
+        .map_request(move |request: Request<Full<Bytes>>| {
+            assert!(!panics.swap(false, Ordering::SeqCst), "a scripted panic");
+            request.map(ReplayBody::<Full<Bytes>>::plain)
         })
         .service(world.bare());
     world.coordinator = world.builder().build(transport).unwrap();
