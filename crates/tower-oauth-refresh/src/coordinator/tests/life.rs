@@ -99,7 +99,7 @@ async fn a_refresh_that_lands_after_logout_is_revoked_and_not_stored() {
     tokio::task::yield_now().await;
     world.server.released.0.add_permits(1);
     logout.await.unwrap().unwrap();
-    caller.await.unwrap().unwrap_err();
+    assert_eq!(caller.await.unwrap().unwrap_err().kind(), ErrorKind::LoggedOut);
     assert!(world.server.revoked.lock().unwrap().contains(&"refresh-2".to_owned()));
     assert!(world.stored().await.is_none_or(|record| record.tokens.is_none()));
     assert!(world.token().await.unwrap_err().needs_login());
