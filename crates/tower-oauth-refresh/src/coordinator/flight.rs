@@ -93,6 +93,20 @@ impl RefreshCoordinator {
         }
     }
 
+    /// A replay was refused too. What is remembered of it keeps later requests from spending a refresh
+    /// token each, however far apart they come.
+    pub(crate) fn refused_again(&self, slot: &Slot, used: &Current) {
+        let now = self.clock.now();
+        let mut state = slot.state();
+        let newest = slot.current.load();
+        let is_newest = |newest: &Arc<Current>| {
+            newest.held.login == used.held.login && newest.held.generation == used.held.generation
+        };
+        if newest.as_ref().is_some_and(is_newest) {
+            let _ = slot.may_refresh(&mut state, used, &self.policy, now);
+        }
+    }
+
     fn refresh_ahead(self: &Arc<Self>, slot: &Arc<Slot>, current: &Current, now: Now) {
         let mut state = slot.state();
         if current.is_ahead_due(now) {

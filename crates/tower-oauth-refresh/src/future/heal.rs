@@ -89,7 +89,11 @@ where
         ready_service(&mut service).await?;
         let request = self.head.with(again, &current);
         let answer = service.call(request).await.map_err(Into::into)?;
-        let mut response = answer.map(ResponseBody::plain);
+        let (parts, body) = answer.into_parts();
+        if self.config.is_challenge(&parts) {
+            self.config.coordinator.refused_again(&self.slot, &current);
+        }
+        let mut response = Response::from_parts(parts, ResponseBody::plain(body));
         let outcome = ReplayOutcome::Replayed(current.generation());
         response.extensions_mut().insert(RefreshReport { refused: generation, outcome });
         Ok(response)

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use allocation_counter::measure;
 use bytes::Bytes;
@@ -13,7 +14,10 @@ use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
-use crate::{ClientAuth, RefreshCoordinator, RefreshLayer, RefreshReport, ReplayOutcome, TokenSet};
+use crate::{
+    ClientAuth, Clock, Now, RefreshCoordinator, RefreshLayer, RefreshReport, ReplayOutcome, SystemClock,
+    TokenSet,
+};
 
 type Api =
     tower::util::BoxCloneSyncService<Request<ReplayBody<Full<Bytes>>>, Response<Full<Bytes>>, BoxError>;
@@ -61,19 +65,35 @@ impl World {
 }
 
 async fn coordinator() -> Arc<RefreshCoordinator> {
+    coordinator_at(Arc::new(SystemClock)).await
+}
+
+async fn coordinator_at(clock: Arc<dyn Clock>) -> Arc<RefreshCoordinator> {
     let issued = Arc::new(std::sync::atomic::AtomicU32::new(1));
     let endpoint = service_fn(move |_: Request<Full<Bytes>>| {
-        let number = issued.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+        let number = issued.fetch_add(1, Ordering::SeqCst) + 1;
         let body =
             format!(r#"{{"access_token":"at-{number}","expires_in":3600,"refresh_token":"rt-{number}"}}"#);
         std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(body))))
     });
     let endpoint = tower::util::BoxCloneSyncService::new(endpoint);
     let uri = http::Uri::from_static("https://as.example/token");
-    let coordinator = RefreshCoordinator::builder(uri, ClientAuth::none("c")).build(endpoint).unwrap();
+    let coordinator =
+        RefreshCoordinator::builder(uri, ClientAuth::none("c")).clock(clock).build(endpoint).unwrap();
     let set = TokenSet::new("at-1").with_refresh_token("rt-1").with_expires_in(Duration::from_secs(3600));
     coordinator.install("k", set).await.unwrap();
     coordinator
+}
+
+/// Seconds since some day in 1970, moved by the test.
+#[derive(Debug, Default)]
+struct ByHand(AtomicU64);
+
+impl Clock for ByHand {
+    fn now(&self) -> Now {
+        let passed = Duration::from_secs(1_000_000 + self.0.load(Ordering::SeqCst));
+        Now::new(UNIX_EPOCH + passed, passed)
+    }
 }
 
 async fn layered(world: &Arc<World>) -> (Refresh<Api>, Arc<RefreshCoordinator>) {
@@ -125,6 +145,26 @@ async fn the_second_refusal_is_the_answer() {
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "second");
     assert_eq!(world.tokens().len(), 2);
+}
+
+#[tokio::test]
+async fn an_api_that_refuses_every_token_costs_one_refresh_in_half_a_minute_however_rarely_it_is_asked() {
+    let world = Arc::<World>::default();
+    let clock = Arc::<ByHand>::default();
+    let coordinator = coordinator_at(clock.clone()).await;
+    let layer = RefreshLayer::new(coordinator, "k").origin("https://api.example".parse().unwrap());
+    let client = layer.layer(world.api());
+    for _ in 0..5 {
+        world.then(401, INVALID_TOKEN, "");
+        world.then(401, INVALID_TOKEN, "");
+        client.clone().oneshot(post(URI, "")).await.unwrap();
+        world.answers.lock().unwrap().clear();
+        clock.0.fetch_add(7, Ordering::SeqCst);
+    }
+    let tokens = world.tokens();
+    // At 0, 7, 14, 21 and 28 s.
+    assert_eq!(tokens[..2], ["Bearer at-1", "Bearer at-2"]);
+    assert!(tokens.len() == 6 && tokens[2..].iter().all(|token| token == "Bearer at-2"), "{tokens:?}");
 }
 
 #[tokio::test]
