@@ -38,7 +38,7 @@ use crate::events::{Event, EventKind, Events};
 use crate::generation::Generation;
 use crate::secret::AccessToken;
 use crate::store::TokenStore;
-use crate::store::record::{Holder, Life};
+use crate::store::record::{Doubt, Holder, Life};
 
 /// Keeps credentials of one client at one authorization server alive.
 ///
@@ -81,8 +81,8 @@ pub struct Status {
     pub expires_at: Option<SystemTime>,
     /// Why a refresh would not succeed now, if that is known.
     pub error: Option<RefreshError>,
-    /// Was a refresh sent whose answer nobody has seen?
-    pub in_doubt: bool,
+    /// The refresh whose answer nobody has understood, if there was one: who sent it, and when.
+    pub in_doubt: Option<Doubt>,
     /// The process that is refreshing, by its id.
     pub refreshing: Option<u32>,
 }
@@ -160,7 +160,10 @@ impl RefreshCoordinator {
                     Life::LoggedOut => Some(RefreshError::new(ErrorKind::LoggedOut)),
                     Life::Dead(verdict) => Some(machine::verdict_error(verdict)),
                 },
-                in_doubt: record.in_doubt,
+                in_doubt: match &record.life {
+                    Life::Dead(verdict) => verdict.doubt,
+                    Life::Live | Life::LoggedOut => record.doubt,
+                },
                 refreshing: record.mark.as_ref().map(|mark| mark.holder.pid),
             }
         }))

@@ -15,6 +15,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretSlice};
 
 pub use self::memory::MemoryStore;
+pub use self::record::Doubt;
 pub use self::sealed::{Sealed, SealingKey};
 use crate::CredentialKey;
 

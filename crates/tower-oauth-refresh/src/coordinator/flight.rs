@@ -103,7 +103,7 @@ impl RefreshCoordinator {
             newest.held.login == used.held.login && newest.held.generation == used.held.generation
         };
         if newest.as_ref().is_some_and(is_newest) {
-            let _ = slot.may_refresh(&mut state, used, &self.policy, now);
+            slot.refused_though_new(&mut state, used, now);
         }
     }
 
@@ -120,16 +120,17 @@ impl RefreshCoordinator {
         if driver::flies(self, &slot.key) {
             return Err(RefreshError::new(ErrorKind::Reentrant));
         }
+        // First of all: a flight may still be under way whose login has ended.
+        if let Some((error, until)) = &state.standing
+            && !now.reached(*until)
+        {
+            return Err(error.clone());
+        }
         if let Some(flight) = &state.flight {
             if flight.receiver_count() >= MAX_WAITERS {
                 return Err(RefreshError::new(ErrorKind::TooManyWaiters));
             }
             return Ok(Waiter { told: flight.subscribe(), limit });
-        }
-        if let Some((error, until)) = &state.standing
-            && !now.reached(*until)
-        {
-            return Err(error.clone());
         }
         let guard = self.enter().ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
         let runtime = driver::runtime()?;

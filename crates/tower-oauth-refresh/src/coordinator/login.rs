@@ -172,7 +172,8 @@ impl RefreshCoordinator {
             // Left behind, it would only say what its absence says as well.
             let _ = self.swap(slot, Some(version), None).await;
         }
-        let certain = !foreign && !old.record.in_doubt;
+        // Under a mark there may be a newer token, and revoking a spent one is confirmed just so.
+        let certain = mark.is_none() && old.record.doubt.is_none();
         Ok(Some(Ended { refresh_token: old.record.refresh_token().cloned(), certain }))
     }
 

@@ -103,6 +103,13 @@ impl Slot {
         state.dead = None;
     }
 
+    /// A token that came with a replay was refused as well.
+    pub(super) fn refused_though_new(&self, state: &mut State, current: &Current, now: Now) {
+        if current.born.is_some() && current.is_usable(now) {
+            state.storm.feed(current.held.generation, now);
+        }
+    }
+
     /// May a refused token be refreshed, or would that feed a storm?
     pub(super) fn may_refresh(
         &self,

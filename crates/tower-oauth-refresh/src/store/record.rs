@@ -7,7 +7,7 @@
 mod wire;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -39,7 +39,7 @@ pub(crate) struct CredentialRecord {
     /// Failed attempts since the last token set: how long the next rest is.
     pub(crate) failures: u32,
     /// Was the refresh token sent, and the answer unclear?
-    pub(crate) in_doubt: bool,
+    pub(crate) doubt: Option<Doubt>,
 }
 
 /// Names one login of a credential.
@@ -58,9 +58,19 @@ pub(crate) enum Life {
 pub(crate) struct Verdict {
     pub(crate) generation: Generation,
     pub(crate) fingerprint: Fingerprint,
-    /// Was there a refresh without an answer before? Then the rotation was probably lost.
-    pub(crate) after_doubt: bool,
+    /// The refresh without an answer before it, if any: then the rotation was probably lost.
+    pub(crate) doubt: Option<Doubt>,
     pub(crate) code: String,
+}
+
+/// A refresh that was sent, and whose answer nobody has understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Doubt {
+    /// When, by the clock of the host that noticed.
+    pub sent_at: SystemTime,
+    /// The process that sent it.
+    pub pid: u32,
 }
 
 /// The token set of a record.
@@ -144,7 +154,7 @@ impl CredentialRecord {
             mark: None,
             rest: None,
             failures: 0,
-            in_doubt: false,
+            doubt: None,
         }
     }
 

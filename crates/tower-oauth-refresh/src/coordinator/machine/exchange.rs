@@ -8,7 +8,9 @@ use crate::clock::Now;
 use crate::coordinator::policy::{COOL_DOWN, MAX_SENDS, Policy, SEND_WINDOW};
 use crate::error::{ErrorKind, RefreshError};
 use crate::grant::Grant;
-use crate::store::record::{CredentialRecord, Fingerprint, Life, Mark, Rest, RestReason, Tokens, Verdict};
+use crate::store::record::{
+    CredentialRecord, Doubt, Fingerprint, Life, Mark, Rest, RestReason, Tokens, Verdict,
+};
 use crate::store::{StoreError, Version};
 use crate::token::TokenSet;
 
@@ -35,12 +37,12 @@ impl Machine {
         since: Now,
         expected: Option<Version>,
         mut record: CredentialRecord,
-        doubt: bool,
+        doubt: Option<Doubt>,
     ) -> Step {
         if self.exhausted(now) {
             return self.fail(RefreshError::new(ErrorKind::TimedOut));
         }
-        if doubt && record.mark.is_some() {
+        if doubt.is_some() && record.mark.is_some() {
             record.failures = record.failures.saturating_add(1);
         }
         record.marks = record.marks.saturating_add(1);
@@ -51,7 +53,7 @@ impl Machine {
             fingerprint: record.fingerprint(),
         });
         record.rest = None;
-        record.in_doubt = doubt;
+        record.doubt = doubt;
         let attempt = Attempt {
             version: lots.version,
             written: now,
@@ -132,15 +134,15 @@ impl Machine {
                 let own = Policy::refused_rest(attempt.record.failures.saturating_add(1), lots.unit);
                 let wait = retry_after.map_or(own, |server| server.max(own));
                 let rest = Rest { wait, reason: RestReason::Refused, code };
-                self.release(now, lots, attempt, rest, false)
+                self.release(now, lots, attempt, rest)
             }
             Answer::Configuration { code } => {
                 let rest = Rest { wait: COOL_DOWN, reason: RestReason::Configuration, code };
-                self.release(now, lots, attempt, rest, false)
+                self.release(now, lots, attempt, rest)
             }
             Answer::NeedsUser { code } => {
                 let rest = Rest { wait: COOL_DOWN, reason: RestReason::NeedsUser, code };
-                self.release(now, lots, attempt, rest, false)
+                self.release(now, lots, attempt, rest)
             }
         }
     }
@@ -167,13 +169,18 @@ impl Machine {
     /// made for. After a second silence the mark stays, and the next attempt knows.
     fn doubt(&mut self, now: Now, lots: Lots, mut attempt: Attempt) -> Step {
         self.doubts += 1;
-        attempt.record.in_doubt = true;
+        self.leave_doubt(&mut attempt);
         let first = self.doubts == 1 && attempt.record.failures == 0 && self.sends < MAX_SENDS;
         if first && !self.exhausted(now) {
             return self.renew(now, lots, attempt);
         }
         let wait = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit);
         self.fail(RefreshError::new(ErrorKind::InDoubt).with_retry_at(now.after(wait)))
+    }
+
+    fn leave_doubt(&self, attempt: &mut Attempt) {
+        let ours = Doubt { sent_at: attempt.written.wall, pid: self.me.pid };
+        attempt.record.doubt.get_or_insert(ours);
     }
 
     /// The endpoint is out of order: one retry in the first flight, then everybody rests.
@@ -185,7 +192,9 @@ impl Machine {
         in_doubt: bool,
         retry_after: Option<std::time::Duration>,
     ) -> Step {
-        attempt.record.in_doubt |= in_doubt;
+        if in_doubt {
+            self.leave_doubt(&mut attempt);
+        }
         let may_retry = self.retries < self.policy.retries && attempt.record.failures == 0;
         if may_retry && retry_after.is_none() && !self.exhausted(now) {
             self.retries += 1;
@@ -194,26 +203,24 @@ impl Machine {
         }
         let own = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit);
         let wait = retry_after.map_or(own, |server| server.max(own));
-        let doubt = attempt.record.in_doubt;
         let rest = Rest { wait, reason: RestReason::Unavailable, code: None };
-        self.release(now, lots, attempt, rest, doubt)
+        self.release(now, lots, attempt, rest)
     }
 
     /// A further submission needs a mark of its own; the time to send counts from now.
     pub(super) fn renew(&mut self, now: Now, lots: Lots, attempt: Attempt) -> Step {
         let mut record = attempt.record.aged(now.since(attempt.written));
-        let doubt = record.in_doubt;
+        let doubt = record.doubt;
         record.mark = None;
         self.lease(now, lots, now, Some(attempt.version), record, doubt)
     }
 
     /// Clears the mark, and leaves for all processes how long to rest.
-    fn release(&mut self, now: Now, lots: Lots, attempt: Attempt, rest: Rest, in_doubt: bool) -> Step {
+    fn release(&mut self, now: Now, lots: Lots, attempt: Attempt, rest: Rest) -> Step {
         let mut record = attempt.record.aged(now.since(attempt.written));
         let error = rest_error(&rest, now.after(rest.wait));
         record.mark = None;
         record.failures = record.failures.saturating_add(1);
-        record.in_doubt |= in_doubt;
         record.rest = Some(rest);
         self.phase = Phase::Releasing { error };
         Step::Swap { expected: Some(attempt.version), version: lots.version, new: record }
@@ -241,10 +248,10 @@ impl Machine {
         }
         let Some(fingerprint) = attempt.record.fingerprint() else {
             let rest = Rest { wait: COOL_DOWN, reason: RestReason::Configuration, code: Some(code) };
-            return self.release(now, lots, attempt, rest, false);
+            return self.release(now, lots, attempt, rest);
         };
         let generation = attempt.record.generation;
-        let verdict = Verdict { generation, fingerprint, after_doubt: attempt.record.in_doubt, code };
+        let verdict = Verdict { generation, fingerprint, doubt: attempt.record.doubt, code };
         let mut record = CredentialRecord::empty(attempt.record.login, generation);
         record.marks = attempt.record.marks;
         record.under = attempt.record.under;

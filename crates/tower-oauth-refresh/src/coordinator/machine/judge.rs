@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 use crate::grant::Grant;
 use crate::store::StoreError;
-use crate::store::record::{CredentialRecord, Life, LoginId, Rest, RestReason, Verdict};
+use crate::store::record::{CredentialRecord, Doubt, Life, LoginId, Rest, RestReason, Verdict};
 
 impl Machine {
     pub(super) fn looked(
@@ -25,7 +25,7 @@ impl Machine {
             Ok(None) if self.policy.grant == Grant::ClientCredentials => {
                 let login = LoginId(lots.nonce);
                 let record = CredentialRecord::empty(login, Generation::ZERO);
-                self.lease(now, lots, since, None, record, false)
+                self.lease(now, lots, since, None, record, None)
             }
             Ok(None) => self.fail(RefreshError::new(ErrorKind::NotInstalled)),
             Err(error) => {
@@ -98,7 +98,7 @@ impl Machine {
             if let Some(rest) = record.rest.as_ref().filter(|rest| rest.wait > age) {
                 return self.fail(rest_error(rest, now.after(rest.wait.saturating_sub(age))));
             }
-            let doubt = record.in_doubt;
+            let doubt = record.doubt;
             return self.lease(now, lots, seen.at, Some(seen.snapshot.version), seen.record(now), doubt);
         };
         let ours = mark.holder.coordinator == self.me.coordinator;
@@ -112,7 +112,10 @@ impl Machine {
             }
             self.notes.push(Note::Succeeded(mark.holder.clone()));
         }
-        let doubt = record.in_doubt || self.unsent != Some(mark.nonce);
+        let sent_at = now.before(seen.snapshot.age).wall;
+        let theirs =
+            Some(Doubt { sent_at, pid: mark.holder.pid }).filter(|_| self.unsent != Some(mark.nonce));
+        let doubt = record.doubt.or(theirs);
         self.lease(now, lots, seen.at, Some(seen.snapshot.version), seen.record(now), doubt)
     }
 
@@ -142,7 +145,8 @@ const _: () = assert!(SETTLE.as_millis() > COMMIT_RETRY.as_millis());
 
 /// The error of a credential whose refresh token was refused.
 pub(in crate::coordinator) fn verdict_error(verdict: &Verdict) -> RefreshError {
-    let kind = if verdict.after_doubt { ErrorKind::LostRotation } else { ErrorKind::InvalidGrant };
+    let lost = verdict.doubt.is_some();
+    let kind = if lost { ErrorKind::LostRotation } else { ErrorKind::InvalidGrant };
     RefreshError::new(kind).with_code(Some(&verdict.code))
 }
 

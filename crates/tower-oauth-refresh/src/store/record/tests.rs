@@ -9,7 +9,7 @@ pub(crate) fn full() -> CredentialRecord {
         life: Life::Dead(Verdict {
             generation: Generation::new(4),
             fingerprint: Fingerprint(9),
-            after_doubt: true,
+            doubt: Some(Doubt { sent_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1234), pid: 7 }),
             code: "invalid_grant".to_owned(),
         }),
         tokens: Some(Tokens {
@@ -42,7 +42,7 @@ pub(crate) fn full() -> CredentialRecord {
             code: Some("invalid_client".to_owned()),
         }),
         failures: 2,
-        in_doubt: true,
+        doubt: Some(Doubt { sent_at: SystemTime::UNIX_EPOCH, pid: 8 }),
     }
 }
 

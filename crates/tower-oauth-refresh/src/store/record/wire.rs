@@ -2,11 +2,13 @@
 //! know instead of losing it.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CredentialRecord, Fingerprint, Generation, Holder, Life, LoginId, Mark, Rest, RestReason};
+use super::{
+    CredentialRecord, Doubt, Fingerprint, Generation, Holder, Life, LoginId, Mark, Rest, RestReason,
+};
 use super::{StoreError, Tokens, Under, Verdict};
 use crate::secret::{AccessToken, RefreshToken};
 
@@ -27,7 +29,7 @@ struct RecordWire<'a> {
     mark: Option<MarkWire>,
     rest: Option<RestWire>,
     failures: u32,
-    in_doubt: bool,
+    doubt: Option<DoubtWire>,
 }
 
 /// 128 bits as text: JSON numbers do not hold them everywhere.
@@ -37,7 +39,7 @@ struct Bits(u128);
 #[serde(rename_all = "snake_case")]
 enum LifeWire {
     Live,
-    Dead { generation: u64, fingerprint: u64, after_doubt: bool, code: String },
+    Dead { generation: u64, fingerprint: u64, doubt: Option<DoubtWire>, code: String },
     LoggedOut,
 }
 
@@ -75,6 +77,12 @@ struct RestWire {
     code: Option<String>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct DoubtWire {
+    sent_at_ms: u64,
+    pid: u32,
+}
+
 pub(super) fn encode(record: &CredentialRecord) -> Vec<u8> {
     let wire = RecordWire {
         format: FORMAT,
@@ -88,7 +96,7 @@ pub(super) fn encode(record: &CredentialRecord) -> Vec<u8> {
         mark: record.mark.as_ref().map(MarkWire::of),
         rest: record.rest.as_ref().map(RestWire::of),
         failures: record.failures,
-        in_doubt: record.in_doubt,
+        doubt: record.doubt.as_ref().map(DoubtWire::of),
     };
     // Strings and numbers only: there is nothing in it that JSON cannot say.
     serde_json::to_vec(&wire).unwrap_or_default()
@@ -118,7 +126,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CredentialRecord, StoreError> {
         mark: wire.mark.map(MarkWire::into_mark),
         rest: wire.rest.map(RestWire::into_rest),
         failures: wire.failures,
-        in_doubt: wire.in_doubt,
+        doubt: wire.doubt.map(DoubtWire::into_doubt),
     })
 }
 
@@ -130,7 +138,7 @@ impl LifeWire {
             Life::Dead(verdict) => Self::Dead {
                 generation: verdict.generation.get(),
                 fingerprint: verdict.fingerprint.0,
-                after_doubt: verdict.after_doubt,
+                doubt: verdict.doubt.as_ref().map(DoubtWire::of),
                 code: verdict.code.clone(),
             },
         }
@@ -140,10 +148,10 @@ impl LifeWire {
         match self {
             Self::Live => Life::Live,
             Self::LoggedOut => Life::LoggedOut,
-            Self::Dead { generation, fingerprint, after_doubt, code } => Life::Dead(Verdict {
+            Self::Dead { generation, fingerprint, doubt, code } => Life::Dead(Verdict {
                 generation: Generation::new(generation),
                 fingerprint: Fingerprint(fingerprint),
-                after_doubt,
+                doubt: doubt.map(DoubtWire::into_doubt),
                 code,
             }),
         }
@@ -203,6 +211,19 @@ impl MarkWire {
             number: self.number,
             fingerprint: self.fingerprint.map(Fingerprint),
         }
+    }
+}
+
+impl DoubtWire {
+    fn of(doubt: &Doubt) -> Self {
+        let since = doubt.sent_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { sent_at_ms: millis(since), pid: doubt.pid }
+    }
+
+    fn into_doubt(self) -> Doubt {
+        let since = Duration::from_millis(self.sent_at_ms);
+        let sent_at = SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH);
+        Doubt { sent_at, pid: self.pid }
     }
 }
 

@@ -9,7 +9,7 @@ fn a_received_set_is_stored_before_anybody_is_told() {
     assert!(play.told.is_empty());
     let new = play.swap().1;
     assert_eq!((refresh(new), new.generation), (Some("refresh-6"), Generation::new(6)));
-    assert!(new.mark.is_none() && new.rest.is_none() && !new.in_doubt);
+    assert!(new.mark.is_none() && new.rest.is_none() && !new.doubt.is_some());
     assert_eq!(new.under.unwrap().spent, Generation::new(5));
     play.swapped();
     assert_eq!(access(play.refreshed()), "access-6");
@@ -116,7 +116,7 @@ fn a_hard_verdict_over_the_spent_token_is_overruled_by_the_set_that_was_got_for_
     let verdict = Verdict {
         generation: Generation::new(5),
         fingerprint: fingerprint("refresh-5"),
-        after_doubt: true,
+        doubt: None,
         code: "invalid_grant".to_owned(),
     };
     let dead = CredentialRecord { life: Life::Dead(verdict), tokens: None, ..expired() };

@@ -3,7 +3,7 @@
 use super::*;
 use crate::coordinator::policy::{SETTLE, SETTLE_AT_MOST};
 use crate::grant::Grant;
-use crate::store::record::{Life, Rest, RestReason, Verdict};
+use crate::store::record::{Doubt, Life, Rest, RestReason, Verdict};
 
 #[test]
 fn a_newer_generation_is_adopted_without_a_write() {
@@ -86,11 +86,14 @@ fn a_logged_out_credential_stays_so() {
 
 #[test]
 fn a_stored_verdict_is_believed_without_asking() {
-    for (after_doubt, kind) in [(false, ErrorKind::InvalidGrant), (true, ErrorKind::LostRotation)] {
+    for (doubt, kind) in [
+        (None, ErrorKind::InvalidGrant),
+        (Some(Doubt { sent_at: SystemTime::UNIX_EPOCH, pid: 1 }), ErrorKind::LostRotation),
+    ] {
         let mut record = expired();
         let code = "invalid_grant".to_owned();
         let (generation, fingerprint) = (record.generation, fingerprint("refresh-5"));
-        record.life = Life::Dead(Verdict { generation, fingerprint, after_doubt, code });
+        record.life = Life::Dead(Verdict { generation, fingerprint, doubt, code });
         let mut play = Play::knowing(5);
         play.loaded(snapshot(record));
         assert_eq!((play.failed().kind(), play.failed().code()), (kind, Some("invalid_grant")));
@@ -218,7 +221,7 @@ fn woken_early_by_a_change_elsewhere_it_settles_the_rest() {
 fn a_holder_proven_dead_is_succeeded_at_once_and_leaves_doubt() {
     let mut play = Play::knowing(5);
     play.loaded(Snapshot { holder_dead: true, ..foreign(Duration::ZERO) });
-    assert!(play.swap().1.in_doubt);
+    assert!(play.swap().1.doubt.is_some());
 }
 
 #[test]
@@ -226,7 +229,7 @@ fn a_mark_of_our_own_is_renewed_at_once_and_leaves_doubt() {
     let mut play = Play::knowing(5);
     play.loaded(snapshot(marked(expired(), ME, 70)));
     let new = play.swap().1;
-    assert!(new.in_doubt);
+    assert!(new.doubt.is_some());
     assert_eq!((new.marks, new.mark.as_ref().unwrap().number), (2, 2), "numbered upwards");
 }
 
