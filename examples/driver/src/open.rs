@@ -15,6 +15,7 @@ use tower_oauth_refresh::{
     ClientAuth, MemoryStore, Origin, Refresh, RefreshCoordinator, RefreshLayer, ReplayBody, TokenSet,
     TokenStore,
 };
+use tower_oauth_refresh_file::FileStore;
 
 use crate::dump::Seen;
 use crate::protocol::{Open, Refusal, millis};
@@ -44,11 +45,16 @@ pub(crate) async fn open(open: &Open, seen: &Seen) -> Result<Credential, Refusal
         "none" => ClientAuth::none(id),
         _ => return Err(Refusal::Unsupported),
     };
+    let member = |name| open.store.as_ref().and_then(|store| store.get(name)?.as_str());
     // The stores there are: another one is another arm.
-    let opened = match open.store.as_ref().and_then(|store| store.get("kind")?.as_str()) {
+    let opened = match (member("kind"), member("path")) {
         // Of this `open` alone: the memory of another one is not seen.
-        None | Some("memory") => assemble(open, auth, MemoryStore::new()).await,
-        Some(_) => return Err(Refusal::Unsupported),
+        (None | Some("memory"), _) => assemble(open, auth, MemoryStore::new()).await,
+        (Some("file"), Some(path)) => match FileStore::open(path) {
+            Ok(store) => assemble(open, auth, store).await,
+            Err(error) => Err(error.into()),
+        },
+        _ => return Err(Refusal::Unsupported),
     };
     opened.map_err(|error| seen.refusal(&*error))
 }

@@ -259,3 +259,19 @@ async fn a_lost_answer_is_asked_for_once_more() {
     assert_eq!(driver.ask(world.fire(5)).await["done"], json!({ "200": 5 }));
     assert_eq!(world.server.ledger().verdict().refreshes, 2);
 }
+
+#[tokio::test]
+async fn what_one_driver_stored_in_a_file_another_one_takes_up() {
+    let world = World::begin().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut open = world.open(&world.server.login());
+    open["store"] = json!({ "kind": "file", "path": folder.path().join("credentials") });
+    for seed in [true, false, false] {
+        open["seed"] = json!(seed);
+        let mut driver = Driver::start();
+        assert_eq!(driver.ask(open.clone()).await["ok"], true);
+        assert_eq!(driver.ask(world.fire(3)).await["done"], json!({ "200": 3 }));
+        assert!(driver.end().await.success());
+    }
+    assert_eq!(world.server.ledger().verdict().refreshes, 1);
+}
