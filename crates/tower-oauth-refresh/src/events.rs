@@ -6,7 +6,7 @@
 use tokio::sync::broadcast;
 
 use crate::credential::CredentialKey;
-use crate::error::RefreshError;
+use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 
 /// Something happened to a credential.
@@ -25,19 +25,19 @@ pub struct Event {
 pub enum EventKind {
     /// Tokens of a login were installed.
     Installed(Generation),
-    /// A flight left: from here on, requests that need a token wait for its outcome.
+    /// A request is on its way to the token endpoint.
     RefreshStarted,
     /// This process exchanged the refresh token, and the new set is stored.
     Refreshed(Generation),
-    /// Somebody else did, and this process took the set over.
+    /// This process took the set over from the store: somebody else had refreshed it, or stored it before.
     Adopted(Generation),
     /// A refresh failed; [`RefreshError::needs_login`] tells whether for good.
     Failed(RefreshError),
     /// A received set could not be stored yet. The write goes on.
     PersistFailed,
-    /// The mark of a process that ended without a word was succeeded (its process id).
-    Succeeded {
-        /// Of the former holder.
+    /// The refresh of a process that ended without a word was taken over.
+    TookOver {
+        /// The process that had begun it.
         pid: u32,
     },
     /// The store held an older generation than this process and was set right.
@@ -83,11 +83,14 @@ impl EventKind {
             Self::Failed(error) if error.is_transient() => {
                 tracing::warn!(%key, error = ?error.kind(), code = error.code(), "refresh failed");
             }
+            Self::Failed(error) if matches!(error.kind(), ErrorKind::NotInstalled | ErrorKind::LoggedOut) => {
+                tracing::debug!(%key, error = ?error.kind(), "there is no login");
+            }
             Self::Failed(error) => {
                 tracing::error!(%key, error = ?error.kind(), code = error.code(), "refresh failed for good");
             }
             Self::PersistFailed => tracing::error!(%key, "new tokens are not stored yet"),
-            Self::Succeeded { pid } => tracing::warn!(%key, pid, "succeeded a holder that ended"),
+            Self::TookOver { pid } => tracing::warn!(%key, pid, "succeeded a holder that ended"),
             Self::StoreRegressed => tracing::error!(%key, "the store went back to an older generation"),
             Self::RetiredTokenReturned => tracing::warn!(%key, "the server returned a retired refresh token"),
             Self::ScopeReduced => tracing::warn!(%key, "the new token has less scope"),

@@ -41,6 +41,19 @@ pub enum InvalidOrigin {
 }
 
 impl Origin {
+    /// The origin of a request's URI.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOrigin`], if no token may go there.
+    pub fn of(uri: &Uri) -> Result<Self, InvalidOrigin> {
+        let (secure, host, port) = parts(uri).ok_or(InvalidOrigin::NotAbsolute)?;
+        if !is_confidential(uri) {
+            return Err(InvalidOrigin::Insecure);
+        }
+        Ok(Self { secure, host: host.to_ascii_lowercase().into(), port })
+    }
+
     /// Does `uri` lead to this origin?
     pub(crate) fn matches(&self, uri: &Uri) -> bool {
         parts(uri).is_some_and(|(secure, host, port)| {
@@ -59,11 +72,7 @@ impl TryFrom<Uri> for Origin {
         {
             return Err(InvalidOrigin::NotAnOrigin);
         }
-        let (secure, host, port) = parts(&uri).ok_or(InvalidOrigin::NotAbsolute)?;
-        if !is_confidential(&uri) {
-            return Err(InvalidOrigin::Insecure);
-        }
-        Ok(Self { secure, host: host.to_ascii_lowercase().into(), port })
+        Self::of(&uri)
     }
 }
 

@@ -42,6 +42,9 @@ pub enum ReplayOutcome {
     NotReplayable(NotReplayable),
     /// The refused token had only just been refreshed: another one would be refused just so.
     TokenTooFresh,
+    /// Somebody logged in anew meanwhile, perhaps as somebody else: the request was not sent under that
+    /// login.
+    LoginChanged,
     /// No newer token was to be had.
     Failed(RefreshError),
 }

@@ -23,6 +23,12 @@ macro_rules! secret {
                 Self(SecretString::from(text.into()))
             }
 
+            /// Is there nothing in it?
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.0.expose_secret().is_empty()
+            }
+
             /// The text itself. Whoever calls this answers for where it goes.
             #[must_use]
             pub fn expose_secret(&self) -> &str {

@@ -39,6 +39,12 @@ impl TokenSet {
         }
     }
 
+    /// A refresh token alone: the first request will exchange it.
+    #[must_use]
+    pub fn from_refresh_token(refresh_token: impl Into<RefreshToken>) -> Self {
+        Self::new("").with_refresh_token(refresh_token)
+    }
+
     /// With this refresh token.
     #[must_use]
     pub fn with_refresh_token(mut self, refresh_token: impl Into<RefreshToken>) -> Self {

@@ -66,7 +66,7 @@ fn describe(event: &Event) -> Option<String> {
         EventKind::Refreshed(generation) => format!("refreshed by this process: generation {generation}"),
         EventKind::Adopted(generation) => format!("generation {generation}, taken over from the file"),
         EventKind::Failed(error) => format!("the refresh failed: {error}"),
-        EventKind::Succeeded { pid } => {
+        EventKind::TookOver { pid } => {
             format!("process {pid} died while it was refreshing; its turn is over")
         }
         EventKind::RefreshStarted => return None,

@@ -63,7 +63,6 @@ pub(super) fn detach<T: Send + 'static>(
 
 async fn fly(flight: &mut Flight, mut machine: Machine) {
     let (coordinator, slot) = (&*flight.coordinator.clone(), &*flight.slot.clone());
-    coordinator.emit(slot, EventKind::RefreshStarted);
     let mut event = Event::Begin;
     loop {
         let Some(lots) = draw() else {
@@ -80,6 +79,7 @@ async fn fly(flight: &mut Flight, mut machine: Machine) {
                 Event::Swapped(coordinator.swap(slot, expected, Some((version, &new))).await)
             }
             Step::Send { refresh_token } => {
+                coordinator.emit(slot, EventKind::RefreshStarted);
                 let limit = coordinator.policy.exchange_limit;
                 let grant = coordinator.policy.grant;
                 Event::Answered(coordinator.endpoint.refresh(grant, refresh_token.as_ref(), limit).await)

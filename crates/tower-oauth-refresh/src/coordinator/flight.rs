@@ -185,7 +185,7 @@ impl Flight {
                 return;
             }
             Note::PersistFailed => EventKind::PersistFailed,
-            Note::Succeeded(holder) => EventKind::Succeeded { pid: holder.pid },
+            Note::Succeeded(holder) => EventKind::TookOver { pid: holder.pid },
             Note::StoreRegressed => EventKind::StoreRegressed,
             Note::RetiredTokenReturned => EventKind::RetiredTokenReturned,
             Note::ScopeReduced => EventKind::ScopeReduced,

@@ -41,7 +41,7 @@ const TRIES: u32 = 20;
 const STORE_FAILURES: u32 = 3;
 
 impl RefreshCoordinator {
-    /// Begins a login: stores `tokens` under `key`, in place of whatever was there.
+    /// Begins a login: stores `tokens` under `key`, in place of whatever was there, and tells their generation.
     ///
     /// A hard verdict is lifted, also when the refresh token is the same as before. A refresh of the former
     /// login that is still under way is discarded, and revoked at the server. A record that cannot be read,
@@ -59,7 +59,7 @@ impl RefreshCoordinator {
         self: &Arc<Self>,
         key: impl Into<CredentialKey>,
         tokens: TokenSet,
-    ) -> Result<(), RefreshError> {
+    ) -> Result<Generation, RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
         let task = detach(async move { this.install_now(&slot, &tokens).await })?;
         task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
@@ -101,7 +101,7 @@ impl RefreshCoordinator {
         task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
     }
 
-    async fn install_now(&self, slot: &Slot, tokens: &TokenSet) -> Result<(), RefreshError> {
+    async fn install_now(&self, slot: &Slot, tokens: &TokenSet) -> Result<Generation, RefreshError> {
         let _turn = slot.logins.lock().await;
         let login = LoginId(draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?.nonce);
         let obtained = self.clock.now();
@@ -125,7 +125,7 @@ impl RefreshCoordinator {
         slot.current.store(self.current(slot, held, None).map(Arc::new));
         drop(state);
         self.emit(slot, EventKind::Installed(generation));
-        Ok(())
+        Ok(generation)
     }
 
     async fn logout_now(&self, slot: &Slot) -> Result<Logout, RefreshError> {

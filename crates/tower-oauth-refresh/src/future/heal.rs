@@ -74,6 +74,10 @@ where
             }
         };
         let replay = found.and_then(|current| {
+            // Perhaps another account's: what was asked of the one must not be done to the other.
+            if current.held.login != self.used.held.login {
+                return Err(ReplayOutcome::LoginChanged);
+            }
             let again = self.replay.again().map_err(ReplayOutcome::NotReplayable)?;
             Ok((again, current))
         });

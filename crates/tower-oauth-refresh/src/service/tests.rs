@@ -399,3 +399,24 @@ async fn a_request_that_fails_or_waits_keeps_no_permit() {
     layer("k").layer(limited).oneshot(post(URI, "")).await.unwrap();
     assert_eq!(world.tokens(), ["Bearer at-1"]);
 }
+
+#[tokio::test]
+async fn a_request_of_one_login_is_not_sent_again_under_the_next() {
+    let world = Arc::<World>::default();
+    let coordinator = coordinator().await;
+    let api = {
+        let (coordinator, world) = (coordinator.clone(), world.api());
+        world.and_then(move |_| {
+            let coordinator = coordinator.clone();
+            async move {
+                coordinator.install("k", TokenSet::new("at-other")).await.unwrap();
+                let refused = Response::builder().status(401).body(Full::<Bytes>::from("refused"));
+                Ok::<_, BoxError>(refused.unwrap())
+            }
+        })
+    };
+    let layer = RefreshLayer::new(coordinator, "k").origin("https://api.example".parse().unwrap());
+    let response = layer.layer(api).oneshot(post(URI, "")).await.unwrap();
+    assert!(matches!(report(&response), Some(ReplayOutcome::LoginChanged)));
+    assert_eq!(world.tokens(), ["Bearer at-1"]);
+}

@@ -199,7 +199,7 @@ impl Tokens {
         let kept_token = kept.and_then(|kept| kept.refresh_token.as_ref());
         let kept_scope = kept.and_then(|kept| kept.scope.as_ref());
         Self {
-            access_token: Some(set.access_token.clone()),
+            access_token: Some(set.access_token.clone()).filter(|token| !token.is_empty()),
             refresh_token: set.refresh_token.as_ref().or(kept_token).cloned(),
             token_type: set.token_type.clone(),
             expires_in: set.expires_in,

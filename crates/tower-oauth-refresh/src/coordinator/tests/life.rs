@@ -15,6 +15,14 @@ async fn an_installed_token_is_served_without_asking_anybody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_token_alone_is_enough_to_begin() {
+    let world = World::new();
+    let refresh_token = world.server.login(HOUR).refresh_token.unwrap();
+    world.coordinator.install("k", TokenSet::from_refresh_token(refresh_token)).await.unwrap();
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_process_picks_the_credential_up_from_the_store() {
     let world = World::new();
     world.install(HOUR).await;

@@ -80,7 +80,7 @@ async fn a_silent_endpoint_ends_with_the_time_limits_and_heals_when_it_speaks_ag
     assert_eq!(start.elapsed(), SECOND * 20);
     tokio::time::sleep(SECOND * 3).await;
     assert_eq!(world.token().await.unwrap(), "access-2");
-    assert!(!world.stored().await.unwrap().doubt.is_some());
+    assert!(world.stored().await.unwrap().doubt.is_none());
 }
 
 #[tokio::test(start_paused = true)]

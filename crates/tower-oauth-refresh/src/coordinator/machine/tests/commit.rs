@@ -9,7 +9,7 @@ fn a_received_set_is_stored_before_anybody_is_told() {
     assert!(play.told.is_empty());
     let new = play.swap().1;
     assert_eq!((refresh(new), new.generation), (Some("refresh-6"), Generation::new(6)));
-    assert!(new.mark.is_none() && new.rest.is_none() && !new.doubt.is_some());
+    assert!(new.mark.is_none() && new.rest.is_none() && new.doubt.is_none());
     assert_eq!(new.under.unwrap().spent, Generation::new(5));
     play.swapped();
     assert_eq!(access(play.refreshed()), "access-6");

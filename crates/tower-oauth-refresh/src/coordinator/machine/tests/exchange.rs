@@ -19,7 +19,7 @@ fn the_mark_is_written_before_the_request_leaves_and_says_who_and_with_what() {
     assert_eq!(expected, Some(1000));
     assert_eq!((mark.holder.coordinator, mark.number), (ME, 1));
     assert_eq!(mark.fingerprint, Some(fingerprint("refresh-5")));
-    assert!(!new.doubt.is_some());
+    assert!(new.doubt.is_none());
     assert_eq!(refresh(new), Some("refresh-5"), "the old token stays until there is a new one");
 }
 
@@ -30,7 +30,7 @@ fn a_request_that_would_leave_too_late_does_not_leave() {
     let mark = play.swap().1.clone();
     play.passes(SEND_WINDOW + Duration::from_millis(1)).swapped().looks();
     play.loaded(snapshot(mark));
-    assert!(!play.swap().1.doubt.is_some(), "nothing was sent under that mark");
+    assert!(play.swap().1.doubt.is_none(), "nothing was sent under that mark");
     play.swapped();
     assert_eq!(play.sends(), Some("refresh-5"));
 }
@@ -83,7 +83,7 @@ fn a_mark_that_was_written_though_the_store_failed_is_recognised_and_leaves_no_d
     play.loaded(snapshot(expired()));
     let written = play.swap().1.clone();
     play.swap_fails().loaded(snapshot(written));
-    assert!(!play.swap().1.doubt.is_some());
+    assert!(play.swap().1.doubt.is_none());
     play.swapped();
     assert_eq!(play.sends(), Some("refresh-5"));
 }
@@ -183,7 +183,7 @@ fn an_outage_is_retried_once_under_a_mark_of_its_own_then_all_rest() {
     assert_eq!(renewed.mark.as_ref().unwrap().number, 2);
     play.swapped().answered(NOTHING);
     let (_, released) = play.swap();
-    assert!(released.mark.is_none() && !released.doubt.is_some());
+    assert!(released.mark.is_none() && released.doubt.is_none());
     assert_eq!((released.failures, released.rest.as_ref().unwrap().reason), (1, RestReason::Unavailable));
     play.swapped();
     assert_eq!(play.failed().kind(), ErrorKind::Unavailable);
@@ -223,7 +223,7 @@ fn retry_after_is_kept_by_everybody_and_not_waited_for() {
 fn a_request_that_never_left_leaves_no_doubt() {
     let mut play = Play::sent();
     play.answered(Answer::NotSent).waited().swapped().answered(Answer::NotSent);
-    assert!(!play.swap().1.doubt.is_some());
+    assert!(play.swap().1.doubt.is_none());
 }
 
 #[test]
