@@ -16,7 +16,7 @@ each_way! {
     a_refusal_without_a_reason_causes_no_storm
     a_refusal_that_no_token_cures_is_left_alone
     a_refusal_that_cannot_be_healed_is_returned_untouched
-    a_new_login_is_used_for_what_the_old_one_was_refused
+    what_one_login_was_refused_is_not_sent_again_under_the_next
 }
 
 async fn a_refusal_that_comes_after_the_refresh_is_replayed_without_another(way: Way) {
@@ -116,7 +116,7 @@ async fn a_refusal_that_cannot_be_healed_is_returned_untouched(way: Way) {
     world.assert_clean();
 }
 
-async fn a_new_login_is_used_for_what_the_old_one_was_refused(way: Way) {
+async fn what_one_login_was_refused_is_not_sent_again_under_the_next(way: Way) {
     let world = World::start(way).await;
     world.install_revoked().await;
     let gate = world.api.hold_after_check();
@@ -125,7 +125,7 @@ async fn a_new_login_is_used_for_what_the_old_one_was_refused(way: Way) {
     world.install().await;
     gate.release();
     let late = within(straggler).await.unwrap();
-    assert_eq!((late.status, late.was_replayed()), (StatusCode::OK, true));
-    assert_eq!(world.seen(), (0, 2));
+    assert_eq!((late.status, late.was_replayed()), (StatusCode::UNAUTHORIZED, false));
+    assert_eq!(world.seen(), (0, 1));
     world.assert_clean();
 }

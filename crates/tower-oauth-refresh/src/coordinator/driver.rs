@@ -89,7 +89,9 @@ async fn fly(flight: &mut Flight, mut machine: Machine) {
                 Event::Woke
             }
             Step::Revoke { refresh_token } => {
-                let _ = coordinator.endpoint.revoke(&refresh_token, coordinator.policy.exchange_limit).await;
+                let limit = coordinator.policy.exchange_limit;
+                let confirmed = coordinator.endpoint.revoke(&refresh_token, limit).await;
+                slot.state().given_back = Some(confirmed);
                 Event::Revoked
             }
             Step::Done => return,

@@ -144,6 +144,7 @@ impl RefreshCoordinator {
     /// a mark, out of the store.
     async fn end_login(&self, slot: &Slot) -> Result<Option<Ended>, RefreshError> {
         let _turn = slot.logins.lock().await;
+        slot.state().given_back = None;
         let own = self.end_here(slot);
         self.emit(slot, EventKind::LoggedOut);
         let written = self
@@ -172,8 +173,10 @@ impl RefreshCoordinator {
             // Left behind, it would only say what its absence says as well.
             let _ = self.swap(slot, Some(version), None).await;
         }
-        // Under a mark there may be a newer token, and revoking a spent one is confirmed just so.
-        let certain = mark.is_none() && old.record.doubt.is_none();
+        // Under a mark there may be a newer token, and revoking a spent one is confirmed just so. Only of our
+        // own flight we know that it brought one and gave it back.
+        let given_back = slot.state().given_back == Some(true);
+        let certain = (mark.is_none() || given_back && !foreign) && old.record.doubt.is_none();
         Ok(Some(Ended { refresh_token: old.record.refresh_token().cloned(), certain }))
     }
 

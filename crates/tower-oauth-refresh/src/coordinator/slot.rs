@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) standing: Option<(RefreshError, Now)>,
     /// The refresh token that was refused for good.
     pub(super) dead: Option<(Fingerprint, RefreshError)>,
+    /// A set that came too late for its login was given back: has the server confirmed it?
+    pub(super) given_back: Option<bool>,
     storm: Storm,
 }
 
