@@ -20,7 +20,7 @@ use crate::events::EventKind;
 use crate::generation::Generation;
 use crate::secret::RefreshToken;
 use crate::store::StoreError;
-use crate::store::record::{CredentialRecord, Life, LoginId};
+use crate::store::record::{CredentialRecord, LoginId};
 use crate::token::TokenSet;
 
 /// How a logout ended. In every case the login is over here.
@@ -113,8 +113,8 @@ impl RefreshCoordinator {
                 Some(record).filter(|_| found.is_none_or(|record| record.login != login))
             })
             .await?;
-        let record = written.new.or(written.old.map(|old| old.record));
-        let Some((generation, tokens)) = record.and_then(|new| Some((new.generation, new.tokens?))) else {
+        let Some((generation, tokens)) = written.new.and_then(|new| Some((new.generation, new.tokens?)))
+        else {
             return Err(RefreshError::new(ErrorKind::Aborted));
         };
         let held = Held { login, generation, tokens, obtained };
@@ -147,16 +147,7 @@ impl RefreshCoordinator {
         slot.state().given_back = None;
         let own = self.end_here(slot);
         self.emit(slot, EventKind::LoggedOut);
-        let written = self
-            .rewrite(slot, false, |found| {
-                let record = found.filter(|record| record.life != Life::LoggedOut)?;
-                let mut ended = CredentialRecord::empty(record.login, record.generation);
-                ended.life = Life::LoggedOut;
-                ended.marks = record.marks;
-                ended.mark.clone_from(&record.mark);
-                Some(ended)
-            })
-            .await?;
+        let written = self.rewrite(slot, false, |found| found?.logged_out()).await?;
         // Again: a slow store may have handed the login out once more before it was written.
         self.end_here(slot);
         let Some(old) = written.old else {
@@ -200,6 +191,7 @@ impl RefreshCoordinator {
     ) -> Result<Written, RefreshError> {
         let store_error = |error: Arc<StoreError>| RefreshError::new(ErrorKind::Store).with_source(error);
         let mut failures = 0;
+        let mut maybe_replaced = None;
         for _ in 0..TRIES {
             let (old, version) = match self.load(slot).await {
                 Ok(old) => {
@@ -212,7 +204,8 @@ impl RefreshCoordinator {
                 },
             };
             let Some(new) = make(old.as_ref().map(|old| &old.record)) else {
-                return Ok(Written { old, new: None, version });
+                let new = old.as_ref().map(|old| old.record.clone());
+                return Ok(Written { old: maybe_replaced.or(old), new, version });
             };
             let lots = draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?;
             match self.swap(slot, version, Some((lots.version, &new))).await {
@@ -220,8 +213,9 @@ impl RefreshCoordinator {
                     return Ok(Written { old, new: Some(new), version: Some(lots.version) });
                 }
                 Ok(Swapped::Conflict(_)) => {}
-                // Maybe written: the next look tells.
+                // Maybe written: the next look tells, and what was replaced must not be forgotten.
                 Err(error) => {
+                    maybe_replaced = old.or(maybe_replaced);
                     failures += 1;
                     if failures >= STORE_FAILURES {
                         return Err(store_error(error));
@@ -234,7 +228,9 @@ impl RefreshCoordinator {
 }
 
 struct Written {
+    /// What was there before.
     old: Option<Snapshot>,
+    /// What is there now.
     new: Option<CredentialRecord>,
     /// Of the record as it is now.
     version: Option<crate::store::Version>,

@@ -87,6 +87,7 @@ struct Faults {
     down: AtomicBool,
     /// Fails after having written.
     deaf: AtomicBool,
+    deaf_once: AtomicBool,
     panics: AtomicBool,
 }
 
@@ -289,7 +290,8 @@ impl TokenStore for Flaky {
             self.faults.swaps.fetch_add(1, Ordering::SeqCst);
             self.check()?;
             let swap = self.records.compare_and_swap(key, expected, new).await;
-            if self.faults.deaf.load(Ordering::SeqCst) {
+            if self.faults.deaf.load(Ordering::SeqCst) || self.faults.deaf_once.swap(false, Ordering::SeqCst)
+            {
                 return Err(StoreError::unavailable("no answer"));
             }
             swap

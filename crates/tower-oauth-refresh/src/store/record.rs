@@ -163,6 +163,17 @@ impl CredentialRecord {
         Self { tokens: Some(Tokens::received(set, None)), ..Self::empty(login, generation) }
     }
 
+    /// The end of this login: it holds no token, and stays for as long as somebody may still write under
+    /// its mark. `None`: it has ended before.
+    pub(crate) fn logged_out(&self) -> Option<Self> {
+        (self.life != Life::LoggedOut).then(|| Self {
+            life: Life::LoggedOut,
+            marks: self.marks,
+            mark: self.mark.clone(),
+            ..Self::empty(self.login, self.generation)
+        })
+    }
+
     pub(crate) fn refresh_token(&self) -> Option<&RefreshToken> {
         self.tokens.as_ref()?.refresh_token.as_ref()
     }

@@ -120,3 +120,12 @@ async fn a_new_login_replaces_a_record_that_cannot_be_read() {
     world.install(HOUR).await;
     assert_eq!(world.token().await.unwrap(), "access-1");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_whose_write_was_not_answered_still_revokes_the_token() {
+    let world = World::new();
+    world.install(HOUR).await;
+    world.store.faults.deaf_once.store(true, Ordering::SeqCst);
+    assert_eq!(world.coordinator.logout("k").await.unwrap(), Logout::Revoked);
+    assert_eq!(*world.server.revoked.lock().unwrap(), ["refresh-1"]);
+}
