@@ -8,6 +8,7 @@ mod check;
 mod ci;
 mod doc;
 mod prepare;
+mod simulate;
 mod step;
 mod test;
 
@@ -21,6 +22,8 @@ usage: cargo xtask <command>
   check   formatting, lints, unit tests: what to run before every commit
   test    every test, also against servers that others wrote; installs what they need
   doc     the documentation, with warnings as errors
+  simulate [--histories N] [--fresh]
+          many processes, a model of the world, every fault: a history a seed
   ci      all of it, as the server runs it";
 
 fn main() -> ExitCode {
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["ci"] => ci::run(),
         ["doc"] => doc::run(),
+        ["simulate", options @ ..] => simulate::run(options),
         ["test", filter @ ..] => test::run(filter),
         _ => Err(Stop::Because(USAGE.to_owned())),
     };

@@ -17,7 +17,7 @@ use crate::coordinator::outcome::{Held, Outcome};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
-use crate::store::record::{CredentialRecord, Fingerprint};
+use crate::store::record::{CredentialRecord, Verdict};
 use crate::store::{BoxFuture, Record, RecordBody, StoreError, Swap, Version};
 
 tokio::task_local! {
@@ -40,7 +40,7 @@ pub(super) fn launch(
     runtime: &Handle,
     mut flight: Flight,
     known: Option<Held>,
-    dead: Option<(Fingerprint, RefreshError)>,
+    dead: Option<Verdict>,
     active: Active,
 ) {
     let coordinator = flight.coordinator.clone();

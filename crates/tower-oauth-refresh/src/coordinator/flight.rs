@@ -177,10 +177,10 @@ impl Flight {
     pub(super) fn note(&mut self, note: Note, over: bool) {
         let kind = match note {
             Note::Tell(outcome) => return self.tell(outcome, over),
-            Note::Condemned(fingerprint, error) => {
+            Note::Condemned(verdict) => {
                 let mut state = self.slot.state();
                 if state.epoch == self.epoch {
-                    state.dead = Some((fingerprint, error));
+                    state.dead = Some(verdict);
                 }
                 return;
             }

@@ -19,8 +19,8 @@ use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
 use crate::generation::Generation;
 use crate::secret::RefreshToken;
-use crate::store::StoreError;
-use crate::store::record::{CredentialRecord, LoginId};
+use crate::store::record::{CredentialRecord, Life, LoginId};
+use crate::store::{StoreError, Version};
 use crate::token::TokenSet;
 
 /// How a logout ended. In every case the login is over here.
@@ -147,7 +147,15 @@ impl RefreshCoordinator {
         slot.state().given_back = None;
         let own = self.end_here(slot);
         self.emit(slot, EventKind::LoggedOut);
-        let written = self.rewrite(slot, false, |found| found?.logged_out()).await?;
+        let mut ends = None;
+        let written = self
+            .rewrite(slot, false, |found| {
+                let found = found?;
+                // The login that was there first, and not one that somebody began meanwhile.
+                let login = *ends.get_or_insert(found.login);
+                found.logged_out().filter(|_| found.login == login)
+            })
+            .await?;
         // Again: a slow store may have handed the login out once more before it was written.
         self.end_here(slot);
         let Some(old) = written.old else {
@@ -160,7 +168,11 @@ impl RefreshCoordinator {
         }
         let mark = old.record.mark.as_ref();
         let foreign = mark.is_some_and(|mark| mark.holder.coordinator != self.me.coordinator);
-        if !foreign && let Some(version) = written.version {
+        let ended = written.new.is_some_and(|new| new.life == Life::LoggedOut);
+        if ended
+            && !foreign
+            && let Some(version) = written.version
+        {
             // Left behind, it would only say what its absence says as well.
             let _ = self.swap(slot, Some(version), None).await;
         }
@@ -182,31 +194,41 @@ impl RefreshCoordinator {
     }
 
     /// Loads and swaps until it holds. `make` sees what is stored and says what shall be; `None`: nothing
-    /// to do. A record that cannot be read is an error, or `over_unreadable` counts as absent.
+    /// to do, or no longer.
+    ///
+    /// An install replaces what cannot be read. After a write that may have happened, it goes on only if
+    /// the record is still the one that it wanted to replace: otherwise, also where there is none again,
+    /// somebody may have ended this very login since, and it must not come back.
     async fn rewrite(
         &self,
         slot: &Slot,
-        over_unreadable: bool,
-        make: impl Fn(Option<&CredentialRecord>) -> Option<CredentialRecord> + Send,
+        install: bool,
+        mut make: impl FnMut(Option<&CredentialRecord>) -> Option<CredentialRecord> + Send,
     ) -> Result<Written, RefreshError> {
         let store_error = |error: Arc<StoreError>| RefreshError::new(ErrorKind::Store).with_source(error);
         let mut failures = 0;
-        let mut maybe_replaced = None;
+        let mut maybe_replaced: Option<(Option<Snapshot>, Option<Version>, Arc<StoreError>)> = None;
         for _ in 0..TRIES {
             let (old, version) = match self.load(slot).await {
                 Ok(old) => {
                     let version = old.as_ref().map(|old| old.version);
                     (old, version)
                 }
-                Err(error) => match error.version().filter(|_| over_unreadable) {
+                Err(error) => match error.version().filter(|_| install) {
                     Some(unreadable) => (None, Some(unreadable)),
                     None => return Err(store_error(error)),
                 },
             };
             let Some(new) = make(old.as_ref().map(|old| &old.record)) else {
                 let new = old.as_ref().map(|old| old.record.clone());
-                return Ok(Written { old: maybe_replaced.or(old), new, version });
+                let old = maybe_replaced.map_or(old, |(replaced, ..)| replaced);
+                return Ok(Written { old, new, version });
             };
+            if let Some((_, expected, error)) = &maybe_replaced
+                && (*expected != version || version.is_none())
+            {
+                return Err(store_error(error.clone()));
+            }
             let lots = draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?;
             match self.swap(slot, version, Some((lots.version, &new))).await {
                 Ok(Swapped::Done) => {
@@ -215,11 +237,11 @@ impl RefreshCoordinator {
                 Ok(Swapped::Conflict(_)) => {}
                 // Maybe written: the next look tells, and what was replaced must not be forgotten.
                 Err(error) => {
-                    maybe_replaced = old.or(maybe_replaced);
                     failures += 1;
                     if failures >= STORE_FAILURES {
                         return Err(store_error(error));
                     }
+                    maybe_replaced = Some((old, version, error));
                 }
             }
         }
@@ -233,7 +255,7 @@ struct Written {
     /// What is there now.
     new: Option<CredentialRecord>,
     /// Of the record as it is now.
-    version: Option<crate::store::Version>,
+    version: Option<Version>,
 }
 
 struct Ended {

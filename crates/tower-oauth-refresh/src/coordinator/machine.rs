@@ -26,7 +26,7 @@ use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
 use crate::error::{ErrorKind, RefreshError};
 use crate::secret::RefreshToken;
-use crate::store::record::{CredentialRecord, Fingerprint, Holder};
+use crate::store::record::{CredentialRecord, Holder, Verdict};
 use crate::store::{StoreError, Version};
 use crate::token::TokenSet;
 
@@ -38,7 +38,7 @@ pub(crate) struct Machine {
     /// What the caller holds and is not satisfied with.
     known: Option<Held>,
     /// A refresh token that the server refused for good, and what was said.
-    dead: Option<(Fingerprint, RefreshError)>,
+    dead: Option<Verdict>,
     began: Option<Now>,
     phase: Phase,
     sends: u32,
@@ -200,7 +200,7 @@ pub(crate) enum Note {
     /// The waiters' outcome. May come again while an unpersisted set is being written.
     Tell(Outcome),
     /// The server refused this refresh token for good.
-    Condemned(Fingerprint, RefreshError),
+    Condemned(Verdict),
     /// A received set could not be stored yet.
     PersistFailed,
     /// A mark of somebody who ended without a word was succeeded.
@@ -235,12 +235,7 @@ struct Seen {
 
 impl Machine {
     /// A flight for somebody who holds `known`, and needs something newer.
-    pub(crate) fn new(
-        policy: Policy,
-        me: Holder,
-        known: Option<Held>,
-        dead: Option<(Fingerprint, RefreshError)>,
-    ) -> Self {
+    pub(crate) fn new(policy: Policy, me: Holder, known: Option<Held>, dead: Option<Verdict>) -> Self {
         Self {
             policy,
             me,
@@ -353,5 +348,7 @@ fn store_error(error: Arc<StoreError>) -> RefreshError {
     RefreshError::new(ErrorKind::Store).with_source(error)
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

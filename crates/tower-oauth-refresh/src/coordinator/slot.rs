@@ -15,7 +15,7 @@ use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
 use crate::error::RefreshError;
 use crate::generation::Generation;
-use crate::store::record::Fingerprint;
+use crate::store::record::Verdict;
 
 /// A credential in this process.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) struct State {
     /// The last failure, and until when it answers for new requests.
     pub(super) standing: Option<(RefreshError, Now)>,
     /// The refresh token that was refused for good.
-    pub(super) dead: Option<(Fingerprint, RefreshError)>,
+    pub(super) dead: Option<Verdict>,
     /// A set that came too late for its login was given back: has the server confirmed it?
     pub(super) given_back: Option<bool>,
     storm: Storm,

@@ -252,14 +252,26 @@ impl Machine {
         };
         let generation = attempt.record.generation;
         let verdict = Verdict { generation, fingerprint, doubt: attempt.record.doubt, code };
-        let mut record = CredentialRecord::empty(attempt.record.login, generation);
-        record.marks = attempt.record.marks;
-        record.under = attempt.record.under;
-        let error = verdict_error(&verdict);
-        self.notes.push(Note::Condemned(fingerprint, error.clone()));
-        self.phase = Phase::Condemning { verdict: error };
-        record.life = Life::Dead(verdict);
-        Step::Swap { expected: Some(attempt.version), version: lots.version, new: record }
+        self.notes.push(Note::Condemned(verdict.clone()));
+        self.condemn(lots, attempt.version, &attempt.record, verdict)
+    }
+
+    /// Writes the verdict over the record with our mark, and over no other.
+    pub(super) fn condemn(
+        &mut self,
+        lots: Lots,
+        marked: Version,
+        record: &CredentialRecord,
+        verdict: Verdict,
+    ) -> Step {
+        self.phase = Phase::Condemning { verdict: verdict_error(&verdict) };
+        let new = CredentialRecord {
+            marks: record.marks,
+            under: record.under,
+            life: Life::Dead(verdict),
+            ..CredentialRecord::empty(record.login, record.generation)
+        };
+        Step::Swap { expected: Some(marked), version: lots.version, new }
     }
 
     pub(super) fn condemned(

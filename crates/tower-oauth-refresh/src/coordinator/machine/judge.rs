@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 use crate::grant::Grant;
 use crate::store::StoreError;
-use crate::store::record::{CredentialRecord, Doubt, Life, LoginId, Rest, RestReason, Verdict};
+use crate::store::record::{CredentialRecord, Doubt, Life, LoginId, Mark, Rest, RestReason, Verdict};
 
 impl Machine {
     pub(super) fn looked(
@@ -42,10 +42,13 @@ impl Machine {
             Life::Dead(verdict) => return self.fail(verdict_error(verdict)),
             Life::Live => {}
         }
-        if let Some((dead, error)) = &self.dead
-            && record.fingerprint() == Some(*dead)
-        {
-            return self.fail(error.clone());
+        if let Some(verdict) = self.dead.take_if(|dead| record.fingerprint() == Some(dead.fingerprint)) {
+            // The store did not take the verdict when it was given. It may by now.
+            let marked = |mark: &Mark| mark.holder.coordinator == self.me.coordinator;
+            if record.mark.as_ref().is_some_and(marked) {
+                return self.condemn(lots, seen.snapshot.version, record, verdict);
+            }
+            return self.fail(verdict_error(&verdict));
         }
         if self.regressed(record) {
             return self.restore(now, lots, &seen);

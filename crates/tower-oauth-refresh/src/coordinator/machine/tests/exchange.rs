@@ -104,7 +104,7 @@ fn a_refusal_is_believed_after_reading_again_and_written_on_the_version_of_the_m
     play.swapped();
     assert_eq!(play.failed().kind(), ErrorKind::InvalidGrant);
     assert!(
-        matches!(play.notes.as_slice(), [Note::Condemned(token, _)] if *token == fingerprint("refresh-5"))
+        matches!(play.notes.as_slice(), [Note::Condemned(verdict)] if verdict.fingerprint == fingerprint("refresh-5"))
     );
 }
 

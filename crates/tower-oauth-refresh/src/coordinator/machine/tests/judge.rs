@@ -102,8 +102,12 @@ fn a_stored_verdict_is_believed_without_asking() {
 
 #[test]
 fn a_refresh_token_known_to_be_dead_is_not_sent_though_the_store_did_not_take_the_verdict() {
-    let error = RefreshError::new(ErrorKind::InvalidGrant);
-    let dead = Some((fingerprint("refresh-5"), error));
+    let dead = Some(Verdict {
+        generation: Generation::new(5),
+        fingerprint: fingerprint("refresh-5"),
+        doubt: None,
+        code: "invalid_grant".to_owned(),
+    });
     let machine = || Machine::new(Policy::default(), holder(ME), None, dead.clone());
     let mut play = Play::flown(machine());
     play.loaded(snapshot(expired()));
@@ -111,6 +115,12 @@ fn a_refresh_token_known_to_be_dead_is_not_sent_though_the_store_did_not_take_th
     let mut play = Play::flown(machine());
     play.loaded(snapshot(fresh(6, "refresh-6")));
     assert_eq!(play.adopted().generation, Generation::new(6));
+    // Under our mark, the verdict is written now.
+    let mut play = Play::flown(machine());
+    play.loaded(snapshot(marked(expired(), ME, 70)));
+    assert!(matches!(play.swap().1.life, Life::Dead(_)));
+    play.swapped();
+    assert_eq!(play.failed().kind(), ErrorKind::InvalidGrant);
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! Histories of several processes on one credential: the machine itself, not a copy of it, against a model
+//! store, a model authorization server, and a scheduler that does its worst.
+//!
+//! A history is a list of choices. A seed draws them; a failing list is cut down to a short one and told
+//! as a story. Time is the world's own. Processes act promptly unless the history freezes them, and the
+//! store answers within [`STORE_LATENCY`] or fails, so that what goes wrong is the protocol's fault or one
+//! of the causes that it cannot help, which [`check`] knows by name.
+
+mod check;
+mod choices;
+mod process;
+mod server;
+mod world;
+
+use std::collections::BTreeMap;
+
+use self::choices::Choices;
+use self::world::World;
+
+/// The store answers within this time, in milliseconds.
+const STORE_LATENCY: u64 = 300;
+/// Steps of a history before everything is made well again.
+const STEPS: usize = 120;
+
+/// What was looked at, how often there was something to see, and which faults were at work.
+#[derive(Debug, Default)]
+struct Tally {
+    histories: u64,
+    exercised: BTreeMap<&'static str, u64>,
+    faults: BTreeMap<&'static str, u64>,
+}
+
+/// Plays one history. `Err`: what was broken.
+fn play(choices: Choices, told: bool, tally: &mut Tally) -> (Choices, Result<(), String>, Vec<String>) {
+    let mut world = World::new(choices, told);
+    let mut ended = Ok(());
+    for _ in 0..STEPS {
+        ended = world.step();
+        if ended.is_err() {
+            break;
+        }
+    }
+    if ended.is_ok() {
+        ended = world.heal();
+    }
+    tally.histories += 1;
+    for (what, times) in &world.exercised {
+        *tally.exercised.entry(what).or_default() += times;
+    }
+    for (fault, times) in &world.faults {
+        *tally.faults.entry(fault).or_default() += times;
+    }
+    (world.choices, ended, world.story)
+}
+
+/// Cuts a failing list of choices down while it still fails, and tells what is left.
+fn shrink(mut failing: Vec<u32>) -> (Vec<u32>, String, Vec<String>) {
+    let fails = |list: &[u32]| {
+        let (_, ended, story) = play(Choices::given(list.to_vec()), true, &mut Tally::default());
+        ended.err().map(|broken| (broken, story))
+    };
+    let mut chunk = failing.len() / 2;
+    while chunk > 0 {
+        let mut at = 0;
+        while at < failing.len() {
+            let end = (at + chunk).min(failing.len());
+            let cut: Vec<u32> = failing[..at].iter().chain(&failing[end..]).copied().collect();
+            if fails(&cut).is_some() {
+                failing = cut;
+                continue;
+            }
+            let mut calm = failing.clone();
+            calm[at..end].fill(0);
+            if calm != failing && fails(&calm).is_some() {
+                failing = calm;
+            }
+            at = end;
+        }
+        chunk /= 2;
+    }
+    let (broken, story) = fails(&failing).unwrap();
+    (failing, broken, story)
+}
+
+fn check_seed(seed: u64, tally: &mut Tally) {
+    let (choices, ended, _) = play(Choices::seeded(seed), false, tally);
+    if ended.is_err() {
+        let (list, broken, story) = shrink(choices.taken());
+        panic!(
+            "seed {seed}: {broken}\n  {}\nagain: SIMULATE_SEED={seed} cargo xtask simulate\nchoices: {list:?}",
+            story.join("\n  ")
+        );
+    }
+}
+
+/// Run by `cargo xtask simulate`, which sets the number of histories; a small slice otherwise.
+#[test]
+fn no_history_loses_a_login_that_could_be_kept() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let mut tally = Tally::default();
+    if let Some(seed) = number("SIMULATE_SEED") {
+        return check_seed(seed, &mut tally);
+    }
+    let histories = number("SIMULATE_HISTORIES").unwrap_or(2_000);
+    let first = number("SIMULATE_FIRST").unwrap_or(0);
+    let threads: Vec<_> = (0..2)
+        .map(|half| {
+            std::thread::spawn(move || {
+                let mut tally = Tally::default();
+                (first..first + histories)
+                    .filter(|seed| seed % 2 == half)
+                    .for_each(|seed| check_seed(seed, &mut tally));
+                tally
+            })
+        })
+        .collect();
+    for thread in threads {
+        let part = match thread.join() {
+            Ok(part) => part,
+            Err(broken) => std::panic::resume_unwind(broken),
+        };
+        tally.histories += part.histories;
+        part.exercised
+            .into_iter()
+            .for_each(|(what, times)| *tally.exercised.entry(what).or_default() += times);
+        part.faults.into_iter().for_each(|(what, times)| *tally.faults.entry(what).or_default() += times);
+    }
+    println!("{} histories, none broken", tally.histories);
+    for what in check::PROMISES {
+        let times = tally.exercised.get(what).copied().unwrap_or(0);
+        println!("  {times:>12} x {what}");
+        assert!(times > 0, "never exercised: {what}");
+    }
+    println!("faults injected");
+    for (fault, times) in &tally.faults {
+        println!("  {times:>12} x {fault}");
+    }
+}
