@@ -1,12 +1,56 @@
-//! What tests need from the machine beyond cargo. A service that tests start themselves is only installed
-//! here; it is never left running.
+//! What tests need from the machine beyond cargo: programs are installed, and the databases that tests share
+//! run until the tests have ended.
 
 mod debian;
 mod node;
 
-use crate::step::Outcome;
+use xtask::{Postgres, Redis};
 
-/// One line per thing; PostgreSQL and Redis get theirs with the first test that needs them.
-pub(crate) fn everything() -> Outcome {
-    node::ready()
+use crate::step::{Outcome, Stop};
+
+/// What runs while the tests do.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    postgres: Option<Postgres>,
+    redis: Option<Redis>,
+}
+
+/// One line per thing.
+pub(crate) fn everything() -> Result<Services, Stop> {
+    node::ready()?;
+    install("postgresql", || Postgres::installed().is_some())?;
+    install("redis-server", || Redis::installed().is_some())?;
+    Ok(Services {
+        postgres: unless_given(DATABASE_URL, Postgres::start)?,
+        redis: unless_given(REDIS_URL, Redis::start)?,
+    })
+}
+
+const DATABASE_URL: &str = "DATABASE_URL";
+const REDIS_URL: &str = "REDIS_URL";
+
+impl Services {
+    /// Where they are, for the environment of the tests.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let postgres = self.postgres.as_ref().map(|postgres| (DATABASE_URL, postgres.url()));
+        postgres.into_iter().chain(self.redis.as_ref().map(|redis| (REDIS_URL, redis.url())))
+    }
+}
+
+/// Also where a server is given: some tests stop theirs.
+fn install(package: &str, is_installed: impl Fn() -> bool) -> Outcome {
+    if !is_installed() {
+        debian::install(&[package])?;
+    }
+    let missing = || Stop::Because(format!("{package} was installed and its programs are not found"));
+    is_installed().then_some(()).ok_or_else(missing)
+}
+
+/// Starts a private one, unless the environment says which one to take.
+fn unless_given<T>(variable: &str, start: impl Fn() -> std::io::Result<T>) -> Result<Option<T>, Stop> {
+    if std::env::var_os(variable).is_some() {
+        return Ok(None);
+    }
+    let failed = |error| Stop::Because(format!("cannot start what {variable} would point to: {error}"));
+    start().map(Some).map_err(failed)
 }
