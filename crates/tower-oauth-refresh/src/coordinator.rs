@@ -169,6 +169,14 @@ impl RefreshCoordinator {
         }))
     }
 
+    /// The key under which the store has the record: with what this coordinator puts before its keys. For
+    /// whoever lists or removes records in the store itself; the beginning of a key becomes the beginning of
+    /// stored keys.
+    #[must_use]
+    pub fn stored_key(&self, key: impl Into<CredentialKey>) -> CredentialKey {
+        CredentialKey::new(format!("{}{}", self.namespace, key.into()))
+    }
+
     /// Subscribes to what happens from now on, to all credentials. At most 256 events wait to be read.
     pub fn events(&self) -> Events {
         Events(self.events.subscribe())
@@ -204,7 +212,7 @@ impl RefreshCoordinator {
         if let Some(slot) = slots.get(key) {
             return slot.clone();
         }
-        let stored = CredentialKey::new(format!("{}{key}", self.namespace));
+        let stored = self.stored_key(key.clone());
         let slot = Arc::new(Slot::new(key.clone(), stored));
         slots.insert(key.clone(), slot.clone());
         slot

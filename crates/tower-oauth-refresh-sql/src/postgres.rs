@@ -1,0 +1,238 @@
+//! PostgreSQL.
+
+mod changes;
+mod migrate;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgPool;
+use tokio::sync::OnceCell;
+use tower_oauth_refresh::{
+    BoxFuture, BoxStream, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
+};
+
+use self::changes::Changes;
+use crate::error::{in_runtime, store_error};
+use crate::prefix;
+use crate::record::{from_columns, removed_nothing, to_column};
+
+const LOAD: &str = "SELECT version, body, EXTRACT(EPOCH FROM clock_timestamp() - written_at)::float8 \
+    FROM tower_oauth_refresh_records WHERE key = $1";
+const INSERT: &str = "INSERT INTO tower_oauth_refresh_records (key, version, body, written_at) \
+    VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT (key) DO NOTHING";
+const UPDATE: &str = "UPDATE tower_oauth_refresh_records \
+    SET version = $3, body = $4, written_at = clock_timestamp() WHERE key = $1 AND version = $2";
+const DELETE: &str = "DELETE FROM tower_oauth_refresh_records WHERE key = $1 AND version = $2";
+
+// Two statements each, since a bound that may be absent would cost the index.
+const LIST: &str = "SELECT key FROM tower_oauth_refresh_records \
+    WHERE key >= $1 AND key IS DISTINCT FROM $2 AND key < $4 ORDER BY key LIMIT $3";
+const LIST_TO_END: &str = "SELECT key FROM tower_oauth_refresh_records \
+    WHERE key >= $1 AND key IS DISTINCT FROM $2 ORDER BY key LIMIT $3";
+const REMOVE: &str = "DELETE FROM tower_oauth_refresh_records WHERE key IN \
+    (SELECT key FROM tower_oauth_refresh_records WHERE key >= $1 AND key < $3 ORDER BY key LIMIT $2) \
+    RETURNING key";
+const REMOVE_TO_END: &str = "DELETE FROM tower_oauth_refresh_records WHERE key IN \
+    (SELECT key FROM tower_oauth_refresh_records WHERE key >= $1 ORDER BY key LIMIT $2) \
+    RETURNING key";
+
+const SYNCHRONOUS: &str = "SELECT current_setting('synchronous_commit') <> 'off'";
+
+/// Keeps records in PostgreSQL, for any number of hosts.
+///
+/// Its age of a record is by the server's clock. Keys are text: those with a zero byte, or longer than what an
+/// index can hold (2700 bytes), are refused by the server, and so is what its encoding does not know.
+///
+/// # Changes
+///
+/// Every write is told to all processes by `NOTIFY`, on the channel `tower_oauth_refresh`, and whoever waits
+/// for another process listens: on one connection of its own beside the pool, opened when a refresh first
+/// waits and opened again when it is lost. A write is told *after* it is committed, by a statement of its own
+/// for all that were written meanwhile: as part of the write, `NOTIFY` would let only one transaction of the
+/// whole database commit at a time, and a full queue would make every write fail. What is missed for it,
+/// waiters find by polling, as they do behind a connection pooler that does not pass notifications on.
+///
+/// # Errors
+///
+/// A call fails as not available when there is no tokio runtime, when the server does not answer, is
+/// read-only, refuses, or gives up on a deadlock or a serialization failure, when `migrate` was not called,
+/// and when `synchronous_commit` is off. Damage is [unreadable](StoreError::is_unreadable).
+///
+/// # Cancel safety
+///
+/// A write is one statement: a dropped one has happened or not, or is about to.
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+    changes: Arc<Changes>,
+    is_durable: Arc<OnceCell<()>>,
+}
+
+type Columns = (Vec<u8>, Vec<u8>, f64);
+
+impl PostgresStore {
+    /// A store in the database of this pool. Call [`migrate`](Self::migrate) before it is used.
+    ///
+    /// The pool must lead to a primary, and with `synchronous_commit` at `off` a crash would undo what was
+    /// stored: this is looked at with the first call, which fails if it is so. Where the primary can fail
+    /// over, only a synchronous standby keeps what was stored last. TLS is the pool's, and so is whether a
+    /// connection is tried before it is used (`test_before_acquire`), which costs each call a round trip.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, changes: Arc::default(), is_durable: Arc::default() }
+    }
+
+    /// Creates or updates the tables, in the schema where the connections create theirs. Several processes
+    /// may do so at once, and again at every start; where there is nothing to do, it takes no right to create.
+    ///
+    /// # Errors
+    ///
+    /// As for every call.
+    ///
+    /// # Cancel safety
+    ///
+    /// All of the migrations have been applied, or none.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        in_runtime()?;
+        migrate::run(&self.pool).await.map_err(store_error)
+    }
+
+    /// The keys that begin with `prefix`, in the order of their bytes: those after `after`, at most `limit`.
+    /// To see all of them, go on with the last one as `after`.
+    ///
+    /// # Errors
+    ///
+    /// As for every call.
+    pub async fn keys_with_prefix(
+        &self,
+        prefix: &str,
+        after: Option<&CredentialKey>,
+        limit: u32,
+    ) -> Result<Vec<CredentialKey>, StoreError> {
+        in_runtime()?;
+        let after = after.map(CredentialKey::as_str);
+        let end = prefix::end(prefix);
+        let list = sqlx::query_scalar(if end.is_some() { LIST } else { LIST_TO_END });
+        let list =
+            list.bind(after.map_or(prefix, |after| after.max(prefix))).bind(after).bind(i64::from(limit));
+        let keys = if let Some(end) = end { list.bind(end) } else { list }.fetch_all(&self.pool).await;
+        Ok(keys.map_err(store_error)?.into_iter().map(|key: String| key.into()).collect())
+    }
+
+    /// Removes every record whose key begins with `prefix`, whoever may be refreshing it (a token set that
+    /// arrives afterwards is revoked, not stored), and says how many there were. Nothing is revoked at the
+    /// server, and a process goes on with the access token it has until that expires:
+    /// [`logout`](tower_oauth_refresh::RefreshCoordinator::logout) does more, for one credential.
+    ///
+    /// `"user-1"` is also the beginning of `"user-12"`: end it with whatever separates the parts of your
+    /// keys. The empty prefix is the beginning of every key.
+    ///
+    /// # Errors
+    ///
+    /// As for every call. Some of the records may have been removed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some of the records may have been removed. Nothing is sent to the authorization server.
+    pub async fn remove_prefix(&self, prefix: &str) -> Result<u64, StoreError> {
+        in_runtime()?;
+        self.check_durable().await?;
+        let end = prefix::end(prefix);
+        let mut removed = 0;
+        loop {
+            // A thousand at a time: no lock is held for long.
+            let remove = sqlx::query_scalar(if end.is_some() { REMOVE } else { REMOVE_TO_END });
+            let remove = remove.bind(prefix).bind(1000_i64);
+            let remove = if let Some(end) = &end { remove.bind(end) } else { remove };
+            let keys: Vec<String> = remove.fetch_all(&self.pool).await.map_err(store_error)?;
+            if keys.is_empty() {
+                return Ok(removed);
+            }
+            removed += keys.len() as u64;
+            self.changes.tell(&self.pool, keys);
+        }
+    }
+
+    async fn get(&self, key: &CredentialKey) -> Result<Option<Record>, StoreError> {
+        let found = sqlx::query_as(LOAD).bind(key.as_str()).fetch_optional(&self.pool).await;
+        let Some(columns) = found.map_err(store_error)? else { return Ok(None) };
+        let (version, body, age): Columns = columns;
+        // Negative where the clock was set back.
+        let age = Duration::try_from_secs_f64(age).unwrap_or_default();
+        from_columns(key, &version, body, age).map(Some)
+    }
+
+    async fn swap(
+        &self,
+        key: &CredentialKey,
+        expected: Option<Version>,
+        new: Option<&RecordBody>,
+    ) -> Result<Swap, StoreError> {
+        self.check_durable().await?;
+        let statement = match (expected, new) {
+            (None, None) => return Ok(removed_nothing(self.get(key).await?)),
+            (None, Some(_)) => sqlx::query(INSERT).bind(key.as_str()),
+            (Some(old), Some(_)) => sqlx::query(UPDATE).bind(key.as_str()).bind(to_column(old)),
+            (Some(old), None) => sqlx::query(DELETE).bind(key.as_str()).bind(to_column(old)),
+        };
+        let statement = match new {
+            Some(new) => statement.bind(to_column(new.version())).bind(new.bytes()),
+            None => statement,
+        };
+        match statement.execute(&self.pool).await.map_err(store_error)?.rows_affected() {
+            0 => Ok(Swap::Conflict(self.get(key).await?)),
+            _ => {
+                self.changes.tell(&self.pool, [key.as_str().to_owned()]);
+                Ok(Swap::Swapped)
+            }
+        }
+    }
+
+    /// Looked at once: the connections of a pool are alike.
+    async fn check_durable(&self) -> Result<(), StoreError> {
+        let look = async || {
+            let synchronous: sqlx::Result<bool> = sqlx::query_scalar(SYNCHRONOUS).fetch_one(&self.pool).await;
+            let refused = || StoreError::unavailable("a crash would undo writes: synchronous_commit is off");
+            synchronous.map_err(store_error)?.then_some(()).ok_or_else(refused)
+        };
+        self.is_durable.get_or_try_init(look).await.copied()
+    }
+}
+
+impl TokenStore for PostgresStore {
+    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+        Box::pin(async move {
+            in_runtime()?;
+            self.get(key).await
+        })
+    }
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a CredentialKey,
+        expected: Option<Version>,
+        new: Option<&'a RecordBody>,
+    ) -> BoxFuture<'a, Result<Swap, StoreError>> {
+        Box::pin(async move {
+            in_runtime()?;
+            self.swap(key, expected, new).await
+        })
+    }
+
+    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+        self.changes.subscribe(&self.pool)
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the pool: its options have the password.
+        let options = self.pool.connect_options();
+        f.debug_struct("PostgresStore")
+            .field("host", &options.get_host())
+            .field("database", &options.get_database())
+            .finish_non_exhaustive()
+    }
+}

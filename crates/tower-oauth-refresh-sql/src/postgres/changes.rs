@@ -1,0 +1,177 @@
+//! Who changed what, between processes.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use sqlx::Executor as _;
+use sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
+use tokio::runtime::Handle;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+use tower_oauth_refresh::{BoxStream, CredentialKey};
+
+const CHANNEL: &str = "tower_oauth_refresh";
+const TELL: &str = "SELECT pg_notify($1, key) FROM unnest($2::text[]) AS key";
+/// What a notification can carry.
+const LONGEST: usize = 7999;
+/// More than a process writes while one statement runs; what is over it, waiters find by polling.
+const MOST: usize = 1024;
+
+/// A connection on which nothing was heard for so long may be dead, and nobody would tell.
+const QUIET: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_secs(10);
+/// Before the next try to connect, doubling.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// One task that listens, shared by all who wait and ended with the store, and one that tells, while there is
+/// something to tell.
+#[derive(Debug)]
+pub(super) struct Changes {
+    heard: broadcast::Sender<CredentialKey>,
+    listener: Mutex<Option<AbortHandle>>,
+    outbox: Arc<Mutex<Outbox>>,
+}
+
+#[derive(Debug, Default)]
+struct Outbox {
+    keys: Vec<String>,
+    is_told: bool,
+}
+
+impl Changes {
+    /// Without a runtime there is nobody to listen.
+    pub(super) fn subscribe(&self, pool: &PgPool) -> Option<BoxStream<'static, CredentialKey>> {
+        let runtime = Handle::try_current().ok()?;
+        let subscription = self.heard.subscribe();
+        let mut listener = locked(&self.listener);
+        // Its runtime may have ended before the store.
+        if listener.as_ref().is_none_or(AbortHandle::is_finished) {
+            *listener = Some(runtime.spawn(listen(pool.clone(), self.heard.clone())).abort_handle());
+        }
+        Some(stream::unfold(subscription, next).boxed())
+    }
+
+    /// Tells everybody who listens, soon.
+    pub(super) fn tell(&self, pool: &PgPool, keys: impl IntoIterator<Item = String>) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let mut outbox = locked(&self.outbox);
+        let room = MOST.saturating_sub(outbox.keys.len());
+        outbox.keys.extend(keys.into_iter().filter(|key| key.len() <= LONGEST).take(room));
+        if !mem::replace(&mut outbox.is_told, true) {
+            drop(
+                runtime
+                    .spawn(tell(pool.clone(), Telling { outbox: self.outbox.clone(), is_given_back: false })),
+            );
+        }
+    }
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { heard: broadcast::channel(MOST).0, listener: Mutex::default(), outbox: Arc::default() }
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        if let Some(listener) = locked(&self.listener).take() {
+            listener.abort();
+        }
+    }
+}
+
+async fn next(
+    mut subscription: broadcast::Receiver<CredentialKey>,
+) -> Option<(CredentialKey, broadcast::Receiver<CredentialKey>)> {
+    loop {
+        match subscription.recv().await {
+            Ok(key) => return Some((key, subscription)),
+            // Too slow, and some were missed.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return None,
+        }
+    }
+}
+
+/// The right to empty the outbox, given back however its task ends.
+struct Telling {
+    outbox: Arc<Mutex<Outbox>>,
+    is_given_back: bool,
+}
+
+impl Telling {
+    /// `None`: the outbox is empty, and whoever fills it again has to begin anew.
+    fn take(&mut self) -> Option<Vec<String>> {
+        let mut outbox = locked(&self.outbox);
+        outbox.is_told = !outbox.keys.is_empty();
+        self.is_given_back = !outbox.is_told;
+        outbox.is_told.then(|| mem::take(&mut outbox.keys))
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        // Otherwise its runtime ended under it.
+        if !self.is_given_back {
+            locked(&self.outbox).is_told = false;
+        }
+    }
+}
+
+async fn tell(pool: PgPool, mut telling: Telling) {
+    while let Some(keys) = telling.take() {
+        // What was written is written: nobody is to hear of this.
+        let _ = sqlx::query(TELL).bind(CHANNEL).bind(keys).execute(&pool).await;
+    }
+}
+
+async fn listen(pool: PgPool, heard: broadcast::Sender<CredentialKey>) {
+    let listening = async {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Ok(mut listener) = connect(&pool).await {
+                pause = FIRST_PAUSE;
+                hear(&mut listener, &heard).await;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    };
+    // Not one of its connections, but nobody is left to wait.
+    let _: Result<(), _> = pool.close_event().do_until(listening).await;
+}
+
+/// Not one of the pool's connections, of which there may be only one.
+async fn connect(pool: &PgPool) -> sqlx::Result<PgListener> {
+    let own = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let own = own.connect_lazy_with(pool.connect_options().as_ref().clone());
+    let mut listener = PgListener::connect_with(&own).await?;
+    listener.ignore_pool_close_event(true);
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}
+
+/// Until the connection is lost for good.
+async fn hear(listener: &mut PgListener, heard: &broadcast::Sender<CredentialKey>) {
+    loop {
+        match timeout(QUIET, listener.try_recv()).await {
+            // Nobody waiting at the moment is no failure.
+            Ok(Ok(Some(told))) => drop(heard.send(told.payload().into())),
+            // Lost, and there again.
+            Ok(Ok(None)) => {}
+            Ok(Err(_)) => return,
+            Err(_) => match timeout(ANSWER, listener.execute("SELECT 1")).await {
+                Ok(Ok(_)) => {}
+                _ => return,
+            },
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

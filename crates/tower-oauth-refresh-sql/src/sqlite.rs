@@ -1,0 +1,271 @@
+//! SQLite.
+
+mod age;
+mod file;
+mod migrate;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use sqlx::sqlite::{SqlitePool, SqliteQueryResult};
+use tokio::sync::{Mutex, OnceCell};
+use tower_oauth_refresh::{
+    BoxFuture, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
+};
+
+use self::age::Moment;
+use crate::error::{in_runtime, store_error};
+use crate::prefix;
+use crate::record::{from_columns, removed_nothing, to_column};
+
+const LOAD: &str = "SELECT version, body, written_ms, boot_id, boot_ms, \
+    CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) \
+    FROM tower_oauth_refresh_records WHERE key = ?1";
+const INSERT: &str = "INSERT INTO tower_oauth_refresh_records (key, version, body, written_ms, boot_id, boot_ms) \
+    VALUES (?1, ?2, ?3, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), ?4, ?5) \
+    ON CONFLICT (key) DO NOTHING";
+const UPDATE: &str = "UPDATE tower_oauth_refresh_records SET version = ?3, body = ?4, \
+    written_ms = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), boot_id = ?5, boot_ms = ?6 \
+    WHERE key = ?1 AND version = ?2";
+const DELETE: &str = "DELETE FROM tower_oauth_refresh_records WHERE key = ?1 AND version = ?2";
+
+// Two statements each, since a bound that may be absent would cost the index.
+const LIST: &str = "SELECT key FROM tower_oauth_refresh_records \
+    WHERE key >= ?1 AND key IS NOT ?2 AND key < ?4 ORDER BY key LIMIT ?3";
+const LIST_TO_END: &str = "SELECT key FROM tower_oauth_refresh_records \
+    WHERE key >= ?1 AND key IS NOT ?2 ORDER BY key LIMIT ?3";
+const REMOVE: &str = "DELETE FROM tower_oauth_refresh_records WHERE key IN \
+    (SELECT key FROM tower_oauth_refresh_records WHERE key >= ?1 AND key < ?3 ORDER BY key LIMIT ?2)";
+const REMOVE_TO_END: &str = "DELETE FROM tower_oauth_refresh_records WHERE key IN \
+    (SELECT key FROM tower_oauth_refresh_records WHERE key >= ?1 ORDER BY key LIMIT ?2)";
+
+/// Keeps records in a SQLite database, for any number of tasks and processes on one machine.
+///
+/// Clones share one queue of writers: SQLite has one writer at a time, and those of a process wait in
+/// order. The database must be on a local disk; SQLite's locks and its write-ahead log do not work over a
+/// network.
+///
+/// Its age of a record is by this machine's wall clock, and where there is a clock of this boot that nobody
+/// sets (Linux), never more than that one says: a wall clock set forward does not make a lease look expired.
+///
+/// There are no [`changes`](TokenStore::changes): SQLite cannot tell other processes of a write.
+///
+/// # Errors
+///
+/// A call fails as not available when there is no tokio runtime, when another process writes for longer than
+/// the pool's busy timeout, when the disk is full or read-only, when `migrate` was not called, and when the
+/// pool's connections do not make writes durable. Damage is [unreadable](StoreError::is_unreadable).
+///
+/// # Cancel safety
+///
+/// A write is one statement: a dropped one has happened or not. What waits for its turn has not.
+#[derive(Clone)]
+pub struct SqliteStore {
+    pool: SqlitePool,
+    writer: Arc<Mutex<()>>,
+    is_durable: Arc<OnceCell<()>>,
+}
+
+type Columns = (Vec<u8>, Vec<u8>, i64, Option<String>, Option<i64>, i64);
+
+impl SqliteStore {
+    /// Opens the database file at `path`, creates it where there is none, and [migrates](Self::migrate) it.
+    ///
+    /// It is for the owner alone, and so is its directory if that is created: a file that others may read is
+    /// one they no longer may afterwards. Beside it, SQLite keeps `-wal` and `-shm`. Removed rows are
+    /// overwritten with zeros, in the file; in the log they are overwritten as it is reused.
+    ///
+    /// Blocks for a few file operations: call it at start-up.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::unavailable`] when the file cannot be created, opened or written.
+    ///
+    /// # Cancel safety
+    ///
+    /// There may be a file afterwards. It can be opened again.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        in_runtime()?;
+        let store = Self::new(file::open(path.as_ref()).await?);
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// A store in the database of this pool, for whoever shares it with an application. Call
+    /// [`migrate`](Self::migrate) before it is used.
+    ///
+    /// Its connections should have a `busy_timeout`, and must have `PRAGMA synchronous` at `FULL` (which is
+    /// the default) or `EXTRA`, or else a power cut undoes what was stored: this is looked at with the first
+    /// call, which fails if it is not so. Journal mode `WAL` takes half the flushes of others. On macOS, only
+    /// `PRAGMA fullfsync` makes a flush reach the disk. An in-memory database must not have more than one
+    /// connection, and that one no limit to its life.
+    #[must_use]
+    pub fn new(pool: SqlitePool) -> Self {
+        Self { pool, writer: Arc::default(), is_durable: Arc::default() }
+    }
+
+    /// Creates or updates the tables. Several processes may do so at once, and again at every start.
+    ///
+    /// # Errors
+    ///
+    /// As for every call.
+    ///
+    /// # Cancel safety
+    ///
+    /// All of the migrations have been applied, or none.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        in_runtime()?;
+        self.check_durable().await?;
+        let _turn = self.writer.lock().await;
+        migrate::run(&self.pool).await.map_err(store_error)
+    }
+
+    /// The keys that begin with `prefix`, in the order of their bytes: those after `after`, at most `limit`.
+    /// To see all of them, go on with the last one as `after`.
+    ///
+    /// # Errors
+    ///
+    /// As for every call.
+    pub async fn keys_with_prefix(
+        &self,
+        prefix: &str,
+        after: Option<&CredentialKey>,
+        limit: u32,
+    ) -> Result<Vec<CredentialKey>, StoreError> {
+        in_runtime()?;
+        let after = after.map(CredentialKey::as_str);
+        let end = prefix::end(prefix);
+        let list = sqlx::query_scalar(if end.is_some() { LIST } else { LIST_TO_END });
+        let list = list.bind(after.map_or(prefix, |after| after.max(prefix))).bind(after).bind(limit);
+        let keys = if let Some(end) = end { list.bind(end) } else { list }.fetch_all(&self.pool).await;
+        Ok(keys.map_err(store_error)?.into_iter().map(|key: String| key.into()).collect())
+    }
+
+    /// Removes every record whose key begins with `prefix`, whoever may be refreshing it (a token set that
+    /// arrives afterwards is revoked, not stored), and says how many there were. Nothing is revoked at the
+    /// server, and a process goes on with the access token it has until that expires:
+    /// [`logout`](tower_oauth_refresh::RefreshCoordinator::logout) does more, for one credential.
+    ///
+    /// `"user-1"` is also the beginning of `"user-12"`: end it with whatever separates the parts of your
+    /// keys. The empty prefix is the beginning of every key.
+    ///
+    /// # Errors
+    ///
+    /// As for every call. Some of the records may have been removed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some of the records may have been removed. Nothing is sent to the server.
+    pub async fn remove_prefix(&self, prefix: &str) -> Result<u64, StoreError> {
+        in_runtime()?;
+        self.check_durable().await?;
+        let end = prefix::end(prefix);
+        let mut removed = 0;
+        loop {
+            // A thousand at a time, and in between it is somebody else's turn.
+            let turn = self.writer.lock().await;
+            let remove = sqlx::query(if end.is_some() { REMOVE } else { REMOVE_TO_END });
+            let remove = remove.bind(prefix).bind(1000);
+            let remove = if let Some(end) = &end { remove.bind(end) } else { remove };
+            let rows = remove.execute(&self.pool).await.map_err(store_error)?.rows_affected();
+            drop(turn);
+            removed += rows;
+            if rows == 0 {
+                return Ok(removed);
+            }
+        }
+    }
+
+    async fn get(&self, key: &CredentialKey) -> Result<Option<Record>, StoreError> {
+        let now = Moment::now();
+        let found = sqlx::query_as(LOAD).bind(key.as_str()).fetch_optional(&self.pool).await;
+        let Some(columns) = found.map_err(store_error)? else { return Ok(None) };
+        let (version, body, written_ms, boot_id, boot_ms, wall_ms): Columns = columns;
+        let age = now.since(wall_ms.saturating_sub(written_ms), boot_id.as_deref(), boot_ms);
+        from_columns(key, &version, body, age).map(Some)
+    }
+
+    async fn swap(
+        &self,
+        key: &CredentialKey,
+        expected: Option<Version>,
+        new: Option<&RecordBody>,
+    ) -> Result<Swap, StoreError> {
+        self.check_durable().await?;
+        let turn = self.writer.lock().await;
+        let done = match (expected, new) {
+            (None, None) => return Ok(removed_nothing(self.get(key).await?)),
+            (None, Some(new)) => self.write(sqlx::query(INSERT).bind(key.as_str()), new).await,
+            (Some(old), Some(new)) => {
+                self.write(sqlx::query(UPDATE).bind(key.as_str()).bind(to_column(old)), new).await
+            }
+            (Some(old), None) => {
+                sqlx::query(DELETE).bind(key.as_str()).bind(to_column(old)).execute(&self.pool).await
+            }
+        };
+        drop(turn);
+        match done.map_err(store_error)?.rows_affected() {
+            0 => Ok(Swap::Conflict(self.get(key).await?)),
+            _ => Ok(Swap::Swapped),
+        }
+    }
+
+    async fn write<'q>(
+        &self,
+        statement: Statement<'q>,
+        new: &'q RecordBody,
+    ) -> sqlx::Result<SqliteQueryResult> {
+        let now = Moment::now();
+        let statement = statement.bind(to_column(new.version())).bind(new.bytes());
+        statement.bind(now.boot_id).bind(now.boot_ms).execute(&self.pool).await
+    }
+
+    /// Looked at once: the connections of a pool are alike.
+    async fn check_durable(&self) -> Result<(), StoreError> {
+        let look = async || {
+            let synchronous = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&self.pool).await;
+            let synchronous: i64 = synchronous.map_err(store_error)?;
+            let refused =
+                || StoreError::unavailable("a power cut would undo writes: set PRAGMA synchronous to FULL");
+            (synchronous >= FULL).then_some(()).ok_or_else(refused)
+        };
+        self.is_durable.get_or_try_init(look).await.copied()
+    }
+}
+
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+const FULL: i64 = 2;
+
+impl TokenStore for SqliteStore {
+    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+        Box::pin(async move {
+            in_runtime()?;
+            self.get(key).await
+        })
+    }
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a CredentialKey,
+        expected: Option<Version>,
+        new: Option<&'a RecordBody>,
+    ) -> BoxFuture<'a, Result<Swap, StoreError>> {
+        Box::pin(async move {
+            in_runtime()?;
+            self.swap(key, expected, new).await
+        })
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("file", &self.pool.connect_options().get_filename())
+            .finish_non_exhaustive()
+    }
+}
