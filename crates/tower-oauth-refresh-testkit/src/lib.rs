@@ -13,6 +13,7 @@
 //! | [`Ledger`], [`Verdict`] | what each server saw: refreshes at once, spent tokens, replays |
 //! | [`ManualClock`], [`TokioClock`] | time that a test moves |
 //! | [`FaultyStore`] | a token store that fails, hangs or panics |
+//! | [`store_conformance!`] | the promises of a token store, as tests: one line per store |
 //!
 //! Nothing here knows the client under test, which may be any. This one refreshes by hand, and the answer
 //! is lost after the server rotated:
@@ -57,6 +58,7 @@
 mod answer;
 mod auth_server;
 mod clock;
+pub mod conformance;
 mod fault;
 mod gate;
 mod hash;

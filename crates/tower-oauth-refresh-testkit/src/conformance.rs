@@ -1,0 +1,297 @@
+//! Whether a [`TokenStore`] is one: every promise of the contract, as a test.
+//!
+//! The engine builds its lease, its fence and its proof of durability from nothing but a store's
+//! compare-and-swap and its clock. A store that is wrong in one of them works for weeks, and then two
+//! processes spend the same refresh token. [`store_conformance!`](crate::store_conformance) holds a store
+//! against each promise; one line makes some twenty tests:
+//!
+//! ```
+//! # fn main() {}
+//! use tower_oauth_refresh::MemoryStore;
+//!
+//! tower_oauth_refresh_testkit::store_conformance!(memory, async { MemoryStore::new() });
+//! ```
+//!
+//! [`check_all`] does the same in one call and answers with what is broken. Every test draws its own random
+//! keys and removes what it wrote, so that a database which others use will do.
+//!
+//! A few tests wait for some tens of milliseconds, because the clock that counts is the store's and cannot
+//! be moved from here. Give the store its own clock, not a [`ManualClock`](crate::ManualClock).
+
+mod age;
+mod body;
+mod compare;
+mod race;
+mod sight;
+mod space;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_oauth_refresh::{
+    BoxFuture, BoxStream, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
+};
+
+use self::age::{
+    a_swap_resets_the_age, an_age_grows_with_time, an_age_is_never_larger_than_the_time_since_the_write,
+    the_age_of_a_new_record_is_near_zero,
+};
+use self::body::{
+    bodies_come_back_byte_for_byte, keys_of_a_kilobyte_are_kept_apart, keys_of_odd_characters_are_kept_apart,
+    keys_that_look_alike_are_kept_apart, versions_come_back_bit_for_bit,
+};
+use self::compare::{
+    a_conflict_hands_over_the_current_record, a_failed_swap_changes_nothing,
+    a_key_without_a_record_loads_as_none, a_removal_succeeds_only_from_the_expected_version,
+    a_swap_succeeds_only_from_the_expected_version,
+    a_version_from_before_a_removal_never_swaps_onto_a_later_record,
+    an_insert_succeeds_only_where_there_is_no_record,
+};
+use self::race::{
+    a_dropped_swap_leaves_the_old_record_or_the_new, of_a_racing_swap_and_removal_exactly_one_succeeds,
+    of_many_inserts_of_one_key_exactly_one_succeeds, of_many_swaps_from_one_version_exactly_one_succeeds,
+};
+use self::sight::{
+    a_load_sees_every_finished_swap, a_second_handle_sees_every_finished_swap,
+    changes_tell_of_a_removal_by_another_handle, changes_tell_of_a_swap_by_another_handle,
+    two_handles_are_held_to_the_same_versions,
+};
+use self::space::{Local, Space};
+
+/// Longer than the slowest store needs under a debugger, shorter than a person's patience.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Tests that a store keeps the promises of [`TokenStore`]: a module of this name with one test per promise.
+///
+/// `store_conformance!(name, async { store })` makes a new store for each test; where a promise is about two
+/// processes, that one store stands in for both. Better, where the store allows it, are two handles that
+/// share nothing but the records: the first block then makes whatever must outlive the handles (a temporary
+/// directory, a server), and the second opens one handle on it, as often as a test asks:
+///
+/// ```
+/// # fn main() {}
+/// # use tower_oauth_refresh::MemoryStore;
+/// tower_oauth_refresh_testkit::store_conformance!(
+///     #[ignore = "needs a server"] // attributes are put on every test
+///     shared,
+///     async { MemoryStore::new() }, // here for a database's address or a temporary directory
+///     |space| async { space.clone() },
+/// );
+/// ```
+///
+/// Each test runs on a tokio runtime of its own with two threads, time and I/O. Blocks may `unwrap`.
+#[macro_export]
+macro_rules! store_conformance {
+    ($(#[$attribute:meta])* $name:ident, async $store:block $(,)?) => {
+        $crate::store_conformance!(
+            $(#[$attribute])* $name,
+            async { $crate::conformance::SameStore::new(async $store.await) },
+            |store| async { store.clone() },
+        );
+    };
+    ($(#[$attribute:meta])* $name:ident, async $space:block, |$each:pat_param| async $handle:block $(,)?) => {
+        $crate::__each_promise!(
+            [$crate::__promise_tests] ([$(#[$attribute])*] $name (async $space, |$each| async $handle))
+        );
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __each_promise {
+    ([$($then:tt)*] $arguments:tt) => {
+        $($then)* ! {
+            $arguments
+            a_key_without_a_record_loads_as_none,
+            an_insert_succeeds_only_where_there_is_no_record,
+            a_swap_succeeds_only_from_the_expected_version,
+            a_removal_succeeds_only_from_the_expected_version,
+            a_version_from_before_a_removal_never_swaps_onto_a_later_record,
+            a_conflict_hands_over_the_current_record,
+            a_failed_swap_changes_nothing,
+            bodies_come_back_byte_for_byte,
+            versions_come_back_bit_for_bit,
+            keys_of_odd_characters_are_kept_apart,
+            keys_that_look_alike_are_kept_apart,
+            keys_of_a_kilobyte_are_kept_apart,
+            the_age_of_a_new_record_is_near_zero,
+            an_age_grows_with_time,
+            an_age_is_never_larger_than_the_time_since_the_write,
+            a_swap_resets_the_age,
+            a_load_sees_every_finished_swap,
+            a_second_handle_sees_every_finished_swap,
+            two_handles_are_held_to_the_same_versions,
+            changes_tell_of_a_swap_by_another_handle,
+            changes_tell_of_a_removal_by_another_handle,
+            of_many_swaps_from_one_version_exactly_one_succeeds,
+            of_many_inserts_of_one_key_exactly_one_succeeds,
+            of_a_racing_swap_and_removal_exactly_one_succeeds,
+            a_dropped_swap_leaves_the_old_record_or_the_new,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __promise_tests {
+    (($attributes:tt $name:ident $making:tt) $($promise:ident,)*) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            $($crate::__promise_tests! { @test $attributes $making $promise })*
+        }
+    };
+    (@test [$($attribute:tt)*] (async $space:block, |$each:pat_param| async $handle:block) $promise:ident) => {
+        #[test]
+        $($attribute)*
+        fn $promise() -> ::std::result::Result<(), $crate::conformance::Violation> {
+            $crate::conformance::run(async {
+                let space = async $space.await;
+                let $each = &space;
+                $crate::conformance::check(stringify!($promise), &async || async $handle.await).await
+            })
+        }
+    };
+}
+
+type Check = for<'a> fn(&'a Space<'_>) -> Local<'a, Result<(), String>>;
+
+macro_rules! table {
+    (() $($promise:ident,)*) => { &[$((stringify!($promise), |space| Box::pin($promise(space)))),*] };
+}
+const PROMISES: &[(&str, Check)] = __each_promise!([table]());
+
+/// A promise of [`TokenStore`] that a store broke.
+#[derive(Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Violation {
+    promise: &'static str,
+    reason: String,
+}
+
+impl Violation {
+    /// Which promise: the name of the test that [`store_conformance!`](crate::store_conformance) makes of it.
+    #[must_use]
+    pub fn promise(&self) -> &'static str {
+        self.promise
+    }
+
+    /// What the store did instead. Holds keys, versions and lengths, and no bytes of a record.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.promise.replace('_', " "), self.reason)
+    }
+}
+
+/// As it is displayed: a test that returns one is printed with `Debug`.
+impl fmt::Debug for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl StdError for Violation {}
+
+/// Holds a store against every promise and says which it broke, in the order of the contract.
+///
+/// `open` makes handles on one space of records: whatever one of them wrote, all others must see. To be
+/// called inside a tokio runtime, best one with several threads, since some promises are about races.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use tower_oauth_refresh::MemoryStore;
+/// use tower_oauth_refresh_testkit::conformance;
+///
+/// let store = MemoryStore::new();
+/// assert_eq!(conformance::check_all(&async || store.clone()).await, []);
+/// # }
+/// ```
+pub async fn check_all<S: TokenStore>(open: &impl AsyncFn() -> S) -> Vec<Violation> {
+    let space = Space::new(open);
+    let mut found = Vec::new();
+    for (promise, check) in PROMISES {
+        found.extend(one(promise, *check, &space).await.err());
+    }
+    found
+}
+
+/// Holds a store against the promise of this name.
+///
+/// # Errors
+///
+/// That the promise is broken, or that there is none of that name.
+pub async fn check<S: TokenStore>(
+    promise: &'static str,
+    open: &impl AsyncFn() -> S,
+) -> Result<(), Violation> {
+    match PROMISES.iter().find(|(name, _)| *name == promise) {
+        Some((_, check)) => one(promise, *check, &Space::new(open)).await,
+        None => Err(Violation { promise, reason: "there is no such promise".to_owned() }),
+    }
+}
+
+async fn one(promise: &'static str, check: Check, space: &Space<'_>) -> Result<(), Violation> {
+    let checked = tokio::time::timeout(PATIENCE, check(space)).await;
+    space.clean_up().await;
+    let reason = match checked {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(reason)) => reason,
+        Err(_) => format!("not done after {} s", PATIENCE.as_secs()),
+    };
+    Err(Violation { promise, reason })
+}
+
+#[doc(hidden)]
+pub fn run(test: impl Future<Output = Result<(), Violation>>) -> Result<(), Violation> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let unable = |error| Violation { promise: "a runtime for the test", reason: format!("{error}") };
+    runtime.map_err(unable)?.block_on(test)
+}
+
+/// One store that stands in for several handles on one space.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct SameStore<S>(Arc<S>);
+
+impl<S> SameStore<S> {
+    pub fn new(store: S) -> Self {
+        Self(Arc::new(store))
+    }
+}
+
+impl<S> Clone for SameStore<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: TokenStore> TokenStore for SameStore<S> {
+    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+        self.0.load(key)
+    }
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a CredentialKey,
+        expected: Option<Version>,
+        new: Option<&'a RecordBody>,
+    ) -> BoxFuture<'a, Result<Swap, StoreError>> {
+        self.0.compare_and_swap(key, expected, new)
+    }
+
+    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+        self.0.changes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

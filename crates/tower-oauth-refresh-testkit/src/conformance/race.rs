@@ -1,0 +1,136 @@
+//! Many at once, and those who go away in the middle.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tower_oauth_refresh::{CredentialKey, RecordBody, Swap, Version};
+
+use super::space::{Checked, Handle, Space, body, same};
+
+const RACERS: usize = 16;
+/// A store that compares and then writes is right by luck now and then, hardly so often.
+const ROUNDS: usize = 8;
+
+pub(super) async fn of_many_swaps_from_one_version_exactly_one_succeeds(space: &Space<'_>) -> Checked {
+    let (handles, key) = ([space.handle().await, space.handle().await], space.key()?);
+    let [store, _] = &handles;
+    let mut current = store.insert(&key).await?;
+    for _ in 0..ROUNDS {
+        let new = bodies()?;
+        current =
+            race(&handles, &key, Some(current.version()), new).await?.ok_or("a swap removed the record")?;
+    }
+    Ok(())
+}
+
+pub(super) async fn of_many_inserts_of_one_key_exactly_one_succeeds(space: &Space<'_>) -> Checked {
+    let handles = [space.handle().await, space.handle().await];
+    for _ in 0..ROUNDS {
+        race(&handles, &space.key()?, None, bodies()?).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn of_a_racing_swap_and_removal_exactly_one_succeeds(space: &Space<'_>) -> Checked {
+    let handles = [space.handle().await, space.handle().await];
+    let [store, _] = &handles;
+    for _ in 0..ROUNDS {
+        let key = space.key()?;
+        let first = store.insert(&key).await?;
+        let mut new = bodies()?;
+        for removal in new.iter_mut().skip(1).step_by(2) {
+            *removal = None;
+        }
+        race(&handles, &key, Some(first.version()), new).await?;
+    }
+    Ok(())
+}
+
+fn bodies() -> Checked<Vec<Option<RecordBody>>> {
+    (0..RACERS).map(|racer| body(racer.to_string().as_bytes()).map(Some)).collect()
+}
+
+/// All at once from one version: one swaps, the others conflict, and the record is the one's.
+async fn race(
+    handles: &[Handle; 2],
+    key: &CredentialKey,
+    expected: Option<Version>,
+    new: Vec<Option<RecordBody>>,
+) -> Checked<Option<RecordBody>> {
+    let mut racers = JoinSet::new();
+    for (new, store) in new.into_iter().zip(handles.iter().cycle()) {
+        let (store, key) = (store.clone(), key.clone());
+        racers.spawn(async move { (store.swap(&key, expected, new.as_ref()).await, new) });
+    }
+    let mut winners = Vec::new();
+    while let Some(racer) = racers.join_next().await {
+        let (swap, new) = racer.map_err(|error| format!("a racing swap panicked: {error}"))?;
+        if let Swap::Swapped = swap.map_err(|reason| format!("in a race, {reason}"))? {
+            winners.push(new);
+        }
+    }
+    let [winner] = <[_; 1]>::try_from(winners).map_err(|winners| {
+        format!("{} of {RACERS} racing from one version were told that they swapped", winners.len())
+    })?;
+    let [_, other] = handles;
+    let after = same(other.load(key).await?.as_ref(), winner.as_ref());
+    after.map_err(|reason| format!("the record is not the winner's: {reason}"))?;
+    Ok(winner)
+}
+
+pub(super) async fn a_dropped_swap_leaves_the_old_record_or_the_new(space: &Space<'_>) -> Checked {
+    let (store, other, key) = (space.handle().await, space.handle().await, space.key()?);
+    let mut old = store.insert(&key).await?;
+    for turn in 0..12 {
+        let new = body(b"new, and longer than what was there before")?;
+        let dropped = store.swap(&key, Some(old.version()), Some(&new));
+        tokio::select! {
+            biased;
+            swap = dropped => drop(swap?),
+            () = interruption(turn) => {}
+        }
+        old = settled(&other, &key, old, new)
+            .await
+            .map_err(|reason| format!("after a dropped swap, {reason}"))?;
+    }
+    Ok(())
+}
+
+/// First after a number of polls, which cuts between awaits; then after real milliseconds, which cuts into
+/// I/O that nobody here can hold.
+async fn interruption(turn: u32) {
+    match turn.checked_sub(6) {
+        None => {
+            for _ in 0..turn {
+                tokio::task::yield_now().await;
+            }
+        }
+        Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds.into())).await,
+    }
+}
+
+/// Old or new, now and when a write that began has been finished in the background: a swap from what was
+/// found works, or conflicts with the new.
+async fn settled(
+    store: &Handle,
+    key: &CredentialKey,
+    old: RecordBody,
+    new: RecordBody,
+) -> Checked<RecordBody> {
+    let found = store.load(key).await?;
+    let (is_new, is_old) = (same(found.as_ref(), Some(&new)), same(found.as_ref(), Some(&old)));
+    let current = match (is_new, is_old) {
+        (Ok(()), _) => new.clone(),
+        (_, Ok(())) => old,
+        (Err(reason), Err(_)) => return Err(format!("the record is neither the old nor the new: {reason}")),
+    };
+    let next = body(b"next")?;
+    match store.swap(key, Some(current.version()), Some(&next)).await? {
+        Swap::Swapped => Ok(next),
+        Swap::Conflict(found) => {
+            same(found.as_ref(), Some(&new))?;
+            store.accepts(key, Some(new.version()), Some(&next)).await?;
+            Ok(next)
+        }
+    }
+}
