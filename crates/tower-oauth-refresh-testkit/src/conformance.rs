@@ -35,8 +35,8 @@ use tower_oauth_refresh::{
 };
 
 use self::age::{
-    a_swap_resets_the_age, an_age_grows_with_time, an_age_is_never_larger_than_the_time_since_the_write,
-    the_age_of_a_new_record_is_near_zero,
+    a_failed_swap_leaves_the_age_alone, a_swap_resets_the_age, an_age_grows_with_time,
+    an_age_is_never_larger_than_the_time_since_the_write, the_age_of_a_new_record_is_near_zero,
 };
 use self::body::{
     bodies_come_back_byte_for_byte, keys_of_a_kilobyte_are_kept_apart, keys_of_odd_characters_are_kept_apart,
@@ -120,6 +120,7 @@ macro_rules! __each_promise {
             an_age_grows_with_time,
             an_age_is_never_larger_than_the_time_since_the_write,
             a_swap_resets_the_age,
+            a_failed_swap_leaves_the_age_alone,
             a_load_sees_every_finished_swap,
             a_second_handle_sees_every_finished_swap,
             two_handles_are_held_to_the_same_versions,

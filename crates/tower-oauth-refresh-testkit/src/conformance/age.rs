@@ -78,7 +78,6 @@ pub(super) async fn an_age_is_never_larger_than_the_time_since_the_write(space: 
             store.refuses(&key, Some(version()?), Some(&late), "a swap from a wrong version").await?;
         at_most(handed.map(|record| record.age).unwrap_or_default(), written, "in a conflict")?;
     }
-    // A refused swap is no write: it must not make the record young either.
     let aged = age(&store, &key).await?;
     store.accepts(&key, Some(record.version()), None).await?;
     let again = now();
@@ -99,6 +98,22 @@ pub(super) async fn a_swap_resets_the_age(space: &Space<'_>) -> Checked {
             at_most(age, before, "after a swap, in a conflict")?;
         }
         current = next;
+    }
+    Ok(())
+}
+
+/// Or whoever is refused keeps the lease of a dead holder alive.
+pub(super) async fn a_failed_swap_leaves_the_age_alone(space: &Space<'_>) -> Checked {
+    let (store, key) = (space.handle().await, space.key()?);
+    store.insert(&key).await?;
+    sleep(A_MOMENT).await;
+    let before = age(&store, &key).await?;
+    let late = body(b"late")?;
+    store.refuses(&key, Some(version()?), Some(&late), "a swap from a wrong version").await?;
+    store.refuses(&key, Some(version()?), None, "a removal from a wrong version").await?;
+    let after = age(&store, &key).await?;
+    if after < before {
+        return Err(format!("refused swaps took the age from {before:?} to {after:?}"));
     }
     Ok(())
 }

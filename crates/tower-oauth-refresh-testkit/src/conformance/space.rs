@@ -35,12 +35,7 @@ impl<'f> Space<'f> {
 
     /// A key nobody has used.
     pub(super) fn key(&self) -> Checked<CredentialKey> {
-        self.key_around("", "")
-    }
-
-    /// A key nobody has used, with this around its random part.
-    pub(super) fn key_around(&self, before: &str, after: &str) -> Checked<CredentialKey> {
-        Ok(self.key_named(format!("{before}conformance-{:016x}{after}", random()?)))
+        Ok(self.key_named(format!("conformance-{:016x}", random()?)))
     }
 
     pub(super) fn key_named(&self, name: String) -> CredentialKey {

@@ -1,5 +1,6 @@
 //! The reference store keeps every promise, and each broken store is found out for its own fault.
 
+mod broken;
 use tower_oauth_refresh::{MemoryStore, Sealed, SealingKey};
 
 use super::*;
