@@ -1,0 +1,113 @@
+//! The promises that hold between processes, tested with real ones: this binary starts itself again.
+#![cfg(feature = "sqlite")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests, of which clippy knows only the attribute"
+)]
+
+use std::env;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tower_oauth_refresh::{CredentialKey, Record, RecordBody, Swap, TokenStore as _, Version};
+use tower_oauth_refresh_sql::SqliteStore;
+
+const ROLE: &str = "SQL_STORE_TEST_ROLE";
+const PATH: &str = "SQL_STORE_TEST_PATH";
+
+/// What a child process does; run by hand it does nothing.
+#[tokio::test]
+#[ignore = "the child process of the other tests"]
+async fn child() {
+    let (Ok(role), Ok(path)) = (env::var(ROLE), env::var(PATH)) else { return };
+    say("ready");
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    // The first of them creates the file and its tables, while all the others do so too.
+    let store = SqliteStore::open(path).await.unwrap();
+    let turns = if role == "count for ever" { u64::MAX } else { 25 };
+    for _ in 0..turns {
+        say(&count_up(&store).await.to_string());
+    }
+}
+
+#[tokio::test]
+async fn processes_that_start_at_once_share_one_new_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new/credentials.db");
+    let mut children: Vec<_> = (0..6).map(|_| start("count", &path)).collect();
+    let mut words: Vec<_> = children.iter_mut().map(words).collect();
+    for words in &mut words {
+        assert_eq!(words.next().as_deref(), Some("ready"));
+    }
+    // Now all of them begin.
+    children.iter_mut().for_each(|child| drop(child.stdin.take()));
+    let mut counted: Vec<u64> = words.into_iter().flatten().map(|word| word.parse().unwrap()).collect();
+    assert!(children.into_iter().all(|mut child| child.wait().unwrap().success()));
+    counted.sort_unstable();
+    assert_eq!(counted, (1..=6 * 25).collect::<Vec<_>>(), "each swap took effect once");
+}
+
+#[tokio::test]
+async fn what_a_killed_process_said_it_stored_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("credentials.db");
+    let mut last = 0;
+    for round in 1..=8 {
+        let mut child = start("count for ever", &path);
+        let mut words = words(&mut child);
+        assert_eq!(words.next().as_deref(), Some("ready"));
+        drop(child.stdin.take());
+        // Each round at another place in what it was doing.
+        let said = words.by_ref().nth(round * 7).unwrap();
+        child.kill().unwrap();
+        let said: u64 = words.last().unwrap_or(said).parse().unwrap();
+        child.wait().unwrap();
+        let store = SqliteStore::open(&path).await.unwrap();
+        let found = count(store.load(&key()).await.unwrap().as_ref());
+        assert!(found == said || found == said + 1, "said {said}, found {found}");
+        assert!(found > last);
+        last = found;
+    }
+}
+
+fn key() -> CredentialKey {
+    "acme".into()
+}
+
+fn count(record: Option<&Record>) -> u64 {
+    record.map_or(0, |record| u64::from_be_bytes(record.body.bytes().try_into().unwrap()))
+}
+
+/// Adds one to the number in the record, as often as it takes, and says what it then is.
+async fn count_up(store: &SqliteStore) -> u64 {
+    let mut current = store.load(&key()).await.unwrap();
+    loop {
+        let count = count(current.as_ref()) + 1;
+        let version = Version::from_bits(u128::from(count) << 64 | u128::from(std::process::id()));
+        let new = RecordBody::new(version, count.to_be_bytes().to_vec());
+        let old = current.map(|record| record.body.version());
+        match store.compare_and_swap(&key(), old, Some(&new)).await.unwrap() {
+            Swap::Swapped => return count,
+            Swap::Conflict(found) => current = found,
+        }
+    }
+}
+
+fn start(role: &str, path: &Path) -> Child {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "child", "--ignored", "--nocapture"]).env(ROLE, role).env(PATH, path);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+/// What a child says to its parent, told apart from what the test harness prints.
+fn say(text: &str) {
+    println!("\nsays {text}");
+}
+
+fn words(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("says ").map(str::to_owned))
+}
