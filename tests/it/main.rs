@@ -2,6 +2,8 @@
 //!
 //! `tidy` reads the source tree and needs nothing, `behaviour` runs against the test kit's servers. `interop`
 //! talks to a server that others wrote; what it needs is installed by `cargo xtask test`.
+//! `tidy` reads the source tree and needs nothing. `interop` talks to a server that others wrote, `stores` to
+//! databases; what they need is installed and started by `cargo xtask test`.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -14,4 +16,5 @@ mod behaviour;
 mod harness;
 mod interop;
 mod oidc;
+mod stores;
 mod tidy;

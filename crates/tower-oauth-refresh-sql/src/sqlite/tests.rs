@@ -50,7 +50,7 @@ async fn of_eight_tasks_on_two_pools_exactly_one_wins_each_of_a_hundred_swaps() 
             let mut won = 0;
             let mut at = store.load(&key()).await.unwrap().unwrap().body.version();
             while at.to_bits() >> 8 < 100 {
-                let next = body((at.to_bits() >> 8) + 1 << 8 | task, b"next");
+                let next = body(((at.to_bits() >> 8) + 1) << 8 | task, b"next");
                 at = match store.compare_and_swap(&key(), Some(at), Some(&next)).await.unwrap() {
                     Swap::Swapped => {
                         won += 1;
