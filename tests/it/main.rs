@@ -1,9 +1,8 @@
 //! What holds across crates, in one binary.
 //!
 //! `tidy` reads the source tree and needs nothing, `behaviour` runs against the test kit's servers. `interop`
-//! talks to a server that others wrote; what it needs is installed by `cargo xtask test`.
-//! `tidy` reads the source tree and needs nothing. `interop` talks to a server that others wrote, `stores` to
-//! databases; what they need is installed and started by `cargo xtask test`.
+//! talks to a server that others wrote, `stores` to databases; what they need is installed and started by
+//! `cargo xtask test`.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
