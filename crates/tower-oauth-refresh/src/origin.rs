@@ -128,6 +128,8 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn matches(origin: &str, uri: &str) -> bool {
@@ -183,6 +185,70 @@ mod tests {
         }
         for text in ["a.example", "/x", "", "https:///", "*"] {
             assert!(text.parse::<Origin>().is_err(), "{text}");
+        }
+    }
+
+    /// Pieces of URIs, so that random texts get past the first colon.
+    fn nearly() -> impl Strategy<Value = String> {
+        let pieces = prop::sample::select(
+            &[
+                "http",
+                "https",
+                "://",
+                ":",
+                "@",
+                ".",
+                "/",
+                "?",
+                "#",
+                "[",
+                "]",
+                "::1",
+                "127.0.0.1",
+                "localhost",
+                "api.example",
+                "443",
+                "80",
+                "0",
+                "65536",
+                "%2e",
+                "xn--",
+                "\\",
+                " ",
+            ][..],
+        );
+        let piece =
+            prop_oneof![8 => pieces.prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
+        (
+            prop::sample::select(&["", "https://", "http://", "HTTPS://"][..]),
+            prop::collection::vec(piece, 0..7),
+        )
+            .prop_map(|(start, pieces)| format!("{start}{}", pieces.concat()))
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic_and_an_origin_keeps_its_promises(text in prop_oneof![4 => nearly(), 1 => any::<String>()]) {
+            let Ok(origin) = text.parse::<Origin>() else { return Ok(()) };
+            let shown = origin.to_string();
+            prop_assert_eq!(&shown.parse::<Origin>(), &Ok(origin.clone()), "it is read as it is shown");
+            prop_assert!(origin.matches(&text.parse().unwrap()), "{text} leads to itself");
+            let clear = shown.strip_prefix("http://").is_none_or(|rest| {
+                rest.starts_with("localhost:") || rest.starts_with("127.") || rest.starts_with("[::1]:")
+            });
+            prop_assert!(clear, "{shown} is in clear");
+        }
+
+        #[test]
+        fn a_uri_that_matches_has_the_same_host(text in nearly()) {
+            let origin: Origin = "https://api.example".parse().unwrap();
+            let Ok(uri) = text.parse::<Uri>() else { return Ok(()) };
+            if origin.matches(&uri) {
+                let host = uri.host().unwrap().to_ascii_lowercase();
+                prop_assert!(matches!(host.as_str(), "api.example" | "api.example."), "{text}");
+                prop_assert!(uri.port_u16().is_none_or(|port| port == 443), "{text}");
+                prop_assert!(!text.contains('@'), "{text}");
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: what the server runs, in the order that fails soonest.
 
 use crate::step::{Outcome, cargo, output, root, run as step};
-use crate::{check, doc, test};
+use crate::{check, doc, fuzz, test};
 
 pub(crate) fn run() -> Outcome {
     let mut left_out = Vec::new();
@@ -18,6 +18,7 @@ pub(crate) fn run() -> Outcome {
         left_out.push("the quickstart (there is no examples/quickstart)");
     }
     test::run(&[])?;
+    fuzz::slice()?;
     for what in &left_out {
         eprintln!("ci: NOT CHECKED: {what}");
     }

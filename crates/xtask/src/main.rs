@@ -1,4 +1,4 @@
-//! Every command a contributor types: `cargo xtask check`, `test`, `doc`, `ci`.
+//! Every command a contributor types: `cargo xtask check`, `test`, `fuzz`, `doc`, `ci`.
 //!
 //! One file per command; [`step`] runs the programs they are made of, and [`prepare`] sees to what the tests
 //! need from the machine. A step that cannot be run is said aloud or fails; none is skipped in silence.
@@ -7,6 +7,7 @@
 mod check;
 mod ci;
 mod doc;
+mod fuzz;
 mod prepare;
 mod simulate;
 mod step;
@@ -21,6 +22,7 @@ usage: cargo xtask <command>
 
   check   formatting, lints, unit tests: what to run before every commit
   test    every test, also against servers that others wrote; installs what they need
+  fuzz    random input for everything that is parsed; --cases N, a million unless given
   doc     the documentation, with warnings as errors
   simulate [--histories N] [--fresh]
           many processes, a model of the world, every fault: a history a seed
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["doc"] => doc::run(),
         ["simulate", options @ ..] => simulate::run(options),
+        ["fuzz", arguments @ ..] => fuzz::run(arguments),
         ["test", filter @ ..] => test::run(filter),
         _ => Err(Stop::Because(USAGE.to_owned())),
     };

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fs::{self, File};
 use std::time::SystemTime;
@@ -239,6 +240,21 @@ proptest! {
         for bytes in [bytes, text.into_bytes()] {
             let parsed = Contents::parse(&bytes, Path::new("credentials"));
             assert_eq!(parsed.is_ok(), bytes.is_empty());
+        }
+    }
+
+    #[test]
+    fn any_records_are_read_back_beside_one_another(records: BTreeMap<String, (u128, Vec<u8>)>) {
+        let moment = Moment::new(now(1_000, 10), Some("a"));
+        let mut contents = Contents::parse(b"", Path::new("credentials")).unwrap();
+        for (name, (bits, bytes)) in &records {
+            contents.set(&name.as_str().into(), Some(&RecordBody::new(version(*bits), bytes.clone())), moment.clone());
+        }
+        let read = Contents::parse(&contents.to_bytes().unwrap(), Path::new("credentials")).unwrap();
+        for (name, (bits, bytes)) in &records {
+            let record = read.get(&name.as_str().into(), &moment).unwrap().unwrap();
+            assert_eq!((record.body.version(), record.body.bytes()), (version(*bits), bytes.as_slice()));
+            assert_eq!(record.age, Duration::ZERO);
         }
     }
 

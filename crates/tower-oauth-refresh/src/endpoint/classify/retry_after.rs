@@ -24,6 +24,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -54,5 +55,44 @@ mod tests {
             assert_eq!(read(field), None, "{field:?}");
         }
         assert_eq!(retry_after(&HeaderMap::new(), SystemTime::UNIX_EPOCH), None);
+    }
+
+    /// Fields that are nearly right: numbers of any length, dates of any year, and pieces of both.
+    fn field() -> impl Strategy<Value = Vec<u8>> {
+        let date = (0_u64..253_402_300_800)
+            .prop_map(|secs| httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(secs)));
+        let nearly =
+            (date.clone(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(date, at, byte)| {
+                let mut date = date.into_bytes();
+                let at = at.index(date.len());
+                date[at] = byte;
+                date
+            });
+        prop_oneof![
+            "[ \t]{0,2}[0-9+-]{0,25}[ \t.]{0,2}".prop_map(String::into_bytes),
+            date.prop_map(String::into_bytes),
+            nearly,
+            prop::collection::vec(any::<u8>(), 0..60),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_field_makes_it_panic_or_wait_for_more_than_an_hour(field in field(), now in 0_u64..253_402_300_800) {
+            let Ok(value) = HeaderValue::from_bytes(&field) else { return Ok(()) };
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value)]);
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+            prop_assert!(retry_after(&headers, now).is_none_or(|wait| wait <= CAP));
+        }
+
+        #[test]
+        fn what_the_server_wishes_is_what_is_read(secs in 0_u64..10_000, now in 0_u64..253_402_200_000) {
+            let date = SystemTime::UNIX_EPOCH + Duration::from_secs(now + secs);
+            for field in [secs.to_string(), httpdate::fmt_http_date(date)] {
+                let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(&field).unwrap())]);
+                let read = retry_after(&headers, SystemTime::UNIX_EPOCH + Duration::from_secs(now));
+                prop_assert_eq!(read, Some(Duration::from_secs(secs.min(3600))));
+            }
+        }
     }
 }

@@ -411,8 +411,8 @@ fn other_errors_keep_the_grant() {
     );
 }
 
-/// Answers that are nearly right.
-fn body() -> impl Strategy<Value = Vec<u8>> {
+/// Members of an answer that is nearly right.
+fn members(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     let value = prop_oneof![
         "[ -~]{0,12}".prop_map(Value::from),
         any::<String>().prop_map(Value::from),
@@ -422,13 +422,24 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         Just(json!({ "code": "server_error" })),
         Just(Value::Null),
     ];
-    let name = proptest::sample::select(
-        &["access_token", "refresh_token", "error", "token_type", "expires_in", "refresh_in", "scope", "x"][..],
-    );
-    let object = prop::collection::vec((name, value), 0..8).prop_map(|members| {
-        let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
-        format!("{{{}}}", members.join(",")).into_bytes()
-    });
+    let member =
+        (proptest::sample::select(names), value).prop_map(|(name, value)| format!("\"{name}\":{value}"));
+    prop::collection::vec(member, 0..8).prop_map(|members| members.join(","))
+}
+
+/// Answers that are nearly right.
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    let members = members(&[
+        "access_token",
+        "refresh_token",
+        "error",
+        "token_type",
+        "expires_in",
+        "refresh_in",
+        "scope",
+        "x",
+    ]);
+    let object = members.prop_map(|members| format!("{{{members}}}").into_bytes());
     prop_oneof![3 => object, 1 => prop::collection::vec(any::<u8>(), 0..200)]
 }
 
@@ -455,5 +466,24 @@ proptest! {
             prop_assert!(tokens.refresh_token.is_none_or(|token| !token.expose_secret().is_empty()));
             prop_assert!(tokens.expires_in.is_none_or(|lifetime| (1..=31_536_000).contains(&lifetime.as_secs())));
         }
+    }
+
+    #[test]
+    fn a_refresh_token_in_a_success_is_never_lost(
+        number in 200_u16..300,
+        token in "[ -~]{1,40}|\\PC{1,40}",
+        others in members(&["access_token", "error", "token_type", "expires_in", "refresh_in", "scope", "x"]),
+    ) {
+        let comma = if others.is_empty() { "" } else { "," };
+        let body = format!("{{\"refresh_token\":{}{comma}{others}}}", Value::from(token.as_str()));
+        let saved = match classify(status(number), &HeaderMap::new(), body.as_bytes(), ARRIVED, None) {
+            Verdict::Success(tokens) => tokens.refresh_token,
+            Verdict::UnusableSuccess { refresh_token, .. } => refresh_token,
+            // "The grant is dead" in so many words: nothing that came with it can be alive.
+            Verdict::GrantDead { .. } => return Ok(()),
+            other => return Err(TestCaseError::fail(shown(&other))),
+        };
+        let saved = saved.expect("a refresh token");
+        prop_assert_eq!(saved.expose_secret(), token.as_str());
     }
 }

@@ -369,4 +369,33 @@ proptest! {
             prop_assert_eq!(kept.expose_secret(), token.as_str());
         }
     }
+
+    #[test]
+    fn any_lifetime_is_unknown_or_between_a_second_and_a_year(
+        member in prop_oneof![
+            any::<u64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[ +-]?[0-9]{0,25}(\\.[0-9]{0,9})?([eE][+-]?[0-9]{0,3})?[ s]?".prop_map(Value::from),
+            prop::sample::select(&["inf", "-inf", "NaN", "nan", "infinity", "1e308", "0x10", ""][..]).prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            any::<Option<bool>>().prop_map(Value::from),
+        ],
+    ) {
+        let read = lifetime(&member);
+        prop_assert!(read.is_none_or(|read| (1..=MAX_LIFETIME).contains(&read.as_secs())), "{member} is {read:?}");
+        let in_an_answer = tokens(with(json!({ "expires_in": member, "refresh_in": member })));
+        prop_assert_eq!(in_an_answer.expires_in, read);
+        prop_assert_eq!(in_an_answer.refresh_in, read);
+    }
+
+    #[test]
+    fn a_lifetime_is_read_alike_in_every_form(seconds in 1..ABSOLUTE, fraction in 0..1000_u32) {
+        let expected = Some(Duration::from_secs(seconds.min(MAX_LIFETIME)));
+        for text in [seconds.to_string(), format!("{seconds}.{fraction:03}"), format!(" {seconds}.0 ")] {
+            prop_assert_eq!(lifetime(&Value::from(text.as_str())), expected, "{}", text);
+        }
+        prop_assert_eq!(lifetime(&Value::from(seconds)), expected);
+        prop_assert_eq!(lifetime(&Value::from(seconds as f64 + f64::from(fraction) / 1024.0)), expected);
+    }
 }

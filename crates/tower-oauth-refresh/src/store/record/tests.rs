@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 
 pub(crate) fn full() -> CredentialRecord {
@@ -87,9 +89,80 @@ fn ages_grow_while_a_record_lies_in_the_store() {
     assert_eq!(aged.tokens.unwrap().age, Duration::from_millis(11_234));
 }
 
-proptest::proptest! {
+fn ms() -> impl Strategy<Value = Duration> {
+    any::<u64>().prop_map(Duration::from_millis)
+}
+
+prop_compose! {
+    fn tokens()(
+        access_token: Option<String>, refresh_token: Option<String>, token_type: String, scope: Option<String>,
+        expires_in in prop::option::of(ms()), refresh_in in prop::option::of(ms()), age in ms(),
+    ) -> Tokens {
+        let access_token = access_token.map(AccessToken::new);
+        let refresh_token = refresh_token.map(RefreshToken::new);
+        Tokens { access_token, refresh_token, token_type, expires_in, refresh_in, scope, age }
+    }
+}
+
+prop_compose! {
+    fn mark()(
+        boot: String, namespace: String, pid: u32, started: u64, coordinator: u128, nonce: u128, number: u64,
+        fingerprint: Option<u64>,
+    ) -> Mark {
+        let holder = Holder { boot, namespace, pid, started, coordinator };
+        Mark { holder, nonce, number, fingerprint: fingerprint.map(Fingerprint) }
+    }
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    let dead = |(generation, fingerprint, after_doubt, code)| {
+        let (generation, fingerprint) = (Generation::new(generation), Fingerprint(fingerprint));
+        Life::Dead(Verdict { generation, fingerprint, after_doubt, code })
+    };
+    prop_oneof![Just(Life::Live), Just(Life::LoggedOut), any::<(u64, u64, bool, String)>().prop_map(dead),]
+}
+
+fn rest() -> impl Strategy<Value = Rest> {
+    use RestReason::{Configuration, NeedsUser, Refused, Unavailable};
+    let reason = prop::sample::select(&[Unavailable, Refused, Configuration, NeedsUser][..]);
+    (ms(), reason, any::<Option<String>>()).prop_map(|(wait, reason, code)| Rest { wait, reason, code })
+}
+
+prop_compose! {
+    fn record()(
+        (login, generation, marks, failures, in_doubt) in any::<(u128, u64, u64, u32, bool)>(),
+        under: Option<(u128, u64, u64)>, retired: Option<u64>, life in life(),
+        tokens in prop::option::of(tokens()), mark in prop::option::of(mark()), rest in prop::option::of(rest()),
+    ) -> CredentialRecord {
+        let under = under
+            .map(|(nonce, number, spent)| Under { nonce, number, spent: Generation::new(spent) });
+        let (login, generation, retired) =
+            (LoginId(login), Generation::new(generation), retired.map(Fingerprint));
+        CredentialRecord {
+            login, generation, life, tokens, under, retired, marks, mark, rest, failures, in_doubt,
+        }
+    }
+}
+
+proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {
         let _ = wire::decode(&bytes);
+    }
+
+    #[test]
+    fn any_record_survives_its_bytes(record in record()) {
+        prop_assert_eq!(wire::decode(&wire::encode(&record)).unwrap(), record);
+    }
+
+    #[test]
+    fn a_damaged_byte_is_unreadable_or_a_record_that_survives_its_bytes(at: prop::sample::Index, byte: u8) {
+        let mut bytes = wire::encode(&full());
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        match wire::decode(&bytes) {
+            Ok(record) => prop_assert_eq!(wire::decode(&wire::encode(&record)).unwrap(), record),
+            Err(error) => prop_assert!(error.is_unreadable()),
+        }
     }
 }
