@@ -114,12 +114,18 @@ prop_compose! {
     }
 }
 
+fn doubt() -> impl Strategy<Value = Option<Doubt>> {
+    let sent = |(ms, pid)| Doubt { sent_at: SystemTime::UNIX_EPOCH + Duration::from_millis(ms), pid };
+    prop::option::of((0..u64::MAX >> 16, any::<u32>()).prop_map(sent))
+}
+
 fn life() -> impl Strategy<Value = Life> {
-    let dead = |(generation, fingerprint, after_doubt, code)| {
+    let dead = |(generation, fingerprint, doubt, code)| {
         let (generation, fingerprint) = (Generation::new(generation), Fingerprint(fingerprint));
-        Life::Dead(Verdict { generation, fingerprint, after_doubt, code })
+        Life::Dead(Verdict { generation, fingerprint, doubt, code })
     };
-    prop_oneof![Just(Life::Live), Just(Life::LoggedOut), any::<(u64, u64, bool, String)>().prop_map(dead),]
+    let verdict = (any::<u64>(), any::<u64>(), doubt(), any::<String>());
+    prop_oneof![Just(Life::Live), Just(Life::LoggedOut), verdict.prop_map(dead)]
 }
 
 fn rest() -> impl Strategy<Value = Rest> {
@@ -130,7 +136,7 @@ fn rest() -> impl Strategy<Value = Rest> {
 
 prop_compose! {
     fn record()(
-        (login, generation, marks, failures, in_doubt) in any::<(u128, u64, u64, u32, bool)>(),
+        (login, generation, marks, failures) in any::<(u128, u64, u64, u32)>(), doubt in doubt(),
         under: Option<(u128, u64, u64)>, retired: Option<u64>, life in life(),
         tokens in prop::option::of(tokens()), mark in prop::option::of(mark()), rest in prop::option::of(rest()),
     ) -> CredentialRecord {
@@ -139,7 +145,7 @@ prop_compose! {
         let (login, generation, retired) =
             (LoginId(login), Generation::new(generation), retired.map(Fingerprint));
         CredentialRecord {
-            login, generation, life, tokens, under, retired, marks, mark, rest, failures, in_doubt,
+            login, generation, life, tokens, under, retired, marks, mark, rest, failures, doubt,
         }
     }
 }
