@@ -141,6 +141,12 @@ impl World {
         self.coordinator.token("k").await.map(|token| token.expose_secret().to_owned())
     }
 
+    /// A caller of its own task.
+    fn ask(&self) -> tokio::task::JoinHandle<Result<AccessToken, RefreshError>> {
+        let coordinator = self.coordinator.clone();
+        tokio::spawn(async move { coordinator.token("k").await })
+    }
+
     /// As a request that was refused with the current token.
     async fn refuse(&self) -> Option<Result<String, RefreshError>> {
         let slot = self.coordinator.slot(&"k".into());

@@ -16,10 +16,7 @@ async fn dropping_the_first_caller_changes_nothing_for_the_others() {
         assert!(first.as_mut().now_or_never().is_none());
         world.server.arrived.notified().await;
     }
-    let second = tokio::spawn({
-        let coordinator = world.coordinator.clone();
-        async move { coordinator.token("k").await }
-    });
+    let second = world.ask();
     tokio::task::yield_now().await;
     world.server.released.0.add_permits(1);
     assert_eq!(second.await.unwrap().unwrap().expose_secret(), "access-2");

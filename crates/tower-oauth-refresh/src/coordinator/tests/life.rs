@@ -95,10 +95,7 @@ async fn a_refresh_that_lands_after_logout_is_revoked_and_not_stored() {
     let world = World::new();
     world.install(Duration::ZERO).await;
     world.server.script([Reply::Held]);
-    let caller = tokio::spawn({
-        let coordinator = world.coordinator.clone();
-        async move { coordinator.token("k").await }
-    });
+    let caller = world.ask();
     world.server.arrived.notified().await;
     let logout = tokio::spawn({
         let coordinator = world.coordinator.clone();
@@ -118,10 +115,7 @@ async fn a_new_login_during_a_refresh_stays_and_the_old_result_is_revoked() {
     let world = World::new();
     world.install(Duration::ZERO).await;
     world.server.script([Reply::Held]);
-    let caller = tokio::spawn({
-        let coordinator = world.coordinator.clone();
-        async move { coordinator.token("k").await }
-    });
+    let caller = world.ask();
     world.server.arrived.notified().await;
     let other = TokenSet::new("access-other").with_refresh_token("refresh-other").with_expires_in(HOUR);
     world.coordinator.install("k", other).await.unwrap();
@@ -159,10 +153,7 @@ async fn shutdown_waits_for_the_flight_and_lets_no_other_start() {
     world.coordinator.install("valid", world.server.login(HOUR)).await.unwrap();
     world.server.newest.lock().unwrap().clone_from(&"refresh-1".to_owned());
     world.server.script([Reply::Held]);
-    let caller = tokio::spawn({
-        let coordinator = world.coordinator.clone();
-        async move { coordinator.token("k").await }
-    });
+    let caller = world.ask();
     world.server.arrived.notified().await;
     assert!(!world.coordinator.shutdown(SECOND).await, "it is still under way");
     world.server.released.0.add_permits(1);

@@ -59,10 +59,7 @@ async fn one_credential_that_hangs_does_not_delay_another() {
     let world = World::new();
     world.install(Duration::ZERO).await;
     world.server.script([Reply::Silent]);
-    let hung = tokio::spawn({
-        let coordinator = world.coordinator.clone();
-        async move { coordinator.token("k").await }
-    });
+    let hung = world.ask();
     world.server.arrived.notified().await;
     let start = Instant::now();
     world.coordinator.install("other", world.server.login(Duration::ZERO)).await.unwrap();

@@ -23,10 +23,7 @@ async fn a_set_that_cannot_be_stored_is_kept_and_written_when_the_store_returns(
     let world = World::new();
     world.install(Duration::ZERO).await;
     world.server.script([Reply::Held]);
-    let caller = tokio::spawn({
-        let coordinator = world.coordinator.clone();
-        async move { coordinator.token("k").await }
-    });
+    let caller = world.ask();
     world.server.arrived.notified().await;
     world.store.faults.down.store(true, Ordering::SeqCst);
     world.server.released.0.add_permits(1);
@@ -45,10 +42,7 @@ async fn a_store_that_writes_and_then_fails_loses_nothing() {
     let world = World::new();
     world.install(Duration::ZERO).await;
     world.server.script([Reply::Held]);
-    let caller = tokio::spawn({
-        let coordinator = world.coordinator.clone();
-        async move { coordinator.token("k").await }
-    });
+    let caller = world.ask();
     world.server.arrived.notified().await;
     world.store.faults.deaf.store(true, Ordering::SeqCst);
     world.server.released.0.add_permits(1);
