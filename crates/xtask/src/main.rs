@@ -9,6 +9,7 @@ mod ci;
 mod doc;
 mod fuzz;
 mod prepare;
+mod prove;
 mod simulate;
 mod step;
 mod test;
@@ -24,6 +25,7 @@ usage: cargo xtask <command>
   test    every test, also against servers that others wrote; installs what they need
   fuzz    random input for everything that is parsed; --cases N, a million unless given
   doc     the documentation, with warnings as errors
+  prove   takes out one rule after the other, and sees who notices
   simulate [--histories N] [--fresh]
           many processes, a model of the world, every fault: a history a seed
   ci      all of it, as the server runs it";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["ci"] => ci::run(),
         ["doc"] => doc::run(),
+        ["prove", names @ ..] => prove::run(names),
         ["simulate", options @ ..] => simulate::run(options),
         ["fuzz", arguments @ ..] => fuzz::run(arguments),
         ["test", filter @ ..] => test::run(filter),

@@ -1,0 +1,222 @@
+//! The changes that somebody has to notice.
+
+/// One change to a file of the core.
+#[derive(Debug)]
+pub(crate) struct Saboteur {
+    /// What is broken.
+    pub(crate) name: &'static str,
+    pub(crate) file: &'static str,
+    /// Stands there once.
+    pub(crate) find: &'static str,
+    pub(crate) replace: &'static str,
+}
+
+const fn of(name: &'static str, file: &'static str, find: &'static str, replace: &'static str) -> Saboteur {
+    Saboteur { name, file, find, replace }
+}
+
+const JUDGE: &str = "coordinator/machine/judge.rs";
+const EXCHANGE: &str = "coordinator/machine/exchange.rs";
+const COMMIT: &str = "coordinator/machine/commit.rs";
+const FLIGHT: &str = "coordinator/flight.rs";
+const SLOT: &str = "coordinator/slot.rs";
+const LOGIN: &str = "coordinator/login.rs";
+const POLICY: &str = "coordinator/policy.rs";
+
+/// The rules of the protocol, each alone, then mistakes that others have made.
+pub(crate) const SABOTEURS: &[Saboteur] = &[
+    of(
+        "rule 1: the retry goes out under the old mark",
+        EXCHANGE,
+        "            return self.renew(now, lots, attempt);\n        }\n        let wait",
+        "            return self.send(now, attempt);\n        }\n        let wait",
+    ),
+    of(
+        "rule 1: sends though the mark lost its race",
+        EXCHANGE,
+        "Ok(Swapped::Conflict(_)) => self.look(now),\n            // Maybe written: look once.",
+        "Ok(Swapped::Conflict(_)) => self.send(now, attempt),\n            // Maybe written: look once.",
+    ),
+    of(
+        "rule 1: sends though the store did not take the mark",
+        EXCHANGE,
+        "                self.unsent = Some(attempt.nonce);\n                self.store_failures += 1;",
+        "                if self.store_failures == 0 {\n                    return self.send(now, attempt);\n                }\n                self.unsent = Some(attempt.nonce);\n                self.store_failures += 1;",
+    ),
+    of(
+        "rule 2: sends however late",
+        EXCHANGE,
+        "if now.since(since) > SEND_WINDOW",
+        "if now.since(since) > SEND_WINDOW * 1000",
+    ),
+    of(
+        "rule 3: takes a foreign mark at once",
+        JUDGE,
+        "if !ours && !seen.snapshot.holder_dead {",
+        "if false && !ours && !seen.snapshot.holder_dead {",
+    ),
+    of(
+        "rule 3: a lease shorter than the exchange",
+        POLICY,
+        "        self.exchange_limit + MARK_MARGIN",
+        "        self.exchange_limit / 5",
+    ),
+    of(
+        "rule 3: does not settle",
+        JUDGE,
+        "            _ => {\n                self.settling = Some((version, now));\n                Some(SETTLE)\n            }",
+        "            _ => None,",
+    ),
+    of(
+        "rule 3: settles on a record that changed",
+        JUDGE,
+        ".filter(|(settled, _)| *settled == version)",
+        ".filter(|_| true)",
+    ),
+    of(
+        "rule 3: oversleeping does not matter",
+        JUDGE,
+        "lay >= SETTLE && lay <= SETTLE_AT_MOST",
+        "lay >= SETTLE",
+    ),
+    of(
+        "rule 3: inherits a mark without a doubt",
+        JUDGE,
+        "let doubt = record.doubt.or(theirs);",
+        "let doubt = record.doubt.or(theirs.filter(|_| false));",
+    ),
+    of(
+        "rule 4: keeps a set of an ended login",
+        COMMIT,
+        "let Some(refresh_token) = commit.rotated else {",
+        "let Some(refresh_token) = commit.rotated.filter(|_| false) else {",
+    ),
+    of(
+        "rule 4: drops its set for a foreign mark",
+        COMMIT,
+        "let unmoved = record.generation == commit.under.spent;",
+        "let unmoved = record.generation == commit.under.spent && record.mark.is_none();",
+    ),
+    of(
+        "rule 4: a verdict is not overruled",
+        COMMIT,
+        "let unmoved = record.generation == commit.under.spent;",
+        "let unmoved = record.generation == commit.under.spent && record.life == Life::Live;",
+    ),
+    of(
+        "rule 4: the later sibling gives way",
+        COMMIT,
+        "under.number < commit.under.number",
+        "under.number > commit.under.number",
+    ),
+    of(
+        "rule 4: does not recognise its own write",
+        COMMIT,
+        "record.under.is_some_and(|under| under.nonce == commit.under.nonce)",
+        "false && record.under.is_some_and(|under| under.nonce == commit.under.nonce)",
+    ),
+    of(
+        "rule 4: a set that cannot be stored is dropped",
+        COMMIT,
+        "        self.phase = Phase::Holding { commit };\n        Step::Wait(COMMIT_RETRY.mul_f64(0.5))",
+        "        let _ = commit;\n        self.fail(RefreshError::new(ErrorKind::Store))",
+    ),
+    of(
+        "rule 5: no reading again before a verdict",
+        EXCHANGE,
+        "if seen.snapshot.version != attempt.version {",
+        "if false {",
+    ),
+    of(
+        "rule 5: the verdict is written over anything",
+        EXCHANGE,
+        "Ok(Swapped::Conflict(_)) => self.look(now),\n            // Where the store",
+        "Ok(Swapped::Conflict(_)) => self.fail(verdict),\n            // Where the store",
+    ),
+    of(
+        "rule 5: a verdict lifts nothing on install",
+        SLOT,
+        "        state.standing = None;\n        state.dead = None;\n    }\n\n    /// A token that came",
+        "    }\n\n    /// A token that came",
+    ),
+    of(
+        "rule 6: adopts what is expired",
+        JUDGE,
+        "            && let Some(held) = seen.usable(now)\n",
+        "            && let Some(held) = seen.usable(seen.at.before(std::time::Duration::from_secs(86_400)))\n",
+    ),
+    of(
+        "rule 7: the mark is not released",
+        EXCHANGE,
+        "        record.mark = None;\n        record.failures = record.failures.saturating_add(1);",
+        "        record.failures = record.failures.saturating_add(1);",
+    ),
+    of("rule 7: no rest is left", EXCHANGE, "        record.rest = Some(rest);", "        let _ = rest;"),
+    of(
+        "rule 9: the set back store is believed",
+        JUDGE,
+        "if self.regressed(record) {",
+        "if false && self.regressed(record) {",
+    ),
+    of(
+        "publishes nothing before it wakes",
+        FLIGHT,
+        "                self.slot.publish(state, current.clone());",
+        "",
+    ),
+    of(
+        "no look at the generation before a refresh",
+        FLIGHT,
+        "if !same && current.is_usable(now) {",
+        "if false && current.is_usable(now) {",
+    ),
+    of(
+        "the outcome of an older login is believed",
+        FLIGHT,
+        "if state.epoch == self.epoch || self.is_of_the_login_now(&outcome) {",
+        "if true || self.is_of_the_login_now(&outcome) {",
+    ),
+    of("a failure takes a valid token away", FLIGHT, "        if ends {\n", "        if ends || true {\n"),
+    of(
+        "every failure is forgotten at once",
+        FLIGHT,
+        "        state.standing = Some((error.clone(), until));",
+        "",
+    ),
+    of(
+        "the storm guard is asleep",
+        SLOT,
+        "            state.storm.feed(generation, now);\n            return false;",
+        "            return true;",
+    ),
+    of(
+        "a logout leaves no tombstone",
+        LOGIN,
+        "found.logged_out().filter(|_| found.login == login)",
+        "found.logged_out().filter(|_| false && found.login == login)",
+    ),
+    of(
+        "a logout removes the record under a foreign mark",
+        LOGIN,
+        "            && !foreign\n",
+        "            && (!foreign || true)\n",
+    ),
+    of(
+        "jitter is drawn for every call",
+        "coordinator.rs",
+        "hash_one((coordinator, key, generation))",
+        "hash_one((coordinator, key, generation, driver::draw().map(|lots| lots.nonce)))",
+    ),
+    of(
+        "a token is good until its last second",
+        POLICY,
+        "    Duration::from_secs(30).min(lifetime / 20)",
+        "    Duration::ZERO.min(lifetime)",
+    ),
+    of(
+        "the same fixed key for another resource",
+        "endpoint.rs",
+        "        for (name, value) in parameters {\n            namespace",
+        "        for (name, value) in parameters.into_iter().take(0) {\n            namespace",
+    ),
+];
