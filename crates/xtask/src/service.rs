@@ -21,7 +21,9 @@ home=$1 stop=$2; shift 2
 "$@" >"$home/log" 2>&1 </dev/null & server=$!
 if read -r signal
 then kill -s "$signal" "$server"; wait "$server"
-else kill -s "$stop" "$server"; wait "$server"; rm -rf -- "$home"
+else kill -s "$stop" "$server"; wait "$server"
+    # A process that the server forked may still write there for a moment.
+    for try in 1 2 3 4 5; do rm -rf -- "$home" && break; sleep 0.2; done
 fi"#;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -87,7 +89,15 @@ impl Drop for Server {
                 drop(watch.stdin.take());
                 let _ = watch.wait();
             }
-            None => drop(std::fs::remove_dir_all(&self.home)),
+            None => {
+                let mut looks = 1..LOOKS / 100;
+                while std::fs::remove_dir_all(&self.home).is_err()
+                    && self.home.exists()
+                    && looks.next().is_some()
+                {
+                    thread::sleep(LOOK_EVERY);
+                }
+            }
         }
     }
 }
