@@ -40,8 +40,11 @@
 //! account of user 42 is deleted, whose credentials are called `42/github`, `42/google` and so on:
 //! `store.remove_prefix(coordinator.stored_key("42/").as_str())`.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod error;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod prefix;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod record;
 
 #[cfg(feature = "postgres")]
