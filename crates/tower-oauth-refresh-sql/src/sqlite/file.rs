@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Each is a thread: one writes, the others read meanwhile.
 const CONNECTIONS: u32 = 4;
 /// To turn the write-ahead log on, SQLite needs the file for itself and does not wait for it.
-const TRIES: usize = 50;
+const TRIES: usize = 250;
 const PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Debug, thiserror::Error)]

@@ -65,6 +65,19 @@ async fn of_eight_tasks_on_two_pools_exactly_one_wins_each_of_a_hundred_swaps() 
     assert_eq!(tasks.join_all().await.into_iter().sum::<u32>(), 100);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_database_can_be_opened_by_many_at_once() {
+    for _ in 0..20 {
+        let (_dir, path) = place();
+        let mut tasks = JoinSet::new();
+        for _ in 0..8 {
+            let path = path.clone();
+            tasks.spawn(async move { SqliteStore::open(path).await });
+        }
+        tasks.join_all().await.into_iter().for_each(|opened| drop(opened.unwrap()));
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_the_write_and_keeps_the_record() {
     let (_dir, path) = place();
