@@ -8,7 +8,9 @@ use futures_util::{Stream, StreamExt as _};
 use redis::{Client, FromRedisValue};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tower_oauth_refresh::{CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version};
+use tower_oauth_refresh::{
+    CredentialKey, Record, RecordBody, Sealed, SealingKey, StoreError, Swap, TokenStore, Version,
+};
 use tower_oauth_refresh_redis::RedisStore;
 use xtask::Redis;
 
@@ -85,6 +87,14 @@ fn told(error: &StoreError) -> String {
     told
 }
 
+tower_oauth_refresh_testkit::store_conformance!(plain, async { shared() }, |url| async {
+    store(url, "conformance")
+});
+
+tower_oauth_refresh_testkit::store_conformance!(sealed, async { shared() }, |url| async {
+    Sealed::new(store(url, "sealed conformance"), SealingKey::new([7; 32]))
+});
+
 #[tokio::test]
 async fn a_swap_succeeds_only_from_the_version_that_is_there() {
     let store = store(&shared(), "swap");
@@ -159,14 +169,14 @@ async fn keys_of_odd_characters_are_kept_apart() {
     let store = store(&shared(), "odd");
     let odd = ["", " ", "{", "}", "{}", "{a}b", "{a}c", "a\0b", "a\r\nDEL b", "\"", "\\", "*", "ключ", "🔑"];
     for (bits, name) in odd.iter().enumerate() {
-        let (name, new) = (CredentialKey::from(*name), body(bits as u128));
+        let (name, new) = (CredentialKey::from(*name), body(u128::try_from(bits).unwrap()));
         let swap = store.compare_and_swap(&name, None, Some(&new)).await.unwrap();
         assert!(matches!(swap, Swap::Swapped), "{name:?}");
     }
     for (bits, name) in odd.iter().enumerate() {
         let name = CredentialKey::from(*name);
         let found = store.load(&name).await.unwrap().unwrap().body.version();
-        assert_eq!(Some(found), version(bits as u128), "{name:?}");
+        assert_eq!(Some(found), version(u128::try_from(bits).unwrap()), "{name:?}");
         assert!(matches!(store.compare_and_swap(&name, Some(found), None).await.unwrap(), Swap::Swapped));
     }
 }
