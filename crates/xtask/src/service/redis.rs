@@ -31,7 +31,8 @@ impl Redis {
     /// If it is not installed, or does not start.
     pub fn start() -> io::Result<Self> {
         let program = Self::installed().ok_or_else(|| io::Error::other("redis-server is not installed"))?;
-        let mut redis = Self { server: Server::new("redis", "TERM")?, program, port: free_port()? };
+        // KILL, for it refuses TERM while it writes its first log; its files are removed anyway.
+        let mut redis = Self { server: Server::new("redis", "KILL")?, program, port: free_port()? };
         redis.start_again()?;
         Ok(redis)
     }
