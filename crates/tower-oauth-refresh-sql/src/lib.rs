@@ -52,6 +52,9 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+/// The crate whose pools the stores take.
+pub use sqlx;
+
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]

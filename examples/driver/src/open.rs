@@ -16,10 +16,13 @@ use tower_oauth_refresh::{
     TokenStore,
 };
 use tower_oauth_refresh_file::FileStore;
+use tower_oauth_refresh_redis::{RedisStore, redis};
+use tower_oauth_refresh_sql::{PostgresStore, SqliteStore, sqlx};
 
 use crate::dump::Seen;
 use crate::protocol::{Open, Refusal, millis};
 
+type Failure = Box<dyn Error + Send + Sync>;
 pub(crate) type Api = Refresh<Client<HttpConnector, ReplayBody<Full<Bytes>>>>;
 
 /// Everything that is alive of an opened credential.
@@ -45,25 +48,39 @@ pub(crate) async fn open(open: &Open, seen: &Seen) -> Result<Credential, Refusal
         "none" => ClientAuth::none(id),
         _ => return Err(Refusal::Unsupported),
     };
+    match open_store(open, auth).await {
+        Ok(Some(credential)) => Ok(credential),
+        Ok(None) => Err(Refusal::Unsupported),
+        Err(error) => Err(seen.refusal(&*error)),
+    }
+}
+
+/// The stores there are: another one is another arm.
+async fn open_store(open: &Open, auth: ClientAuth) -> Result<Option<Credential>, Failure> {
     let member = |name| open.store.as_ref().and_then(|store| store.get(name)?.as_str());
-    // The stores there are: another one is another arm.
-    let opened = match (member("kind"), member("path")) {
+    let credential = match (member("kind"), member("path"), member("url")) {
         // Of this `open` alone: the memory of another one is not seen.
-        (None | Some("memory"), _) => assemble(open, auth, MemoryStore::new()).await,
-        (Some("file"), Some(path)) => match FileStore::open(path) {
-            Ok(store) => assemble(open, auth, store).await,
-            Err(error) => Err(error.into()),
-        },
-        _ => return Err(Refusal::Unsupported),
+        (None | Some("memory"), ..) => assemble(open, auth, MemoryStore::new()).await,
+        (Some("file"), Some(path), _) => assemble(open, auth, FileStore::open(path)?).await,
+        (Some("sqlite"), Some(path), _) => assemble(open, auth, SqliteStore::open(path).await?).await,
+        (Some("postgres"), _, Some(url)) => {
+            let store = PostgresStore::new(sqlx::PgPool::connect(url).await?);
+            store.migrate().await?;
+            assemble(open, auth, store).await
+        }
+        (Some("redis"), _, Some(url)) => {
+            assemble(open, auth, RedisStore::new(redis::Client::open(url)?)?).await
+        }
+        _ => return Ok(None),
     };
-    opened.map_err(|error| seen.refusal(&*error))
+    credential.map(Some)
 }
 
 async fn assemble(
     open: &Open,
     auth: ClientAuth,
     store: impl TokenStore + Clone + Debug,
-) -> Result<Credential, Box<dyn Error + Send + Sync>> {
+) -> Result<Credential, Failure> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let http: Client<_, ReplayBody<Full<Bytes>>> = Client::builder(TokioExecutor::new())

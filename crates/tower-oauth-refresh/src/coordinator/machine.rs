@@ -349,6 +349,4 @@ fn store_error(error: Arc<StoreError>) -> RefreshError {
 }
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 mod commit;
 mod exchange;
 mod judge;
+mod simulation;
 
 use std::time::{Duration, SystemTime};
 
