@@ -49,6 +49,8 @@ pub(crate) struct Machine {
     unsent: Option<u128>,
     /// The foreign version that is being watched for lying still, and since when.
     settling: Option<(Version, Now)>,
+    /// Whose mark the write of ours would replace.
+    succeeding: Option<Holder>,
     notes: Vec<Note>,
 }
 
@@ -249,6 +251,7 @@ impl Machine {
             store_failures: 0,
             unsent: None,
             settling: None,
+            succeeding: None,
             notes: Vec::new(),
         }
     }

@@ -72,6 +72,12 @@ impl Machine {
         attempt: Attempt,
         swapped: Result<Swapped, Arc<StoreError>>,
     ) -> Step {
+        match &swapped {
+            // Not before: of several heirs, one is the first.
+            Ok(Swapped::Done) => self.notes.extend(self.succeeding.take().map(Note::Succeeded)),
+            Ok(Swapped::Conflict(_)) => self.succeeding = None,
+            Err(_) => {}
+        }
         match swapped {
             // Too late to be sure that nobody else took the lease: nothing leaves.
             Ok(Swapped::Done) if now.since(since) > SEND_WINDOW => {

@@ -97,6 +97,7 @@ impl Machine {
     fn queue(&mut self, now: Now, lots: Lots, seen: &Seen) -> Step {
         let record = &seen.snapshot.record;
         let Some(mark) = &record.mark else {
+            self.succeeding = None;
             let age = seen.snapshot.age.saturating_add(now.since(seen.at));
             if let Some(rest) = record.rest.as_ref().filter(|rest| rest.wait > age) {
                 return self.fail(rest_error(rest, now.after(rest.wait.saturating_sub(age))));
@@ -105,15 +106,18 @@ impl Machine {
             return self.lease(now, lots, seen.at, Some(seen.snapshot.version), seen.record(now), doubt);
         };
         let ours = mark.holder.coordinator == self.me.coordinator;
-        if !ours && !seen.snapshot.holder_dead {
-            if let Some(pause) = self.must_wait(now, lots, seen) {
-                // Others have gone on refreshing all this time, and nobody with success.
-                if self.flown(now) > self.policy.flight_limit + self.policy.mark_life() {
-                    return self.fail(RefreshError::new(ErrorKind::TimedOut));
-                }
-                return self.watch(pause);
+        if !ours
+            && !seen.snapshot.holder_dead
+            && let Some(pause) = self.must_wait(now, lots, seen)
+        {
+            // Others have gone on refreshing all this time, and nobody with success.
+            if self.flown(now) > self.policy.flight_limit + self.policy.mark_life() {
+                return self.fail(RefreshError::new(ErrorKind::TimedOut));
             }
-            self.notes.push(Note::Succeeded(mark.holder.clone()));
+            return self.watch(pause);
+        }
+        if !ours {
+            self.succeeding = Some(mark.holder.clone());
         }
         let sent_at = now.before(seen.snapshot.age).wall;
         let theirs =

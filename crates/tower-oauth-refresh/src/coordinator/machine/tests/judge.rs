@@ -232,6 +232,22 @@ fn a_holder_proven_dead_is_succeeded_at_once_and_leaves_doubt() {
     let mut play = Play::knowing(5);
     play.loaded(Snapshot { holder_dead: true, ..foreign(Duration::ZERO) });
     assert!(play.swap().1.doubt.is_some());
+    play.swapped();
+    assert!(matches!(play.notes.as_slice(), [Note::Succeeded(_)]));
+}
+
+#[test]
+fn of_several_heirs_only_the_one_that_took_the_lease_says_so() {
+    let mut play = Play::knowing(5);
+    let dead = || Snapshot { holder_dead: true, ..foreign(Duration::ZERO) };
+    play.loaded(dead()).conflict(None).loaded(snapshot(expired())).swapped();
+    assert!(play.notes.is_empty(), "{:?}", play.notes);
+    let mut play = Play::knowing(5);
+    play.loaded(dead()).swap_fails().loaded(snapshot(expired())).swapped();
+    assert!(play.notes.is_empty(), "it was released: {:?}", play.notes);
+    let mut play = Play::knowing(5);
+    play.loaded(dead()).swap_fails().loaded(snapshot(marked(expired(), ME, 3))).swapped();
+    assert!(matches!(play.notes.as_slice(), [Note::Succeeded(_)]), "it had been written");
 }
 
 #[test]
