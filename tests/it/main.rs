@@ -1,10 +1,8 @@
 //! What holds across crates, in one binary.
 //!
-//! `tidy` reads the source tree and needs nothing, `behaviour` runs against the test kit's servers. `interop`
-//! talks to a server that others wrote, `stores` to databases; what they need is installed and started by
-//! `cargo xtask test`.
-//! `tidy` reads the source tree and needs nothing. `interop` talks to a server that others wrote; what it
-//! needs is installed by `cargo xtask test`, and so is what `stores_redis` needs.
+//! `tidy` reads the source tree and needs nothing, `behaviour` runs against the test kit's servers, and
+//! `processes` does so with several processes, killed and frozen, on each store. `interop` talks to a server that
+//! others wrote, `stores` to databases. What these need is installed and started by `cargo xtask test`.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -17,6 +15,8 @@ mod behaviour;
 mod harness;
 mod interop;
 mod oidc;
+#[cfg(unix)]
+mod processes;
 mod stores;
 mod stores_redis;
 mod tidy;
