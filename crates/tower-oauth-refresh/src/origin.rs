@@ -117,7 +117,9 @@ fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
         }
         _ => authority.port_u16()?,
     };
-    (!host.is_empty() && !authority.as_str().contains('@')).then_some((secure, host, port))
+    // Only one dot is the root; a second would be stripped when the origin is read again.
+    let named = !host.is_empty() && !host.ends_with('.');
+    (named && !authority.as_str().contains('@')).then_some((secure, host, port))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -183,7 +185,7 @@ mod tests {
         for text in ["https://a.example/path", "https://a.example/?q", "https://u@a.example"] {
             assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin::NotAnOrigin), "{text}");
         }
-        for text in ["a.example", "/x", "", "https:///", "*"] {
+        for text in ["a.example", "/x", "", "https:///", "*", "https://..", "https://api.example.."] {
             assert!(text.parse::<Origin>().is_err(), "{text}");
         }
     }
@@ -247,7 +249,7 @@ mod tests {
                 let host = uri.host().unwrap().to_ascii_lowercase();
                 prop_assert!(matches!(host.as_str(), "api.example" | "api.example."), "{text}");
                 prop_assert!(uri.port_u16().is_none_or(|port| port == 443), "{text}");
-                prop_assert!(!text.contains('@'), "{text}");
+                prop_assert!(!uri.authority().unwrap().as_str().contains('@'), "{text}");
             }
         }
     }
