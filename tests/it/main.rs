@@ -3,6 +3,8 @@
 //! `tidy` reads the source tree and needs nothing, `behaviour` runs against the test kit's servers, and
 //! `processes` does so with several processes, killed and frozen, on each store. `interop` talks to a server that
 //! others wrote, `stores` to databases. What these need is installed and started by `cargo xtask test`.
+//! `tidy` reads the source tree and needs nothing, `secrets` goes over loopback. `interop` talks to a server that others wrote; what it
+//! needs is installed by `cargo xtask test`.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -19,4 +21,5 @@ mod oidc;
 mod processes;
 mod stores;
 mod stores_redis;
+mod secrets;
 mod tidy;
