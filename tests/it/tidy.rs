@@ -35,6 +35,21 @@ fn every_file_keeps_the_rules() {
 }
 
 #[test]
+fn every_test_that_the_failure_modes_name_is_there() {
+    let page = source::read("crates/tower-oauth-refresh/docs/failure-modes.md").expect("the page is there");
+    let named: Vec<_> = page.split('`').filter_map(|word| word.split_once(".rs::")).collect();
+    assert!(named.len() > 100, "only {} tests are named", named.len());
+    let missing = named.iter().filter(|(file, test)| {
+        let text = [CORE.to_owned() + "/", String::new()]
+            .iter()
+            .find_map(|folder| source::read(&format!("{folder}{file}.rs")));
+        !text.is_some_and(|text| text.contains(&format!("fn {test}(")))
+    });
+    let missing: Vec<_> = missing.collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
 fn secrets_are_exposed_in_few_files() {
     for file in ["service.rs", "token.rs", "coordinator/flight.rs", "store/memory.rs"] {
         assert_refused(&format!("{CORE}/{file}"), "let text = token.expose_secret();", "exposes a secret");

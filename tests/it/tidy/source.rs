@@ -22,7 +22,7 @@ impl Source {
 
     /// Every file of the workspace that a person wrote.
     pub(crate) fn tree() -> Vec<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above");
+        let root = root();
         let mut found = Vec::new();
         for top in ["crates", "examples", "tests"] {
             collect(root, &root.join(top), &mut found);
@@ -68,6 +68,15 @@ impl Source {
     pub(crate) fn public_uses(&self) -> impl Iterator<Item = &str> {
         occurrences(&self.code, "pub use ").filter_map(|(_, after)| Some(after.split_once(';')?.0))
     }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above")
+}
+
+/// A file of the workspace, whole.
+pub(crate) fn read(path: &str) -> Option<String> {
+    fs::read_to_string(root().join(path)).ok()
 }
 
 fn is_of_a_name(c: char) -> bool {
