@@ -101,7 +101,7 @@ async fn freeze(world: &World, step: Step) -> (Worker, Vec<Worker>, Gate) {
         holder.trapped().await;
     } else {
         gate.arrived().await;
-        holder.signal(Signal::STOP);
+        holder.freeze().await;
     }
     if step == Step::AnswerUnread {
         gate.release();

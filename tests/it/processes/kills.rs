@@ -162,7 +162,7 @@ async fn die_at_random(world: &World) -> bool {
     let login = world.log_in_expired().await;
     let mut victim = world.worker().await;
     victim.order(&Order::Get).await;
-    let micros = RandomState::new().hash_one("when") % 20_000;
+    let micros = RandomState::new().hash_one("when") % 40_000;
     let pause = tokio::task::spawn_blocking(move || std::thread::sleep(Duration::from_micros(micros)));
     pause.await.unwrap();
     victim.signal(Signal::KILL);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -218,6 +218,17 @@ impl Worker {
     pub(super) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// Stops it, and waits until all of its threads stand still.
+    pub(super) async fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let stopped = tokio::task::spawn_blocking({
+            let pid = Pid::from_raw(i32::try_from(self.pid).unwrap());
+            move || waitpid(pid, WaitOptions::UNTRACED)
+        });
+        let (_, status) = within(stopped).await.unwrap().unwrap().expect("it was waited for");
+        assert!(status.stopped(), "{status:?}");
     }
 
     /// Waits until it is gone, killed.
