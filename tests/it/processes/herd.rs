@@ -43,7 +43,8 @@ async fn herd(kind: StoreKind) {
     }
 
     let served = fates.remove(&Fate::Served).unwrap_or_default();
-    assert!(fates.is_empty(), "{kind:?}: {served} were served, and {fates:?}");
+    let failures: Vec<_> = events.iter().filter(|(what, _)| matches!(what, Happened::Failed(_))).collect();
+    assert!(fates.is_empty(), "{kind:?}: {served} were served, and {fates:?}; {failures:?}");
     let verdict = world.auth.ledger().verdict();
     let generations = world.known().await.generation - login.generation;
     assert_eq!(verdict.refreshes as u64, generations, "{kind:?}: {verdict:?}");

@@ -1,6 +1,5 @@
 //! What a test and its workers say to one another, one JSON object a line.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -58,19 +57,18 @@ pub(super) enum Reply {
     Got(Fate),
     Working,
     /// How often each fate befell a request.
-    Rested(BTreeMap<Fate, usize>),
+    Rested(Vec<(Fate, usize)>),
     Status(Option<Known>),
     Installed(u64),
     LoggedOut(String),
 }
 
-/// What became of a request: the generation of the token the API accepted, or the kind of the error, or the
-/// status of another answer.
+/// What became of a request: it was served, or the kind of the error, or what else was answered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Fate {
     Served,
     Failed(String),
-    Refused(u16),
+    Refused(String),
 }
 
 /// An event of the coordinator.

@@ -127,7 +127,7 @@ impl Worker {
                         *fates.entry(fate).or_default() += times;
                     }
                 }
-                Reply::Rested(fates)
+                Reply::Rested(fates.into_iter().collect())
             }
             Order::Status => Reply::Status(coordinator.status(key).await.unwrap().as_ref().map(known)),
             Order::Install { access_token, refresh_token } => {
@@ -147,7 +147,7 @@ impl Worker {
             Ok(got) if got.status == StatusCode::OK => Fate::Served,
             Ok(got) => match got.failure() {
                 Some(kind) => Fate::Failed(format!("{kind:?}")),
-                None => Fate::Refused(got.status.as_u16()),
+                None => Fate::Refused(format!("{}, {:?}", got.status, got.report)),
             },
             Err(error) => Fate::Failed(format!("{:?}", kind(&error))),
         }
