@@ -19,7 +19,7 @@ mod interop;
 mod oidc;
 #[cfg(unix)]
 mod processes;
+mod secrets;
 mod stores;
 mod stores_redis;
-mod secrets;
 mod tidy;
