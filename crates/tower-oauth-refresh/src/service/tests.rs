@@ -420,3 +420,20 @@ async fn a_request_of_one_login_is_not_sent_again_under_the_next() {
     assert!(matches!(report(&response), Some(ReplayOutcome::LoginChanged)));
     assert_eq!(world.tokens(), ["Bearer at-1"]);
 }
+
+#[tokio::test]
+async fn clones_of_layer_and_client_share_one_refresh_and_see_its_token() {
+    let world = Arc::<World>::default();
+    let coordinator = coordinator().await;
+    let layer = RefreshLayer::new(coordinator.clone(), "k").origin("https://api.example".parse().unwrap());
+    let old = layer.clone().layer(world.api());
+    for _ in 0..10 {
+        world.then(401, INVALID_TOKEN, "");
+    }
+    let clients = (0..10).map(|_| layer.clone().layer(world.api()).clone().oneshot(post(URI, "")));
+    for answer in futures_util::future::join_all(clients).await {
+        assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    }
+    old.oneshot(post(URI, "")).await.unwrap();
+    assert!(world.tokens()[10..].iter().all(|token| token == "Bearer at-2"), "{:?}", world.tokens());
+}

@@ -181,3 +181,26 @@ async fn client_credentials_need_no_login() {
         .unwrap();
     assert_eq!(coordinator.token("any").await.unwrap().expose_secret(), "mine");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_access_token_without_a_refresh_token_is_served_for_as_long_as_it_lives() {
+    let world = World::new();
+    world.coordinator.install("k", TokenSet::new("alone").with_expires_in(HOUR)).await.unwrap();
+    assert_eq!(world.token().await.unwrap(), "alone");
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::NoRefreshToken);
+    assert_eq!(world.server.submissions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_bound_to_a_key_is_never_sent_as_if_it_were_not() {
+    let world = World::new();
+    let mut set = world.server.login(HOUR);
+    set.token_type = "DPoP".to_owned();
+    world.coordinator.install("k", set).await.unwrap();
+    for _ in 0..100 {
+        assert_eq!(world.token().await.unwrap_err().code(), Some("unusable_access_token"));
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    assert_eq!(world.server.submissions(), 0);
+}

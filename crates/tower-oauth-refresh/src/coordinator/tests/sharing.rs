@@ -114,3 +114,35 @@ async fn events_tell_what_happened_in_order() {
         ["Installed(Generation(1))", "RefreshStarted", "Refreshed(Generation(2))", "LoggedOut"]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_wakes_finds_the_new_token_published() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let callers = (0..100).map(|_| async {
+        let told = world.token().await.unwrap();
+        let slot = world.coordinator.slot(&"k".into());
+        let current = slot.current.load_full().unwrap();
+        assert_eq!(current.held.tokens.access_token.as_ref().unwrap().expose_secret(), told);
+    });
+    futures_util::future::join_all(callers).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_may_call_the_coordinator_back() {
+    let world = World::new();
+    let inner: Arc<std::sync::OnceLock<Arc<RefreshCoordinator>>> = Arc::default();
+    let coordinator = World::coordinator(&world.server, &world.store, &world.clock, |builder| {
+        let inner = inner.clone();
+        builder.classifier(move |_, class| {
+            let coordinator = inner.get().unwrap();
+            let slot = coordinator.slot(&"other".into());
+            drop(coordinator.token_for(&slot));
+            drop(format!("{coordinator:?}"));
+            class
+        })
+    });
+    inner.set(coordinator.clone()).unwrap();
+    coordinator.install("k", world.server.login(Duration::ZERO)).await.unwrap();
+    assert_eq!(coordinator.token("k").await.unwrap().expose_secret(), "access-2");
+}

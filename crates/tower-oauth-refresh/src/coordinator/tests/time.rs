@@ -242,3 +242,12 @@ async fn clocks_that_jump_to_and_fro_cost_at_most_one_refresh_in_five_seconds() 
     }
     assert!(world.server.submissions() <= 12, "{}", world.server.submissions());
 }
+
+#[test]
+fn rests_saturate_after_any_number_of_failures() {
+    for failures in [0, 1, 100, u32::MAX] {
+        let (outage, refused) = (Policy::outage_rest(failures, 1.0), Policy::refused_rest(failures, 1.0));
+        assert!(outage >= SECOND && outage <= SECOND * 38, "{outage:?}");
+        assert!(refused >= SECOND && refused <= SECOND * 375, "{refused:?}");
+    }
+}
