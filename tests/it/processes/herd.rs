@@ -44,7 +44,11 @@ async fn herd(kind: StoreKind) {
 
     let served = fates.remove(&Fate::Served).unwrap_or_default();
     let failures: Vec<_> = events.iter().filter(|(what, _)| matches!(what, Happened::Failed(_))).collect();
-    assert!(fates.is_empty(), "{kind:?}: {served} were served, and {fates:?}; {failures:?}");
+    let refused = ages_of_refused(&world);
+    assert!(
+        fates.is_empty(),
+        "{kind:?}: {served} were served, and {fates:?}; {failures:?}; refused, with tokens of these ages: {refused:?}"
+    );
     let verdict = world.auth.ledger().verdict();
     let generations = world.known().await.generation - login.generation;
     assert_eq!(verdict.refreshes as u64, generations, "{kind:?}: {verdict:?}");
@@ -61,6 +65,16 @@ async fn herd(kind: StoreKind) {
          them sent twice; from commit to adoption elsewhere: {adoption}",
         verdict.replays
     );
+}
+
+/// How old the tokens were that the API refused, when they arrived. Where they had been good when they left, it is
+/// the machine that was too slow.
+fn ages_of_refused(world: &World) -> Vec<Duration> {
+    let ledger = world.auth.ledger();
+    let refreshes = ledger.refreshes();
+    let issued = |token| refreshes.iter().find(|refresh| refresh.issued_access_token == Some(token));
+    let refused = ledger.api_requests().into_iter().filter(|request| !request.accepted);
+    refused.filter_map(|request| Some(request.at.since(issued(request.token?)?.at))).collect()
 }
 
 /// How long it took until others had what one committed.
