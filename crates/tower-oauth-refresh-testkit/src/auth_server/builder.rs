@@ -23,6 +23,8 @@ pub struct AuthServerBuilder {
     access_lifetime: Duration,
     refresh_lifetime: Option<Duration>,
     access_dies_at_refresh: bool,
+    refuses_earlier_than: Option<Duration>,
+    one_at_a_time: bool,
     scope: Option<String>,
     client_id: String,
     client_secret: Secret,
@@ -48,6 +50,8 @@ impl AuthServerBuilder {
             access_lifetime: Duration::from_secs(3600),
             refresh_lifetime: None,
             access_dies_at_refresh: false,
+            refuses_earlier_than: None,
+            one_at_a_time: false,
             scope: None,
             client_id: "testkit client".to_owned(),
             client_secret: Secret("kit:50%+5/secret=&ü".to_owned()),
@@ -80,6 +84,20 @@ impl AuthServerBuilder {
     /// needs no refresh. GitHub, GitLab, Zendesk, RingCentral. Off by default.
     pub fn access_dies_at_refresh(mut self, dies: bool) -> Self {
         self.access_dies_at_refresh = dies;
+        self
+    }
+
+    /// Refuses a refresh while the newest access token has longer than this to live, with `invalid_request`.
+    /// Exact Online, with 30 s. Off by default.
+    pub fn refuses_earlier_than(mut self, window: Duration) -> Self {
+        self.refuses_earlier_than = Some(window);
+        self
+    }
+
+    /// Refuses a refresh while another one of the family is under way, with an `invalid_grant` that does not
+    /// mean it. Salesforce. Off by default.
+    pub fn one_at_a_time(mut self, lock: bool) -> Self {
+        self.one_at_a_time = lock;
         self
     }
 
@@ -135,6 +153,8 @@ impl AuthServerBuilder {
         let mut families = Families::new(self.rotation, self.access_lifetime, seed);
         families.refresh_lifetime = self.refresh_lifetime;
         families.access_dies_at_refresh = self.access_dies_at_refresh;
+        families.refuses_earlier_than = self.refuses_earlier_than;
+        families.one_at_a_time = self.one_at_a_time;
         restart::restore(&mut families, &self.logins, self.scope.as_deref(), self.clock.now())?;
         let client =
             Client { id: self.client_id, secret: self.client_secret.0, required: self.authentication };

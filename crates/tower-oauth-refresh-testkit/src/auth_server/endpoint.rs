@@ -116,6 +116,14 @@ impl Shared {
         if asked.as_deref().is_some_and(|asked| !is_within(asked, granted.as_deref())) {
             return Err(Refusal::new("invalid_scope", "wider than what was granted"));
         }
+        if families.is_too_early(token, now) {
+            return Err(Refusal::new("invalid_request", "the access token has not expired yet"));
+        }
+        let mut under_way = 0;
+        entry.token(|line| under_way = line.in_flight);
+        if families.one_at_a_time && under_way > 1 {
+            return Err(Refusal::new("invalid_grant", "token request is already being processed"));
+        }
         let spent = families.is_spent(token);
         let result = families.refresh(token, asked.or(granted), now);
         drop(families);

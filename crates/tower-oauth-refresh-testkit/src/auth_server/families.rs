@@ -18,6 +18,8 @@ pub(crate) struct Families {
     pub(super) access_lifetime: Duration,
     pub(super) refresh_lifetime: Option<Duration>,
     pub(super) access_dies_at_refresh: bool,
+    pub(super) refuses_earlier_than: Option<Duration>,
+    pub(super) one_at_a_time: bool,
     mint: Mint,
     families: HashMap<FamilyId, Family>,
     refresh: HashMap<Digest, Refresh>,
@@ -31,10 +33,13 @@ struct Family {
     alive_from: u64,
     scope: Option<String>,
     newest: Option<RefreshToken>,
+    /// When its newest access token expires.
+    access_expires: Option<Now>,
 }
 
 struct Refresh {
     family: FamilyId,
+    issued: Now,
     expires: Option<Now>,
     /// First use and what came of every use.
     spent: Option<(Now, Vec<Issued>)>,
@@ -87,6 +92,8 @@ impl Families {
             access_lifetime,
             refresh_lifetime: None,
             access_dies_at_refresh: false,
+            refuses_earlier_than: None,
+            one_at_a_time: false,
             mint: Mint::new(seed),
             families: HashMap::new(),
             refresh: HashMap::new(),
@@ -124,7 +131,7 @@ impl Families {
             state.generation = generation;
         }
         let expires = self.refresh_lifetime.map(|lifetime| now.after(lifetime));
-        self.refresh.insert(digest, Refresh { family, expires, spent: None });
+        self.refresh.insert(digest, Refresh { family, issued: now, expires, spent: None });
     }
 
     /// Tokens for the client itself: no refresh token (RFC 6749 §4.4.3).
@@ -151,12 +158,19 @@ impl Families {
         if self.rotation == Rotation::ParentAllowed {
             issued.refresh_token = self.families.get(&family).and_then(|family| family.newest.clone());
         }
-        if self.rotation != Rotation::Never
-            && let Some(refresh) = self.refresh.get_mut(&digest)
-        {
+        let stays = matches!(self.rotation, Rotation::Never)
+            || (matches!(self.rotation, Rotation::AtMostOnceIn(_)) && !rotate);
+        if !stays && let Some(refresh) = self.refresh.get_mut(&digest) {
             refresh.spent.get_or_insert_with(|| (now, Vec::new())).1.push(issued.clone());
         }
         Ok(issued)
+    }
+
+    /// Does the access token live too long for a refresh to be allowed?
+    pub(super) fn is_too_early(&self, token: &str, now: Now) -> bool {
+        let family = self.family_of_refresh(&Digest::of(token)).and_then(|family| self.families.get(&family));
+        let left = family.and_then(|family| family.access_expires).map(|expires| now.until(expires));
+        self.refuses_earlier_than.zip(left).is_some_and(|(window, left)| left > window)
     }
 
     /// Has this refresh token a successor?
@@ -230,7 +244,14 @@ impl Families {
     }
 
     fn found(&mut self, id: FamilyId, scope: Option<String>) {
-        let family = Family { revoked: false, generation: 0, alive_from: 0, scope, newest: None };
+        let family = Family {
+            revoked: false,
+            generation: 0,
+            alive_from: 0,
+            scope,
+            newest: None,
+            access_expires: None,
+        };
         self.families.insert(id, family);
     }
 
@@ -245,8 +266,16 @@ impl Families {
             return Ruling::Dead;
         }
         match &refresh.spent {
-            None => Ruling::Issue { rotate: self.rotation != Rotation::Never },
+            None => Ruling::Issue { rotate: self.rotates(refresh, now) },
             Some((first, issued)) => self.rule_on_spent(refresh.family, *first, issued, now),
+        }
+    }
+
+    fn rotates(&self, refresh: &Refresh, now: Now) -> bool {
+        match self.rotation {
+            Rotation::Never => false,
+            Rotation::AtMostOnceIn(period) => now.reached(refresh.issued.after(period)),
+            _ => true,
         }
     }
 
@@ -255,8 +284,12 @@ impl Families {
             Rotation::Never => Ruling::Issue { rotate: false },
             Rotation::Grace(window) if !now.reached(first.after(window)) => Ruling::Issue { rotate: true },
             Rotation::Strict | Rotation::Grace(_) => Ruling::Reuse,
-            Rotation::UntilNewTokenUsed if issued.iter().any(|issued| self.was_used(issued)) => Ruling::Dead,
-            Rotation::UntilNewTokenUsed => Ruling::Issue { rotate: true },
+            Rotation::UntilNewTokenUsed | Rotation::AtMostOnceIn(_)
+                if issued.iter().any(|issued| self.was_used(issued)) =>
+            {
+                Ruling::Dead
+            }
+            Rotation::UntilNewTokenUsed | Rotation::AtMostOnceIn(_) => Ruling::Issue { rotate: true },
             Rotation::SameAnswer(window) => match issued.first() {
                 Some(answer) if !self.was_used_before(answer, window, now) => Ruling::Repeat(answer.clone()),
                 _ => Ruling::Dead,
@@ -299,13 +332,14 @@ impl Families {
                 family.alive_from = generation;
             }
             family.newest = refresh_token.clone().or(family.newest.take());
+            family.access_expires = Some(now.after(self.access_lifetime));
         }
         let expires = now.after(self.access_lifetime);
         let access = Access { family: id, generation, expires, revoked: false, first_used: None };
         self.access.insert(Digest::of(access_token.expose_secret()), access);
         if let Some(token) = &refresh_token {
             let expires = self.refresh_lifetime.map(|lifetime| now.after(lifetime));
-            let refresh = Refresh { family: id, expires, spent: None };
+            let refresh = Refresh { family: id, issued: now, expires, spent: None };
             self.refresh.insert(Digest::of(token.expose_secret()), refresh);
         }
         Issued { generation, access_token, refresh_token, expires_in: self.access_lifetime, scope }

@@ -33,4 +33,8 @@ pub enum Rotation {
     /// The parent of the family's newest refresh token may come at any time, and gets a new access token
     /// with that newest refresh token. Any older one is reuse, as under [`Strict`](Self::Strict). Supabase.
     ParentAllowed,
+    /// The refresh token changes at most once in this time; in between, answers do not repeat it. One that
+    /// was replaced keeps working until its successor is put to use, as under
+    /// [`UntilNewTokenUsed`](Self::UntilNewTokenUsed). Intuit, with a day.
+    AtMostOnceIn(Duration),
 }

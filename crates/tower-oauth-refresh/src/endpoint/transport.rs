@@ -124,6 +124,18 @@ fn unsent(error: &(dyn StdError + 'static)) -> Unsent {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn an_answer_over_a_mebibyte_is_not_read_to_its_end_and_leaves_doubt() {
+        for (over, understood) in [(0, true), (1, false)] {
+            let service = tower::service_fn(move |_: Request<Bytes>| {
+                let body = http_body_util::Full::new(Bytes::from(vec![b' '; ANSWER_LIMIT + over]));
+                std::future::ready(Ok::<_, std::convert::Infallible>(Response::new(body)))
+            });
+            let sent = Box::new(Client::new(service)).send(Request::new(Bytes::new())).await;
+            assert_eq!(sent.err(), (!understood).then_some(Unsent::InDoubt));
+        }
+    }
+
     #[test]
     fn only_errors_from_before_the_request_leave_no_doubt() {
         let io = |kind| -> BoxError { Box::new(io::Error::from(kind)) };

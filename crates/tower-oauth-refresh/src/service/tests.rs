@@ -437,3 +437,34 @@ async fn clones_of_layer_and_client_share_one_refresh_and_see_its_token() {
     old.oneshot(post(URI, "")).await.unwrap();
     assert!(world.tokens()[10..].iter().all(|token| token == "Bearer at-2"), "{:?}", world.tokens());
 }
+
+#[tokio::test]
+async fn a_request_dropped_after_any_number_of_polls_takes_nothing_with_it() {
+    for polls in 0..100 {
+        let world = Arc::<World>::default();
+        world.then(401, INVALID_TOKEN, "refused");
+        let (client, coordinator) = layered(&world).await;
+        let mut ended = false;
+        {
+            let mut request = std::pin::pin!(client.clone().oneshot(post(URI, "hello")));
+            for _ in 0..polls {
+                ended = ended || request.as_mut().now_or_never().is_some();
+                if ended {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        world.answers.lock().unwrap().clear();
+        let response = client.oneshot(post(URI, "hello")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(coordinator.shutdown(Duration::from_secs(1)).await, "after {polls} polls");
+        let status = coordinator.status("k").await.unwrap().unwrap();
+        assert!(status.generation.get() <= 2 && status.in_doubt.is_none());
+        assert!(world.seen.lock().unwrap().iter().all(|seen| seen.body == "hello"));
+        if ended {
+            return;
+        }
+    }
+    panic!("the request never ended");
+}

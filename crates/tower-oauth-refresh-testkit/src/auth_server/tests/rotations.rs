@@ -200,3 +200,48 @@ async fn a_revoked_family_is_dead_under_every_rule_and_no_reuse() {
         assert_eq!(bench.reuse_detections(), 0);
     }
 }
+
+#[tokio::test]
+async fn at_most_once_in_a_day_the_refresh_token_changes_and_its_predecessor_works_until_then() {
+    let day = Duration::from_secs(86_400);
+    let bench = bench(Rotation::AtMostOnceIn(day)).await;
+    let first = bench.login();
+    for _ in 0..3 {
+        assert!(bench.refresh(&first).await.json()["refresh_token"].is_null());
+    }
+    bench.clock.advance(day);
+    let changed = bench.refresh(&first).await;
+    assert!(!same(&first, &changed.refresh_token()));
+    let again = bench.refresh(&first).await;
+    assert_eq!(again.status, StatusCode::OK, "its successor has not been used");
+    assert_eq!(bench.uses(&changed.access_token()).await, StatusCode::OK);
+    bench.dies(&first).await;
+    assert_eq!(bench.reuse_detections(), 0);
+}
+
+#[tokio::test]
+async fn a_refresh_too_early_is_refused_and_a_later_one_is_not() {
+    let clock = ManualClock::new();
+    let builder = AuthServer::builder().clock(clock.clone()).access_lifetime(Duration::from_secs(600));
+    let server = builder.refuses_earlier_than(Duration::from_secs(30)).start().await.unwrap();
+    let (client, token) = (TestClient::new(), refresh_token(&server.login()));
+    let early = client.refresh(&server, &token).await.unwrap();
+    assert_eq!((early.status, early.error().as_str()), (StatusCode::BAD_REQUEST, "invalid_request"));
+    clock.advance(Duration::from_secs(570));
+    assert_eq!(client.refresh(&server, &token).await.unwrap().status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn of_two_refreshes_at_once_one_is_told_to_wait_and_the_login_lives() {
+    let server = AuthServer::builder().one_at_a_time(true).start().await.unwrap();
+    let (client, token) = (TestClient::new(), refresh_token(&server.login()));
+    let gate = server.hold_before_commit();
+    let (held, refused) = tokio::join!(client.refresh(&server, &token), async {
+        gate.arrived().await;
+        let refused = client.refresh(&server, &token).await.unwrap();
+        gate.release();
+        refused
+    });
+    assert_eq!((refused.status, refused.error().as_str()), (StatusCode::BAD_REQUEST, "invalid_grant"));
+    assert_eq!(held.unwrap().status, StatusCode::OK);
+}

@@ -231,3 +231,18 @@ fn a_hundred_thousand_waiters_cost_one_exchange_and_at_most_a_kilobyte_each() {
     let each = used.bytes_max / WAITERS as u64;
     assert!(each <= 1024, "{each} bytes a waiter");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_fails_after_every_caller_has_gone_is_told_all_the_same() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let mut events = world.coordinator.events();
+    world.server.script([Reply::Status(401, r#"{"error":"invalid_client"}"#, None)]);
+    assert!(world.token().now_or_never().is_none());
+    loop {
+        if let EventKind::Failed(error) = events.next().await.unwrap().kind {
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            break;
+        }
+    }
+}
