@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fs::{self, File};
 use std::time::SystemTime;
 
-use proptest::prelude::proptest;
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::{any, proptest};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tower_oauth_refresh::Now;
@@ -244,7 +244,9 @@ proptest! {
     }
 
     #[test]
-    fn any_records_are_read_back_beside_one_another(records: BTreeMap<String, (u128, Vec<u8>)>) {
+    fn any_records_are_read_back_beside_one_another(
+        records in btree_map(".{0,8}", (any::<u128>(), vec(any::<u8>(), 0..32)), 0..5),
+    ) {
         let moment = Moment::new(now(1_000, 10), Some("a"));
         let mut contents = Contents::parse(b"", Path::new("credentials")).unwrap();
         for (name, (bits, bytes)) in &records {
