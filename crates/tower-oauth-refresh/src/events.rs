@@ -1,7 +1,7 @@
 //! What the coordinator tells whoever is on call: one event, one log line, never a token.
 //!
-//! The same moments go to [`Events`] and, as `tracing` events of the target `tower_oauth_refresh`, to the
-//! log.
+//! The same moments go to [`Events`] and, as `tracing` events of the target `tower_oauth_refresh::events`,
+//! to the log.
 
 use tokio::sync::broadcast;
 
