@@ -14,6 +14,7 @@
 )]
 
 mod behaviour;
+mod engines;
 mod harness;
 mod interop;
 mod oidc;

@@ -146,3 +146,19 @@ async fn a_callback_may_call_the_coordinator_back() {
     coordinator.install("k", world.server.login(Duration::ZERO)).await.unwrap();
     assert_eq!(coordinator.token("k").await.unwrap().expose_secret(), "access-2");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_the_server_asked_for_is_kept_by_the_neighbours_too() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Status(503, "", Some("30"))]);
+    world.token().await.unwrap_err();
+    for _ in 0..29 {
+        let error = world.neighbour().token("k").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        tokio::time::sleep(SECOND).await;
+    }
+    assert_eq!(world.server.submissions(), 1);
+    tokio::time::sleep(SECOND * 2).await;
+    assert_eq!(world.neighbour().token("k").await.unwrap().expose_secret(), "access-2");
+}
