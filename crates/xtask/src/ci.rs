@@ -19,7 +19,7 @@ pub(crate) fn run() -> Outcome {
     }
     test::run(&[])?;
     fuzz::slice()?;
-    simulate::run(&["--histories", "50_000", "--fresh"])?;
+    simulate::run(&["--histories", "50_000"])?;
     for what in &left_out {
         eprintln!("ci: NOT CHECKED: {what}");
     }
