@@ -101,8 +101,8 @@ impl SqliteStore {
     /// Its connections should have a `busy_timeout`, and must have `PRAGMA synchronous` at `FULL` (which is
     /// the default) or `EXTRA`, or else a power cut undoes what was stored: this is looked at with the first
     /// call, which fails if it is not so. Journal mode `WAL` takes half the flushes of others. On macOS, only
-    /// `PRAGMA fullfsync` makes a flush reach the disk. An in-memory database must not have more than one
-    /// connection, and that one no limit to its life.
+    /// `PRAGMA fullfsync` makes a flush reach the disk. An in-memory database is
+    /// not for this: it is gone with its connection, which a call that is dropped halfway may close.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
         Self { pool, writer: Arc::default(), is_durable: Arc::default() }

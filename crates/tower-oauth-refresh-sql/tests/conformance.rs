@@ -2,7 +2,6 @@
 //! to them with the tests across crates.
 #![cfg(feature = "sqlite")]
 
-use sqlx::sqlite::SqlitePoolOptions;
 use tower_oauth_refresh::{Sealed, SealingKey};
 use tower_oauth_refresh_sql::SqliteStore;
 use tower_oauth_refresh_testkit::store_conformance;
@@ -15,10 +14,3 @@ store_conformance!(sealed_sqlite, async { tempfile::tempdir().unwrap() }, |dir| 
     let store = SqliteStore::open(dir.path().join("credentials.db")).await.unwrap();
     Sealed::new(store, SealingKey::new([7; 32]))
 });
-
-store_conformance!(sqlite_in_memory, async {
-    let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-    let store = SqliteStore::new(pool.connect("sqlite::memory:").await.unwrap());
-    store.migrate().await.unwrap();
-    store
-},);
