@@ -52,8 +52,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "rule 3: takes a foreign mark at once",
         JUDGE,
-        "if !ours && !seen.snapshot.holder_dead {",
-        "if false && !ours && !seen.snapshot.holder_dead {",
+        "if !ours\n            && !seen.snapshot.holder_dead",
+        "if false\n            && !seen.snapshot.holder_dead",
     ),
     of(
         "rule 3: a lease shorter than the exchange",
