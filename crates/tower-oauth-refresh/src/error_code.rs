@@ -12,7 +12,10 @@ const MAX_LEN: usize = 64;
 /// Codes are words; a token that slipped into the place of one is mostly full of digits.
 const MAX_DIGITS: usize = 3;
 
-/// A code such as `invalid_grant`: lower-case letters and underscores, a few digits, at most 64 characters.
+/// Longer than the words of any code: a secret of letters alone is one long word.
+const MAX_WORD: usize = 20;
+
+/// A code such as `invalid_grant`: words of lower-case letters and a few digits, at most 64 characters.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ErrorCode(Box<str>);
 
@@ -24,6 +27,7 @@ impl ErrorCode {
         let shaped = text.len() <= MAX_LEN
             && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
             && text.bytes().all(letters)
+            && text.split('_').all(|word| word.len() <= MAX_WORD)
             && text.bytes().filter(u8::is_ascii_digit).count() <= MAX_DIGITS;
         shaped.then(|| Self(text.into()))
     }
@@ -62,7 +66,7 @@ mod tests {
 
     #[test]
     fn sentences_tokens_and_pages_are_not() {
-        let long = "a".repeat(65);
+        let long = "a_".repeat(33);
         for text in [
             "",
             " ",
@@ -75,6 +79,7 @@ mod tests {
             "käse",
             "a\nb",
             "4f9d1c2ab77e40d3a1b2c3d4e5f60718",
+            "qhzkwvtrlmxpoadjnbcye",
             &long,
         ] {
             assert!(ErrorCode::parse(text).is_none(), "{text:?}");
