@@ -1,9 +1,11 @@
-// The provider: strict rotation, kept in a Map, logging everybody in without a page.
+// The provider: strict rotation, kept in a Map, logging everybody in without a page unless one is asked for.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import Provider, { errors, interactionPolicy } from 'oidc-provider';
+import { loginPage, nameGiven } from './login-page.mjs';
 
 const DAY = 24 * 60 * 60;
 const SCOPE = 'api:read api:write';
+const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 export const REDIRECT_URI = 'https://client.test/callback';
 
 // The package's own store forgets tokens beyond the first thousand entries; this one forgets none.
@@ -31,8 +33,8 @@ class MapStore {
   async findByUid(uid) {
     return [...entries.values()].find((entry) => entry.uid === uid);
   }
-  async findByUserCode() {
-    return undefined;
+  async findByUserCode(userCode) {
+    return [...entries.values()].find((entry) => entry.userCode === userCode);
   }
   async destroy(id) {
     entries.delete(nameOf(this.model, id));
@@ -52,8 +54,11 @@ class MapStore {
   }
 }
 
-function register() {
-  const common = { redirect_uris: [REDIRECT_URI], grant_types: ['authorization_code', 'refresh_token'] };
+function register(redirectUris) {
+  const common = {
+    redirect_uris: [REDIRECT_URI, ...redirectUris],
+    grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE],
+  };
   const client = (client_id, token_endpoint_auth_method, client_secret) => (
     { ...common, client_id, client_secret, token_endpoint_auth_method });
   // Characters that come through HTTP Basic only if they were form-encoded first (RFC 6749 section 2.3.1).
@@ -66,7 +71,7 @@ function register() {
 }
 
 export async function authorizationServer({ issuer, resource, options }) {
-  const clients = register();
+  const clients = register(options.redirect_uris);
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const jwk = { ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'signing' };
   const policy = interactionPolicy.base();
@@ -83,8 +88,10 @@ export async function authorizationServer({ issuer, resource, options }) {
     rotateRefreshToken: true,
     issueRefreshToken: async () => true,
     expiresWithSession: async () => false,
-    ttl: { AccessToken: options.access_token_ttl, AuthorizationCode: 60, Grant: DAY, IdToken: 600,
-      Interaction: 600, RefreshToken: DAY, Session: DAY },
+    // An access token that its client revokes takes its login along, as RFC 7009 section 2.1 allows.
+    revokeGrantPolicy: async () => true,
+    ttl: { AccessToken: options.access_token_ttl, AuthorizationCode: 60, DeviceCode: 600, Grant: DAY,
+      IdToken: 600, Interaction: 600, RefreshToken: DAY, Session: DAY },
     findAccount: async (_ctx, accountId) => ({ accountId, claims: async () => ({ sub: accountId }) }),
     // Consent is given by everybody to everything: each login gets a grant of its own.
     loadExistingGrant: async ({ oidc }) => {
@@ -97,6 +104,7 @@ export async function authorizationServer({ issuer, resource, options }) {
     interactions: { policy, url: (_ctx, { uid }) => `/login/${uid}` },
     features: {
       devInteractions: { enabled: false },
+      deviceFlow: { enabled: true },
       introspection: { enabled: true, allowedPolicy: async () => true },
       revocation: { enabled: true },
       resourceIndicators: {
@@ -126,10 +134,11 @@ export async function authorizationServer({ issuer, resource, options }) {
   provider.on('server_error', (_ctx, error) => console.error(error));
 
   const serve = provider.callback();
-  const answer = (request, response) => {
+  const answer = async (request, response) => {
     if (!request.url.startsWith('/login/')) return serve(request, response);
-    const login = { accountId: `subject-${randomBytes(6).toString('hex')}` };
-    return provider.interactionFinished(request, response, { login });
+    if (options.login_page && request.method === 'GET') return loginPage(request, response);
+    const name = options.login_page ? await nameGiven(request) : `subject-${randomBytes(6).toString('hex')}`;
+    return provider.interactionFinished(request, response, { login: { accountId: name } });
   };
   return { provider, clients, issuer, jwk, counters, answer };
 }

@@ -1,24 +1,39 @@
-// Walks the authorization code flow with PKCE over HTTP, as a browser and a client would (RFC 6749, RFC 7636).
+// Walks the authorization code flow with PKCE over HTTP, as a browser and a client would (RFC 6749, RFC 7636),
+// and the browser's part of the device flow.
 import { createHash, randomBytes } from 'node:crypto';
 import { REDIRECT_URI } from './authorization-server.mjs';
 
-// Follows redirects, with cookies, until the one that goes back to the client.
-async function browse(start) {
+// A browser without a screen: follows redirects, with cookies, until the one that goes back to the client, or
+// until a page comes.
+function browser() {
   const cookies = new Map();
-  let url = new URL(start);
-  for (let hop = 0; hop < 10; hop += 1) {
-    const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
-    const response = await fetch(url, { redirect: 'manual', headers: { cookie } });
-    for (const line of response.headers.getSetCookie()) {
-      const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);
-      cookies.set(name, value);
+  return async (start, form) => {
+    let url = new URL(start);
+    let request = form ? { method: 'POST', body: new URLSearchParams(form) } : {};
+    for (let hop = 0; hop < 10; hop += 1) {
+      const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
+      const response = await fetch(url, { ...request, redirect: 'manual', headers: { cookie } });
+      for (const line of response.headers.getSetCookie()) {
+        const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);
+        cookies.set(name, value);
+      }
+      const location = response.headers.get('location');
+      if (!location) return { status: response.status, page: await response.text() };
+      url = new URL(location, url);
+      if (url.href.startsWith(REDIRECT_URI)) return { returned: url.searchParams };
+      request = {};
     }
-    const location = response.headers.get('location');
-    if (!location) throw new Error(`no redirect, but ${response.status} from ${url}: ${await response.text()}`);
-    url = new URL(location, url);
-    if (url.href.startsWith(REDIRECT_URI)) return url.searchParams;
-  }
-  throw new Error(`still being redirected, now to ${url}`);
+    throw new Error(`still being redirected, now to ${url}`);
+  };
+}
+
+// What a person does with the code that a device shows (RFC 8628 section 3.3).
+export async function approveDevice(user_code, issuer) {
+  const browse = browser();
+  const { page } = await browse(`${issuer}/device`);
+  const [, xsrf] = /name="xsrf" value="([^"]+)"/.exec(page);
+  const answer = await browse(`${issuer}/device`, { xsrf, user_code, confirm: 'yes' });
+  if (!answer.page?.includes('Success')) throw new Error(`not approved: ${answer.status} ${answer.page}`);
 }
 
 function authenticate({ client_id, client_secret, token_endpoint_auth_method: method }) {
@@ -35,9 +50,9 @@ export async function logIn(client, issuer) {
     scope: 'openid api:read api:write', code_challenge_method: 'S256',
     code_challenge: createHash('sha256').update(code_verifier).digest('base64url'),
   });
-  const returned = await browse(`${issuer}/auth?${query}`);
-  const code = returned.get('code');
-  if (!code) throw new Error(`no code came back: ${returned}`);
+  const { returned, page } = await browser()(`${issuer}/auth?${query}`);
+  const code = returned?.get('code');
+  if (!code) throw new Error(`no code came back: ${returned ?? page}`);
 
   const [headers, parameters] = authenticate(client);
   const body = new URLSearchParams(

@@ -1,7 +1,9 @@
 // A real authorization server (npm oidc-provider) and a resource server for its tokens, for the interop tests.
 //
-//   node start.mjs '{"access_token_ttl": 60, "access_token_format": "opaque" | "jwt"}'
+//   node start.mjs '{"access_token_ttl": 60, "access_token_format": "opaque" | "jwt",
+//                    "redirect_uris": ["http://127.0.0.1:8080/callback"], "login_page": true}'
 //
+// Without "login_page" everybody is logged in without being asked.
 // Both listen on free ports of the loopback interface. One line of JSON says where, once they do. They stop
 // when standard input closes, so they cannot outlive the test that started them, however it dies.
 import './runtime.mjs';
@@ -10,11 +12,14 @@ import { once } from 'node:events';
 import { authorizationServer } from './authorization-server.mjs';
 import { resourceServer } from './resource-server.mjs';
 import { tokenEndpoint } from './token-endpoint.mjs';
-import { logIn } from './login.mjs';
+import { approveDevice, logIn } from './login.mjs';
 
 process.stdin.resume().on('end', () => process.exit(0));
 
-const options = { access_token_ttl: 60, access_token_format: 'opaque', ...JSON.parse(process.argv[2] ?? '{}') };
+const options = {
+  access_token_ttl: 60, access_token_format: 'opaque', redirect_uris: [], login_page: false,
+  ...JSON.parse(process.argv[2] ?? '{}'),
+};
 
 async function listening() {
   const server = createServer().listen(0, '127.0.0.1');
@@ -34,6 +39,8 @@ const control = {
     const registered = authority.clients[client];
     return { client, ...(await logIn(registered, front.origin)) };
   },
+  'POST /control/approve-device': async ({ user_code }) => approveDevice(user_code, front.origin),
+  'GET /control/issued': async () => tokens.issued,
   'POST /control/revoke-access-token': async ({ access_token }) => api.refuse(access_token),
   'POST /control/next-refresh-answer': async (fault) => tokens.spoilNext(fault),
   'POST /control/held': async () => tokens.oneIsHeld(),
@@ -62,6 +69,8 @@ back.server.on('request', api.answer);
 
 console.log(JSON.stringify({
   issuer: front.origin,
+  authorization_endpoint: `${front.origin}/auth`,
+  device_authorization_endpoint: `${front.origin}/device/auth`,
   token_endpoint: `${front.origin}/token`,
   revocation_endpoint: `${front.origin}/token/revocation`,
   introspection_endpoint: `${front.origin}/token/introspection`,

@@ -6,6 +6,7 @@ export function tokenEndpoint(authority) {
   const counters = { token_requests: {}, answers_spoiled: 0, max_refreshes_at_once: 0 };
   const underWay = new Map(); // grant -> refreshes that have arrived and are not answered
   const held = [];
+  const issued = []; // every token that was ever answered, delivered or not
   const news = new EventEmitter();
   let fault = null;
 
@@ -32,8 +33,18 @@ export function tokenEndpoint(authority) {
     response.once('close', () => underWay.set(grant, underWay.get(grant) - 1));
   }
 
+  function remember(response) {
+    const end = response.end.bind(response);
+    response.end = (body = '') => {
+      const answer = response.statusCode === 200 ? JSON.parse(String(body)) : {};
+      issued.push(...[answer.access_token, answer.refresh_token, answer.id_token].filter(Boolean));
+      return end(body);
+    };
+  }
+
   return {
     counters,
+    issued,
     spoilNext: (description) => { fault = description; },
     oneIsHeld: async () => { if (held.length === 0) await once(news, 'held'); },
     release: () => { for (const answer of held.splice(0)) answer(); },
@@ -48,6 +59,7 @@ export function tokenEndpoint(authority) {
         if (fault) spoil(response, fault);
         fault = null;
       }
+      remember(response);
       return authority.answer(request, response);
     },
   };
