@@ -14,6 +14,7 @@
 )]
 
 mod behaviour;
+mod browser;
 mod engines;
 mod harness;
 mod interop;

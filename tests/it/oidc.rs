@@ -40,6 +40,8 @@ pub(crate) struct Provider {
 /// What the server says once it listens.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Ready {
+    pub(crate) issuer: String,
+    pub(crate) authorization_endpoint: String,
     pub(crate) token_endpoint: String,
     pub(crate) revocation_endpoint: String,
     pub(crate) introspection_endpoint: String,
@@ -79,6 +81,7 @@ pub(crate) struct Counters {
     /// Most refreshes of one grant that were under way at the same time.
     pub(crate) max_refreshes_at_once: u64,
     pub(crate) answers_spoiled: u64,
+    pub(crate) api_requests: u64,
     pub(crate) challenges: u64,
     /// Grants that ended by revocation or reuse.
     pub(crate) revocations: u64,
@@ -107,16 +110,20 @@ pub(crate) enum Format {
 impl Provider {
     /// Starts the servers; access tokens live for `ttl`.
     pub(crate) async fn start(format: Format, ttl: Duration) -> Self {
+        let format = match format {
+            Format::Jwt => "jwt",
+            Format::Opaque => "opaque",
+        };
+        Self::start_with(&json!({ "access_token_format": format, "access_token_ttl": ttl.as_secs() })).await
+    }
+
+    /// Starts the servers with the options of `start.mjs`.
+    pub(crate) async fn start_with(options: &Value) -> Self {
         let home = home();
         assert!(
             home.join("node_modules/oidc-provider").exists(),
             "oidc-provider is not installed: run `cargo xtask test`, which installs it"
         );
-        let format = match format {
-            Format::Jwt => "jwt",
-            Format::Opaque => "opaque",
-        };
-        let options = json!({ "access_token_format": format, "access_token_ttl": ttl.as_secs() });
         let mut process = Command::new(node(&home))
             .arg(home.join("start.mjs"))
             .arg(options.to_string())
@@ -162,6 +169,11 @@ impl Provider {
     /// Sends every answer that is being held.
     pub(crate) async fn release(&self) {
         let _: Value = self.control(Method::POST, "release", json!({})).await;
+    }
+
+    /// Every token that the server has issued.
+    pub(crate) async fn issued(&self) -> Vec<String> {
+        self.control(Method::GET, "issued", Value::Null).await
     }
 
     /// What the servers saw since they started.

@@ -4,7 +4,7 @@
 mod debian;
 mod node;
 
-use xtask::{Postgres, Redis};
+use xtask::{Chromium, Postgres, Redis};
 
 use crate::step::{Outcome, Stop};
 
@@ -18,8 +18,9 @@ pub(crate) struct Services {
 /// One line per thing.
 pub(crate) fn everything() -> Result<Services, Stop> {
     node::ready()?;
-    install("postgresql", || Postgres::installed().is_some())?;
-    install("redis-server", || Redis::installed().is_some())?;
+    install(&["postgresql"], || Postgres::installed().is_some())?;
+    install(&["redis-server"], || Redis::installed().is_some())?;
+    install(&["chromium", "chromium-driver"], || Chromium::installed().is_some())?;
     Ok(Services {
         postgres: unless_given(DATABASE_URL, Postgres::start)?,
         redis: unless_given(REDIS_URL, Redis::start)?,
@@ -38,11 +39,12 @@ impl Services {
 }
 
 /// Also where a server is given: some tests stop theirs.
-fn install(package: &str, is_installed: impl Fn() -> bool) -> Outcome {
+fn install(packages: &[&str], is_installed: impl Fn() -> bool) -> Outcome {
     if !is_installed() {
-        debian::install(&[package])?;
+        debian::install(packages)?;
     }
-    let missing = || Stop::Because(format!("{package} was installed and its programs are not found"));
+    let names = packages.join(" ");
+    let missing = || Stop::Because(format!("{names}: installed, and the programs are not found"));
     is_installed().then_some(()).ok_or_else(missing)
 }
 
