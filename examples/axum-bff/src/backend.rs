@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
 use serde::Deserialize;
 use tower::{BoxError, Layer as _};
 use tower_oauth_refresh::{ClientAuth, Origin, Refresh, RefreshCoordinator, RefreshLayer};
@@ -63,7 +62,7 @@ impl Backend {
             .clock(clock.clone())
             .build(http.clone())?;
         let api = RefreshLayer::credential_from_extension(coordinator.clone())
-            .origin(origin_of(&provider.api)?)
+            .origin(Origin::of(&provider.api.parse()?)?)
             .layer(http.clone());
         let backend = Arc::new(Self {
             oauth: OAuthClient::new(&provider, origin)?,
@@ -88,15 +87,6 @@ impl Backend {
     pub async fn shutdown(&self) -> bool {
         self.coordinator.shutdown(Duration::from_secs(30)).await
     }
-}
-
-/// Scheme, host and port: what may have the token.
-fn origin_of(url: &str) -> Result<Origin, BoxError> {
-    let url: Uri = url.parse()?;
-    let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
-        return Err("the API needs scheme and host".into());
-    };
-    Ok(format!("{scheme}://{authority}").parse()?)
 }
 
 impl fmt::Debug for Backend {
