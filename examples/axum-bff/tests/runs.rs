@@ -1,5 +1,4 @@
 //! The program as it runs, with a provider of one's own; the browser's test is in `tests/it/browser.rs`.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also where its harness does")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
