@@ -11,6 +11,7 @@ mod fuzz;
 mod prepare;
 mod prove;
 mod simulate;
+mod soak;
 mod step;
 mod test;
 
@@ -28,6 +29,8 @@ usage: cargo xtask <command>
   prove   takes out one rule after the other, and sees who notices
   simulate [--histories N] [--fresh]
           many processes, a model of the world, every fault: a history a seed
+  soak [--minutes N] [--seed N]
+          real processes on real stores behind proxies that hurt; one minute unless given
   ci      all of it, as the server runs it";
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["doc"] => doc::run(),
         ["prove", names @ ..] => prove::run(names),
         ["simulate", options @ ..] => simulate::run(options),
+        ["soak", arguments @ ..] => soak::run(arguments),
         ["fuzz", arguments @ ..] => fuzz::run(arguments),
         ["test", filter @ ..] => test::run(filter),
         _ => Err(Stop::Because(USAGE.to_owned())),

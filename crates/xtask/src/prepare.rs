@@ -18,9 +18,14 @@ pub(crate) struct Services {
 /// One line per thing.
 pub(crate) fn everything() -> Result<Services, Stop> {
     node::ready()?;
+    install(&["chromium", "chromium-driver"], || Chromium::installed().is_some())?;
+    databases()
+}
+
+/// Without the servers that others wrote, and without a browser.
+pub(crate) fn databases() -> Result<Services, Stop> {
     install(&["postgresql"], || Postgres::installed().is_some())?;
     install(&["redis-server"], || Redis::installed().is_some())?;
-    install(&["chromium", "chromium-driver"], || Chromium::installed().is_some())?;
     Ok(Services {
         postgres: unless_given(DATABASE_URL, Postgres::start)?,
         redis: unless_given(REDIS_URL, Redis::start)?,
