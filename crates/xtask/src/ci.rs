@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: what the server runs, in the order that fails soonest.
 
 use crate::step::{Outcome, cargo, output, root, run as step};
-use crate::{check, doc, fuzz, simulate, test};
+use crate::{check, doc, explore, fuzz, simulate, test};
 
 pub(crate) fn run() -> Outcome {
     let mut left_out = Vec::new();
@@ -19,7 +19,9 @@ pub(crate) fn run() -> Outcome {
     }
     test::run(&[])?;
     fuzz::slice()?;
-    simulate::run(&["--histories", "50_000"])?;
+    simulate::run(&["--histories", "1_000_000"])?;
+    simulate::run(&["--histories", "1_000_000", "--fresh"])?;
+    explore::slice()?;
     for what in &left_out {
         eprintln!("ci: NOT CHECKED: {what}");
     }

@@ -7,6 +7,7 @@
 mod check;
 mod ci;
 mod doc;
+mod explore;
 mod fuzz;
 mod prepare;
 mod prove;
@@ -26,6 +27,8 @@ usage: cargo xtask <command>
   test    every test, also against servers that others wrote; installs what they need
   fuzz    random input for everything that is parsed; --cases N, a million unless given
   doc     the documentation, with warnings as errors
+  explore [STEPS:FAULTS…]
+          every history up to a length and a number of faults
   prove   takes out one rule after the other, and sees who notices
   simulate [--histories N] [--fresh]
           many processes, a model of the world, every fault: a history a seed
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["ci"] => ci::run(),
         ["doc"] => doc::run(),
+        ["explore", bounds @ ..] => explore::run(bounds),
         ["prove", names @ ..] => prove::run(names),
         ["simulate", options @ ..] => simulate::run(options),
         ["soak", arguments @ ..] => soak::run(arguments),

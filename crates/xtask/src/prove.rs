@@ -1,8 +1,8 @@
 //! `cargo xtask prove [NAME…]`: does anything notice when a rule is taken out?
 //!
 //! Every saboteur is one change to the engine, made in a copy of the tree and never in the tree itself. The
-//! simulation has the first look, for it tells a story; what it cannot see, because it happens in the driver
-//! or the middleware, some test has to. One that nobody notices fails the command.
+//! simulation, the search and the unit tests each have a look; the first two tell a story, and cannot see what
+//! happens in the driver or the middleware. One that nobody notices fails the command.
 
 mod saboteurs;
 
@@ -13,26 +13,27 @@ use std::process::{Command, Stdio};
 use self::saboteurs::{SABOTEURS, Saboteur};
 use crate::step::{Outcome, Stop, cargo, root};
 
-const HISTORIES: &str = "100000";
+/// As seconds allow.
+const HISTORIES: &str = "1000000";
+const BOUNDS: &str = "13:0 9:1";
 
 pub(crate) fn run(names: &[&str]) -> Outcome {
     let tree = copy_of_the_tree()?;
     let mut survivors = Vec::new();
     let chosen = SABOTEURS.iter().filter(|one| names.is_empty() || names.contains(&one.name));
     for saboteur in chosen {
-        match caught(&tree, saboteur)? {
-            Some(by) => eprintln!("caught    {:<44} {by}", saboteur.name),
-            None => {
-                eprintln!("SURVIVED  {}", saboteur.name);
-                survivors.push(saboteur.name);
-            }
+        let by = caught(&tree, saboteur)?;
+        eprintln!("{} {}", if by.is_empty() { "SURVIVED" } else { "caught  " }, saboteur.name);
+        by.iter().for_each(|one| eprintln!("           {one}"));
+        if by.is_empty() {
+            survivors.push(saboteur.name);
         }
     }
     if survivors.is_empty() { Ok(()) } else { Err(Stop::Because(format!("nobody noticed: {survivors:?}"))) }
 }
 
-/// What noticed it.
-fn caught(tree: &Path, saboteur: &Saboteur) -> Result<Option<String>, Stop> {
+/// What noticed it, all that did.
+fn caught(tree: &Path, saboteur: &Saboteur) -> Result<Vec<String>, Stop> {
     let file = tree.join("crates/tower-oauth-refresh/src").join(saboteur.file);
     let broken = |error| Stop::Because(format!("{}: {error}", file.display()));
     let text = fs::read_to_string(&file).map_err(broken)?;
@@ -40,46 +41,53 @@ fn caught(tree: &Path, saboteur: &Saboteur) -> Result<Option<String>, Stop> {
         return Err(Stop::Because(format!("{}: what it changes is not there (once)", saboteur.name)));
     }
     fs::write(&file, text.replace(saboteur.find, saboteur.replace)).map_err(broken)?;
-    let found = noticed(tree, "simulation", first_story).or_else(|| noticed(tree, "", first_test));
+    let found = [
+        noticed(tree, &["no_history"], story),
+        noticed(tree, &["no_short_history"], story),
+        noticed(tree, &["", "--skip", "simulation"], test),
+    ];
     fs::write(&file, text).map_err(broken)?;
-    if found.as_deref() == Some(DOES_NOT_COMPILE) {
-        return Err(Stop::Because(format!("{}: it does not compile", saboteur.name)));
-    }
-    Ok(found)
+    found.into_iter().filter_map(Result::transpose).collect()
 }
 
-const DOES_NOT_COMPILE: &str = "it does not compile";
-
-fn noticed(tree: &Path, tests: &str, by: fn(&str) -> Option<String>) -> Option<String> {
-    let run = cargo(["test", "-p", "tower-oauth-refresh", "--lib", tests, "--", "--nocapture"])
+fn noticed(tree: &Path, tests: &[&str], by: fn(&str) -> String) -> Result<Option<String>, Stop> {
+    let run = cargo(["test", "--profile", "fuzz", "-p", "tower-oauth-refresh", "--lib", "--"])
+        .args(tests)
+        .arg("--nocapture")
         .current_dir(tree)
         .env("CARGO_TARGET_DIR", root().join("target/saboteurs"))
         .env("SIMULATE_HISTORIES", HISTORIES)
+        .env("EXPLORE", BOUNDS)
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .output()
-        .ok()?;
-    if run.status.success() {
-        return None;
-    }
+        .map_err(|error| Stop::Because(format!("cannot run cargo: {error}")))?;
     let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     if said.contains("could not compile") {
-        return Some(DOES_NOT_COMPILE.to_owned());
+        return Err(Stop::Because(format!("it does not compile: {said}")));
     }
-    Some(by(&said).unwrap_or_else(|| "a test that fails".to_owned()))
+    Ok((!run.status.success()).then(|| by(&said)))
 }
 
-/// `seed N: what`, and how many lines its story has.
-fn first_story(said: &str) -> Option<String> {
-    let line = said.lines().find(|line| line.starts_with("seed ") || line.starts_with("never exercised"))?;
-    let story =
-        said.lines().skip_while(|one| *one != line).skip(1).take_while(|one| one.starts_with("  ")).count();
-    Some(format!("{line} [{story} lines]"))
+/// `seed N: what` or `explore: what`, and how many lines its story has.
+fn story(said: &str) -> String {
+    let starts =
+        |line: &&str| ["seed ", "explore: ", "never exercised"].iter().any(|start| line.starts_with(start));
+    let Some(line) = said.lines().find(starts) else {
+        return "a panic without a story".to_owned();
+    };
+    let lines = said.lines().skip_while(|one| *one != line).skip(1);
+    format!("{line} [{} lines]", lines.take_while(|one| one.starts_with("  ")).count())
 }
 
-fn first_test(said: &str) -> Option<String> {
-    let line = said.lines().find(|line| line.ends_with("... FAILED"))?;
-    Some(line.trim_start_matches("test ").trim_end_matches(" ... FAILED").to_owned())
+fn test(said: &str) -> String {
+    let failed: Vec<&str> =
+        said.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED")).collect();
+    match failed.split_first() {
+        Some((first, [])) => (*first).to_owned(),
+        Some((first, others)) => format!("{first} and {} more", others.len()),
+        None => "a test that fails".to_owned(),
+    }
 }
 
 /// The files that git knows, beside the build.

@@ -32,6 +32,7 @@ use crate::token::TokenSet;
 
 /// A flight.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Machine {
     policy: Policy,
     me: Holder,
@@ -56,6 +57,7 @@ pub(crate) struct Machine {
 
 /// What the flight is waiting for.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 enum Phase {
     Ready,
     /// Reading the record, asked for at `since`.
@@ -136,6 +138,7 @@ pub(crate) struct Snapshot {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) enum Swapped {
     Done,
     Conflict(Option<Snapshot>),

@@ -15,6 +15,7 @@ use crate::store::record::{CredentialRecord, Fingerprint, Life, LoginId, Rest, R
 
 /// A token set on its way into the store.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Commit {
     login: LoginId,
     under: Under,

@@ -8,12 +8,14 @@
 
 mod check;
 mod choices;
+mod explore;
 mod process;
 mod server;
 mod world;
 
 use std::collections::BTreeMap;
 
+use self::check::Checked;
 use self::choices::Choices;
 use self::world::World;
 
@@ -31,7 +33,7 @@ struct Tally {
 }
 
 /// Plays one history. `Err`: what was broken.
-fn play(choices: Choices, told: bool, tally: &mut Tally) -> (Choices, Result<(), String>, Vec<String>) {
+fn play(choices: Choices, told: bool, tally: &mut Tally) -> (Choices, Checked, Vec<String>) {
     let mut world = World::new(choices, told);
     let mut ended = Ok(());
     for _ in 0..STEPS {
@@ -93,10 +95,13 @@ fn check_seed(seed: u64, tally: &mut Tally) {
     }
 }
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
 /// Run by `cargo xtask simulate`, which sets the number of histories; a small slice otherwise.
 #[test]
 fn no_history_loses_a_login_that_could_be_kept() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let mut tally = Tally::default();
     if let Some(seed) = number("SIMULATE_SEED") {
         return check_seed(seed, &mut tally);

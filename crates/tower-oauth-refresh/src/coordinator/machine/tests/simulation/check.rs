@@ -1,5 +1,8 @@
 //! What must hold after every step, and what nobody can help.
 
+/// `Err`: what was broken.
+pub(super) type Checked = Result<(), String>;
+
 /// What is looked at. One that was never put to the test fails the run.
 pub(super) const PROMISES: [&str; 11] = [
     "I1 a foreign mark was met, and not two attempts were on their way",

@@ -8,7 +8,7 @@ use crate::store::Version;
 use crate::store::record::{CredentialRecord, Holder, LoginId, Verdict};
 
 /// A process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) host: usize,
     pub(super) holder: Holder,
@@ -29,16 +29,17 @@ pub(super) struct Process {
 }
 
 /// A flight, and where its last step has got to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Flight {
     pub(super) machine: Machine,
     pub(super) pending: Pending,
     /// When the last step was asked for.
     pub(super) since: u64,
+    /// When, or since when all is well.
     pub(super) began: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Pending {
     Load,
     Loaded(Result<Option<Snapshot>, ()>),
@@ -59,7 +60,7 @@ pub(super) enum Pending {
 }
 
 /// An install or a logout under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Login {
     pub(super) kind: LoginKind,
     pub(super) read: Option<Option<Snapshot>>,

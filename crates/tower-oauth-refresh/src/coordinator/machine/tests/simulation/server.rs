@@ -18,7 +18,7 @@ pub(super) enum Rotation {
 }
 
 /// The refresh tokens of one login at the server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Family {
     pub(super) login: LoginId,
     pub(super) newest: u64,
@@ -29,7 +29,7 @@ pub(super) struct Family {
     pub(super) unstored: Option<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Server {
     pub(super) rotation: Rotation,
     pub(super) families: Vec<Family>,
@@ -69,6 +69,8 @@ impl Server {
         TokenSet::new(format!("at-{family}-{number}"))
             .with_refresh_token(name(family, number))
             .with_expires_in(LIFETIME)
+            // Says which set it is, where tokens are not shown.
+            .with_scope(name(family, number))
     }
 
     pub(super) fn submit(&mut self, token: &str) -> Done {

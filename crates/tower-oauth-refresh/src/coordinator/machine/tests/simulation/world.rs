@@ -5,6 +5,7 @@ mod flight;
 mod logins;
 mod scheduler;
 mod serving;
+mod state;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -22,11 +23,16 @@ use crate::generation::Generation;
 use crate::store::record::{CredentialRecord, LoginId};
 use crate::store::{StoreError, Version};
 
+#[derive(Clone)]
 pub(super) struct World {
     pub(super) choices: Choices,
     pub(super) story: Vec<String>,
     pub(super) exercised: BTreeMap<&'static str, u64>,
     pub(super) faults: BTreeMap<&'static str, u64>,
+    /// Faults, less the failures of a store that is down.
+    pub(super) hurt: u64,
+    /// As many there may be.
+    pub(super) most: u64,
     told: bool,
     policy: Policy,
     now: u64,
@@ -46,8 +52,6 @@ pub(super) struct World {
     healing: bool,
 }
 
-type Checked = Result<(), String>;
-
 impl World {
     pub(super) fn new(mut choices: Choices, told: bool) -> Self {
         let rotation = match choices.pick(4) {
@@ -63,10 +67,13 @@ impl World {
             story: Vec::new(),
             exercised: BTreeMap::new(),
             faults: BTreeMap::new(),
+            hurt: 0,
+            most: u64::MAX,
             told,
             policy: Policy::default(),
             now: 1_000_000,
-            lot: 1,
+            // Names are long, so that they are known for names.
+            lot: 1 << 100,
             incarnation: 0,
             processes,
             server: Server { rotation, families: Vec::new() },
@@ -111,11 +118,20 @@ impl World {
 
     fn seen(&mut self, promise: &str) {
         let promise = PROMISES.iter().find(|one| one.starts_with(promise)).unwrap();
-        *self.exercised.entry(promise).or_default() += 1;
+        if !self.choices.is_every() {
+            *self.exercised.entry(promise).or_default() += 1;
+        }
+    }
+
+    fn may_hurt(&self) -> bool {
+        !self.healing && self.hurt < self.most
     }
 
     fn fault(&mut self, fault: &'static str) {
-        *self.faults.entry(fault).or_default() += 1;
+        self.hurt += 1;
+        if !self.choices.is_every() {
+            *self.faults.entry(fault).or_default() += 1;
+        }
     }
 
     fn clock(&self, id: usize) -> Now {

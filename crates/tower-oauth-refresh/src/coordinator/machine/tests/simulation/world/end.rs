@@ -1,8 +1,9 @@
 //! All is made well, and then the history is judged.
 
+use super::super::check::Checked;
 use super::super::process::Process;
 use super::super::server::{Rotation, parse};
-use super::{Checked, World};
+use super::World;
 use crate::store::record::Life;
 
 impl World {
@@ -16,6 +17,9 @@ impl World {
         for id in 0..self.processes.len() {
             self.excuse_frozen(id);
             self.processes[id].frozen = false;
+            if let Some(flight) = &mut self.processes[id].flight {
+                flight.began = self.now;
+            }
         }
         for _ in 0..4_000 {
             for id in 0..self.processes.len() {

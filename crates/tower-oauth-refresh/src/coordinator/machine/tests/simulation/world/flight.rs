@@ -1,7 +1,8 @@
 //! A flight of the real machine, and what its process does for it.
 
+use super::super::check::Checked;
 use super::super::process::Pending;
-use super::{Checked, World, down};
+use super::{World, down};
 use crate::coordinator::machine::{Event, Note, Snapshot, Step};
 use crate::coordinator::outcome::Outcome;
 
@@ -109,7 +110,8 @@ impl World {
             Pending::Load => {
                 let failed = self.fails(id);
                 let loaded = if failed { Err(()) } else { Ok(self.snapshot(id)) };
-                put(self, Pending::Loaded(loaded))
+                put(self, Pending::Loaded(loaded))?;
+                self.hears(id)
             }
             Pending::Swap { expected, version, new } => {
                 let swapped = self.swap(id, expected, version, new)?;
@@ -122,7 +124,8 @@ impl World {
             Pending::Swapped(swapped) => self.event(id, Event::Swapped(swapped.map_err(|()| down()))),
             Pending::Sent(token) => {
                 let pending = self.serve(id, since, token);
-                put(self, pending)
+                put(self, pending)?;
+                self.hears(id)
             }
             Pending::Answer(answer) => self.event(id, Event::Answered(answer)),
             Pending::Wait { until, seen } => {
@@ -137,6 +140,15 @@ impl World {
                 self.event(id, Event::Revoked)
             }
         }
+    }
+
+    /// Where every order is tried, what was read or answered is heard at once: hearing it later is much like
+    /// acting on it later. That a mark was written may be heard too late to send.
+    fn hears(&mut self, id: usize) -> Checked {
+        let flight = self.processes[id].flight.as_ref();
+        let heard =
+            flight.is_some_and(|flight| matches!(flight.pending, Pending::Loaded(_) | Pending::Answer(_)));
+        if heard && self.choices.is_every() { self.act(id) } else { Ok(()) }
     }
 
     pub(super) fn looked_at(&mut self, id: usize, loaded: &Result<Option<Snapshot>, ()>) {

@@ -1,8 +1,9 @@
 //! Installs and logouts, as the coordinator does them.
 
+use super::super::check::Checked;
 use super::super::process::{Login, LoginKind};
 use super::super::server::{LIFETIME, name};
-use super::{Checked, World};
+use super::World;
 use crate::coordinator::machine::{Snapshot, Swapped};
 use crate::generation::Generation;
 use crate::store::Version;
@@ -12,7 +13,7 @@ use crate::token::TokenSet;
 impl World {
     pub(super) fn begin_login(&mut self, id: usize) {
         let process = &self.processes[id];
-        if self.healing || !process.acts() || process.login.is_some() || !self.choices.rarely(4) {
+        if self.healing || !process.acts() || process.login.is_some() {
             return;
         }
         let kind = if self.choices.pick(2) == 0 {

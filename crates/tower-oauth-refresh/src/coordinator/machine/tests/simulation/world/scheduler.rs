@@ -1,33 +1,99 @@
 //! Who acts next, how time passes, and what goes wrong meanwhile.
 
 use super::super::STORE_LATENCY;
+use super::super::check::Checked;
 use super::super::check::{DIED_WITH_ANSWER, FROZEN};
 use super::super::process::{Flight, Pending, Process};
-use super::{Checked, World};
+use super::World;
 use crate::coordinator::machine::{Event, Machine};
+
+/// How long nothing may happen.
+const WISHES: [u64; 7] = [10, 100, 1_000, 2_100, 5_000, 11_500, 40_000];
+/// Where every order is tried: longer than a lease, and no longer than until somebody acts.
+const LONG: u64 = 11_500;
+
+/// What may happen next, where every order is tried.
+#[derive(Clone, Copy)]
+enum Move {
+    Act(usize),
+    Request(usize, bool),
+    Login(usize),
+    Pass,
+    BeginLogin(usize),
+    Misfortune(usize, u32),
+}
 
 impl World {
     pub(in super::super) fn step(&mut self) -> Checked {
+        if self.choices.is_every() {
+            return self.any_step();
+        }
         let id = self.choices.pick(u32::try_from(self.processes.len()).unwrap()) as usize;
         match self.choices.pick(16) {
             0..=7 => self.act(id),
             8 | 9 => self.request(id, false),
             10 => self.request(id, true),
             11 | 12 => {
-                let wish = [10, 100, 1_000, 2_100, 5_000, 11_500, 40_000][self.choices.pick(7) as usize];
-                self.pass(wish)
+                let wish = self.choices.pick(u32::try_from(WISHES.len()).unwrap());
+                self.pass(WISHES[wish as usize])
             }
             13 => {
-                if self.choices.pick(2) == 1 {
-                    self.misfortune(id);
-                }
+                let which = self.choices.pick(10);
+                self.misfortune(id, which);
                 Ok(())
             }
             14 => {
-                self.begin_login(id);
+                if self.choices.rarely(4) {
+                    self.begin_login(id);
+                }
                 Ok(())
             }
             _ => self.login(id),
+        }
+    }
+
+    /// A step of those that change something. There are no more faults than the bound allows, and no clock
+    /// is set: that is left to the seeds.
+    fn any_step(&mut self) -> Checked {
+        let mut moves = vec![Move::Pass];
+        for (id, process) in self.processes.iter().enumerate() {
+            let now = self.now;
+            let acting = |flight: &Flight| match flight.pending {
+                Pending::Wait { until, seen } => now >= until || self.writes != seen,
+                Pending::Sent(None) => now - flight.since >= 10_000,
+                _ => true,
+            };
+            if process.flight.as_ref().is_some_and(acting) {
+                moves.push(Move::Act(id));
+            }
+            if process.acts() && process.login.is_some() {
+                moves.push(Move::Login(id));
+            } else if process.acts() && process.flight.is_none() {
+                moves.push(Move::Request(id, process.usable(self.clock(id))));
+            }
+            if process.frozen {
+                moves.push(Move::Misfortune(id, 0));
+            }
+            if self.may_hurt() {
+                moves.extend([Move::Misfortune(id, 1), Move::BeginLogin(id)]);
+                moves.extend((!process.frozen).then_some(Move::Misfortune(id, 0)));
+            }
+        }
+        moves.extend((self.may_hurt() || self.store_down).then_some(Move::Misfortune(0, 2)));
+        moves.extend((self.may_hurt() || self.server_down).then_some(Move::Misfortune(0, 3)));
+        match moves[self.choices.pick(u32::try_from(moves.len()).unwrap()) as usize] {
+            Move::Act(id) => self.act(id),
+            Move::Request(id, refused) => self.request(id, refused),
+            Move::Login(id) => self.login(id),
+            Move::Pass => self.pass(LONG),
+            Move::BeginLogin(id) => {
+                self.begin_login(id);
+                Ok(())
+            }
+            Move::Misfortune(id, which) => {
+                self.misfortune(id, which);
+                Ok(())
+            }
         }
     }
 
@@ -94,11 +160,8 @@ impl World {
         self.event(id, Event::Begin)
     }
 
-    pub(super) fn misfortune(&mut self, id: usize) {
-        if self.healing {
-            return;
-        }
-        match self.choices.pick(7) {
+    pub(super) fn misfortune(&mut self, id: usize, which: u32) {
+        match which {
             0 => {
                 let frozen = !self.processes[id].frozen;
                 self.excuse_frozen(id);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::super::check::Checked;
 use super::super::check::LOST_ANSWER;
 use super::super::process::{Flight, Pending};
 use super::super::server::{Done, Rotation, parse};
-use super::{Checked, World};
+use super::World;
 use crate::coordinator::machine::Answer;
 use crate::secret::RefreshToken;
 
@@ -57,7 +58,7 @@ impl World {
         if self.server_down {
             return Pending::Answer(if self.choices.pick(2) == 0 { outage } else { Answer::NotSent });
         }
-        if self.healing || !self.choices.rarely(6) {
+        if !self.may_hurt() || !self.choices.rarely(6) {
             return match self.submit(id, &token, false) {
                 Some(answer) => Pending::Answer(answer),
                 None => Pending::Sent(None),

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::super::check::CUT_OFF;
+use super::super::check::Checked;
 use super::super::server::parse;
-use super::{Checked, World};
+use super::World;
 use crate::coordinator::machine::{Snapshot, Swapped};
 use crate::store::Version;
 use crate::store::record::{CredentialRecord, Life};
@@ -12,12 +13,12 @@ use crate::store::record::{CredentialRecord, Life};
 impl World {
     /// Does this operation fail? A store that is down does; one that is up, rarely.
     pub(super) fn fails(&mut self, id: usize) -> bool {
-        let cut = !self.store_down && !self.healing && self.choices.rarely(20);
+        let cut = !self.store_down && self.may_hurt() && self.choices.rarely(20);
         self.processes[id].cut = if cut { self.processes[id].cut + 1 } else { 0 };
         if self.processes[id].cut >= 3 {
             self.excuse_holder(id, CUT_OFF);
         }
-        if cut || self.store_down {
+        if cut {
             self.fault("the store fails");
         }
         cut || self.store_down
