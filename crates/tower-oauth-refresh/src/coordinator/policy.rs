@@ -134,3 +134,6 @@ pub(crate) fn ahead_from(tokens: &Tokens, obtained: Now, unit: f64) -> Option<No
     })?;
     Some(obtained.after(after))
 }
+
+#[cfg(test)]
+mod tests;

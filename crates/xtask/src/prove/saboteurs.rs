@@ -76,8 +76,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "rule 3: oversleeping does not matter",
         JUDGE,
-        "lay >= SETTLE && lay <= SETTLE_AT_MOST",
-        "lay >= SETTLE",
+        "Some(lay) if lay <= SETTLE_AT_MOST => None",
+        "Some(_) => None",
     ),
     of(
         "rule 3: inherits a mark without a doubt",
@@ -135,15 +135,15 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     ),
     of(
         "rule 5: a verdict lifts nothing on install",
-        SLOT,
-        "        state.standing = None;\n        state.dead = None;\n    }\n\n    /// A token that came",
-        "    }\n\n    /// A token that came",
+        LOGIN,
+        "        state.standing = None;\n        state.dead = None;\n        slot.current",
+        "        slot.current",
     ),
     of(
         "rule 6: adopts what is expired",
-        JUDGE,
-        "            && let Some(held) = seen.usable(now)\n",
-        "            && let Some(held) = seen.usable(seen.at.before(std::time::Duration::from_secs(86_400)))\n",
+        "coordinator/machine.rs",
+        "super::policy::usable(tokens, age.saturating_add(now.since(self.at))).then_some(held)",
+        "{\n            let _ = now;\n            Some(held)\n        }",
     ),
     of(
         "rule 7: the mark is not released",
@@ -157,6 +157,18 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         JUDGE,
         "if self.regressed(record) {",
         "if false && self.regressed(record) {",
+    ),
+    of(
+        "told before it is stored",
+        COMMIT,
+        "        self.phase = Phase::Committing { commit, since: now };\n        Step::Swap {",
+        "        self.notes.push(Note::Tell(Outcome::Refreshed(commit.held())));\n        self.phase = Phase::Committing { commit, since: now };\n        Step::Swap {",
+    ),
+    of(
+        "a dead refresh token is known by its credential",
+        JUDGE,
+        "self.dead.take_if(|dead| record.fingerprint() == Some(dead.fingerprint))",
+        "self.dead.take_if(|_| true)",
     ),
     of(
         "publishes nothing before it wakes",
@@ -200,6 +212,49 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         LOGIN,
         "            && !foreign\n",
         "            && (!foreign || true)\n",
+    ),
+    of(
+        "a logout does not revoke",
+        LOGIN,
+        "let confirmed = self.endpoint.revoke(refresh_token, limit).await;",
+        "let confirmed = limit.is_zero() || !refresh_token.expose_secret().is_empty();",
+    ),
+    of(
+        "a panic leaves its waiters alone",
+        FLIGHT,
+        "        if !self.ended {\n            // The task panicked",
+        "        if false && !self.ended {\n            // The task panicked",
+    ),
+    of(
+        "the store has all the time it wants",
+        "coordinator/driver.rs",
+        "match timeout(limit, call).await",
+        "match timeout(limit * 10_000, call).await",
+    ),
+    of(
+        "Retry-After is not kept",
+        "endpoint/classify/retry_after.rs",
+        "Some(wait.min(CAP))",
+        "None.filter(|_| wait > CAP)",
+    ),
+    of("the header may be shown", "attach.rs", "value.set_sensitive(true)", "value.set_sensitive(false)"),
+    of(
+        "any host gets the token",
+        "layer.rs",
+        "self.origins.iter().any(|origin| origin.matches(uri))",
+        "self.origins.iter().any(|origin| origin.matches(uri) || true)",
+    ),
+    of(
+        "the caller's own header is written over",
+        "layer.rs",
+        "!request.headers().contains_key(header::AUTHORIZATION) && self",
+        "(!request.headers().contains_key(header::AUTHORIZATION) || true) && self",
+    ),
+    of(
+        "another account repeats the request",
+        "future/heal.rs",
+        "            if current.held.login != self.used.held.login {",
+        "            if false && current.held.login != self.used.held.login {",
     ),
     of(
         "jitter is drawn for every call",

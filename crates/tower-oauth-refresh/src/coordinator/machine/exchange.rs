@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::judge::{rest_error, verdict_error};
 use super::{Answer, Lots, Machine, Note, Phase, Seen, Snapshot, Step, Swapped, store_error};
 use crate::clock::Now;
-use crate::coordinator::policy::{COOL_DOWN, MAX_SENDS, Policy, SEND_WINDOW};
+use crate::coordinator::policy::{COOL_DOWN, Policy, SEND_WINDOW};
 use crate::error::{ErrorKind, RefreshError};
 use crate::grant::Grant;
 use crate::store::record::{
@@ -176,7 +176,7 @@ impl Machine {
     fn doubt(&mut self, now: Now, lots: Lots, mut attempt: Attempt) -> Step {
         self.doubts += 1;
         self.leave_doubt(&mut attempt);
-        let first = self.doubts == 1 && attempt.record.failures == 0 && self.sends < MAX_SENDS;
+        let first = self.doubts == 1 && attempt.record.failures == 0;
         if first && !self.exhausted(now) {
             return self.renew(now, lots, attempt);
         }

@@ -138,8 +138,8 @@ impl Machine {
         let version = seen.snapshot.version;
         let lay = self.settling.filter(|(settled, _)| *settled == version).map(|(_, t)| seen.at.since(t));
         match lay {
-            Some(lay) if lay >= SETTLE && lay <= SETTLE_AT_MOST => None,
             Some(lay) if lay < SETTLE => Some(SETTLE.saturating_sub(lay)),
+            Some(lay) if lay <= SETTLE_AT_MOST => None,
             _ => {
                 self.settling = Some((version, now));
                 Some(SETTLE)

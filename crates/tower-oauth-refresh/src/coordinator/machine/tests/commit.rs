@@ -62,7 +62,9 @@ fn a_rotation_retires_the_spent_refresh_token() {
 
 #[test]
 fn a_smaller_scope_is_told_and_an_absent_one_changes_nothing() {
-    for (granted, kept, told) in [(None, "b a", 0), (Some("a b"), "a b", 0), (Some("a"), "a", 1)] {
+    for (granted, kept, told) in
+        [(None, "b a", 0), (Some("a b"), "a b", 0), (Some("a b c"), "a b c", 0), (Some("a"), "a", 1)]
+    {
         let mut record = expired();
         record.tokens.as_mut().unwrap().scope = Some("b a".to_owned());
         let mut play = Play::knowing(5);
@@ -139,9 +141,11 @@ fn of_two_sets_for_one_refresh_token_the_one_marked_later_wins() {
     let new = play.swap().1;
     assert_eq!((refresh(new), new.generation), (Some("refresh-6"), Generation::new(7)));
 
-    let mut play = Play::received();
-    play.conflict(Some(sibling(2)));
-    assert_eq!(play.adopted().generation, Generation::new(6));
+    for as_late_or_later in [1, 2] {
+        let mut play = Play::received();
+        play.conflict(Some(sibling(as_late_or_later)));
+        assert_eq!(play.adopted().generation, Generation::new(6));
+    }
 }
 
 #[test]
@@ -184,6 +188,14 @@ fn our_write_is_recognised_under_somebody_elses_mark() {
 }
 
 #[test]
+fn our_write_is_recognised_at_whatever_generation_it_is_now() {
+    let mut play = Play::received();
+    let written = CredentialRecord { generation: Generation::new(9), ..play.swap().1.clone() };
+    play.swap_fails().waited().loaded(snapshot(written));
+    assert_eq!(play.refreshed().generation, Generation::new(9));
+}
+
+#[test]
 fn callers_are_held_then_told_and_told_again_when_it_is_stored() {
     let mut play = Play::received();
     play.swap_fails();
@@ -209,4 +221,18 @@ fn callers_get_the_unpersisted_token_where_that_was_asked_for() {
     }
     assert!(matches!(play.told.last(), Some(Outcome::Refreshed(held)) if access(held) == "access-6"));
     assert!(matches!(play.step, Some(Step::Wait(_))), "and the write goes on");
+}
+
+#[test]
+fn an_unpersisted_token_is_told_at_the_generation_after_the_one_that_was_spent() {
+    let policy = Policy { serve_unpersisted: true, ..Policy::default() };
+    let mut play = Play::with(policy, Some(Play::held(5)));
+    play.loaded(snapshot(expired())).swapped().answered(Answer::Tokens(set("access-6", Some("refresh-6"))));
+    // Its write would now become the one after that; whether it does is not known.
+    play.conflict(Some(sibling(0)));
+    assert_eq!(play.swap().1.generation, Generation::new(7));
+    play.passes(SECOND * 10).swap_fails();
+    assert!(
+        matches!(play.told.last(), Some(Outcome::Refreshed(held)) if held.generation == Generation::new(6))
+    );
 }

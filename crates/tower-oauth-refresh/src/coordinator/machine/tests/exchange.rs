@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::coordinator::policy::SEND_WINDOW;
-use crate::store::record::{Life, RestReason};
+use crate::store::record::{Doubt, Life, RestReason, Under};
 
 const NOTHING: Answer = Answer::Unavailable { in_doubt: false, retry_after: None };
 
@@ -24,7 +24,25 @@ fn the_mark_is_written_before_the_request_leaves_and_says_who_and_with_what() {
 }
 
 #[test]
+fn an_inherited_mark_counts_as_a_failure_and_a_doubt_that_was_counted_before_does_not() {
+    let doubt = Some(Doubt { sent_at: SystemTime::UNIX_EPOCH, pid: 7 });
+    for (found, failures) in [
+        (CredentialRecord { doubt, failures: 1, ..expired() }, 1),
+        (marked(expired(), ME, 70), 1),
+        (expired(), 0),
+    ] {
+        let mut play = Play::knowing(5);
+        play.loaded(snapshot(found));
+        assert_eq!(play.swap().1.failures, failures);
+    }
+}
+
+#[test]
 fn a_request_that_would_leave_too_late_does_not_leave() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired())).passes(SEND_WINDOW).swapped();
+    assert_eq!(play.sends(), Some("refresh-5"), "just in time");
+
     let mut play = Play::knowing(5);
     play.loaded(snapshot(expired()));
     let mark = play.swap().1.clone();
@@ -92,11 +110,15 @@ fn a_mark_that_was_written_though_the_store_failed_is_recognised_and_leaves_no_d
 
 #[test]
 fn a_refusal_is_believed_after_reading_again_and_written_on_the_version_of_the_mark() {
-    let mut play = Play::sent();
-    play.answered(dead()).looks();
+    let under = Some(Under { nonce: 70, number: 3, spent: Generation::new(4) });
+    let before = CredentialRecord { under, marks: 3, ..expired() };
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(before)).swapped().answered(dead()).looks();
     let version = play.mark_version();
-    play.loaded(Snapshot { version, ..snapshot(expired()) });
+    let marked = CredentialRecord { under, marks: 4, ..expired() };
+    play.loaded(Snapshot { version, ..snapshot(marked) });
     let (expected, new) = play.swap();
+    assert_eq!((new.under, new.marks), (under, 4), "whoever comes late with a set can still tell");
     assert_eq!(expected, Some(version.to_bits()));
     assert!(matches!(&new.life, Life::Dead(verdict) if verdict.fingerprint == fingerprint("refresh-5")));
     assert!(new.tokens.is_none() && new.mark.is_none());

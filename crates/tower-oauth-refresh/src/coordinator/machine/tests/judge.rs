@@ -1,7 +1,7 @@
 //! Looking at a record: adopt, wait, give up, or take the lease.
 
 use super::*;
-use crate::coordinator::policy::{SETTLE, SETTLE_AT_MOST};
+use crate::coordinator::policy::{POLL, SETTLE, SETTLE_AT_MOST};
 use crate::grant::Grant;
 use crate::store::record::{Doubt, Life, Rest, RestReason, Verdict};
 
@@ -184,7 +184,7 @@ fn foreign(age: Duration) -> Snapshot {
 fn a_foreign_mark_is_waited_out_for_the_exchange_limit_and_a_second_then_must_lie_still() {
     let mut play = Play::knowing(5);
     play.loaded(foreign(SECOND));
-    assert!(play.wait() < SECOND, "looks often, for the holder may be done");
+    assert_eq!(play.wait(), POLL, "looks often, for the holder may be done");
     play.waited().loaded(foreign(SECOND * 11 - Duration::from_millis(1)));
     assert_eq!(play.wait(), Duration::from_millis(1));
     play.waited().loaded(foreign(SECOND * 11));
@@ -285,6 +285,13 @@ fn others_that_refresh_forever_without_success_are_not_waited_for_forever() {
             play.waited();
         }
     }
+    assert_eq!(play.failed().kind(), ErrorKind::TimedOut);
+
+    let limit = Policy::default().flight_limit + Policy::default().mark_life();
+    let mut play = Play::knowing(5);
+    play.loaded(foreign(SECOND)).passes(limit).event(Event::Woke).loaded(foreign(SECOND));
+    assert_eq!(play.wait(), POLL, "not yet");
+    play.passes(Duration::from_millis(1)).event(Event::Woke).loaded(foreign(SECOND));
     assert_eq!(play.failed().kind(), ErrorKind::TimedOut);
 }
 
