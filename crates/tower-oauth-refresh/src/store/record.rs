@@ -38,7 +38,8 @@ pub(crate) struct CredentialRecord {
     pub(crate) rest: Option<Rest>,
     /// Failed attempts since the last token set: how long the next rest is.
     pub(crate) failures: u32,
-    /// Was the refresh token sent, and the answer unclear?
+    /// Was the refresh token sent, and the answer unclear? Or, beside a set that came late: was the refresh
+    /// token that it was got for sent once more?
     pub(crate) doubt: Option<Doubt>,
 }
 

@@ -122,6 +122,12 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         "        let _ = commit;\n        self.fail(RefreshError::new(ErrorKind::Store))",
     ),
     of(
+        "rule 4: a late set forgets who sent the same token",
+        COMMIT,
+        "let doubt = commit.doubt.or_else(|| meddling(&commit, &seen, now));",
+        "let doubt = commit.doubt.or_else(|| meddling(&commit, &seen, now)).filter(|_| false);",
+    ),
+    of(
         "rule 5: no reading again before a verdict",
         EXCHANGE,
         "if seen.snapshot.version != attempt.version {",

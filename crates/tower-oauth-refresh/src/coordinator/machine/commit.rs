@@ -11,7 +11,9 @@ use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 use crate::secret::RefreshToken;
 use crate::store::StoreError;
-use crate::store::record::{CredentialRecord, Fingerprint, Life, LoginId, Rest, RestReason, Tokens, Under};
+use crate::store::record::{
+    CredentialRecord, Doubt, Fingerprint, Life, LoginId, Rest, RestReason, Tokens, Under,
+};
 
 /// A token set on its way into the store.
 #[derive(Debug)]
@@ -31,6 +33,9 @@ pub(super) struct Commit {
     /// The generation it becomes, if the write under way succeeds.
     generation: Generation,
     failures: u32,
+    /// Somebody else who may have sent the same refresh token since: then the server may have ended the
+    /// login, and when it says so, this is why.
+    doubt: Option<Doubt>,
 }
 
 impl Machine {
@@ -57,6 +62,7 @@ impl Machine {
             received: now,
             generation: spent,
             failures: attempt.record.failures,
+            doubt: None,
         };
         self.write(now, lots, commit, attempt.version, &attempt.record)
     }
@@ -75,6 +81,7 @@ impl Machine {
         record.marks = base.marks.max(commit.under.number);
         record.under = Some(commit.under);
         record.retired = commit.retired;
+        record.doubt = commit.doubt;
         record.tokens = Some(Tokens { age: now.since(commit.obtained), ..commit.tokens.clone() });
         if commit.tokens.access_token.is_none() {
             record.failures = commit.failures.saturating_add(1);
@@ -146,7 +153,8 @@ impl Machine {
             .is_some_and(|under| under.spent == commit.under.spent && under.number < commit.under.number);
         if unmoved || older_sibling {
             let (version, base) = (seen.snapshot.version, seen.record(now));
-            return self.write(now, lots, commit, version, &base);
+            let doubt = commit.doubt.or_else(|| meddling(&commit, &seen, now));
+            return self.write(now, lots, Commit { doubt, ..commit }, version, &base);
         }
         // Newer, inside the same login: ours is worth nothing, and revoking it would end that login.
         self.judge(now, lots, seen)
@@ -190,6 +198,22 @@ impl Machine {
         };
         self.phase = Phase::Revoking;
         Step::Revoke { refresh_token }
+    }
+}
+
+/// Who else marked the record, or has read a refusal there, while the set was on its way.
+fn meddling(commit: &Commit, seen: &Seen, now: Now) -> Option<Doubt> {
+    let record = &seen.snapshot.record;
+    if let Life::Dead(verdict) = &record.life {
+        return verdict.doubt;
+    }
+    match &record.mark {
+        Some(mark) if mark.nonce == commit.under.nonce => None,
+        Some(mark) => {
+            let sent_at = now.before(seen.snapshot.age).wall;
+            Some(record.doubt.unwrap_or(Doubt { sent_at, pid: mark.holder.pid }))
+        }
+        None => record.doubt,
     }
 }
 

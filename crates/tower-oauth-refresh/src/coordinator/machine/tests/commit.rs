@@ -1,7 +1,7 @@
 //! Making a received token set durable, whatever the store says.
 
 use super::*;
-use crate::store::record::{Life, Under, Verdict};
+use crate::store::record::{Doubt, Life, Under, Verdict};
 
 #[test]
 fn a_received_set_is_stored_before_anybody_is_told() {
@@ -126,6 +126,31 @@ fn a_hard_verdict_over_the_spent_token_is_overruled_by_the_set_that_was_got_for_
     play.conflict(Some(snapshot(dead)));
     assert_eq!(play.swap().1.life, Life::Live);
     assert_eq!(refresh(play.swap().1), Some("refresh-6"));
+}
+
+#[test]
+fn a_set_that_came_late_remembers_who_sent_the_same_refresh_token_meanwhile() {
+    let theirs = marked(expired(), 7, 70);
+    let doubt = Doubt { sent_at: SystemTime::UNIX_EPOCH, pid: 9 };
+    let released = CredentialRecord { doubt: Some(doubt), ..expired() };
+    let verdict = Verdict {
+        generation: Generation::new(5),
+        fingerprint: fingerprint("refresh-5"),
+        doubt: Some(doubt),
+        code: "invalid_grant".to_owned(),
+    };
+    let dead = CredentialRecord { life: Life::Dead(verdict), tokens: None, ..expired() };
+    for (found, pid) in [(theirs, 1), (released, 9), (dead, 9)] {
+        let mut play = Play::received();
+        play.conflict(Some(snapshot(found)));
+        assert_eq!(play.swap().1.doubt.map(|doubt| doubt.pid), Some(pid));
+        // A write that is tried again says the same.
+        play.swap_fails().waited().loaded(snapshot(expired()));
+        assert_eq!(play.swap().1.doubt.map(|doubt| doubt.pid), Some(pid));
+    }
+    let mut play = Play::received();
+    play.swap_fails().waited().loaded(snapshot(marked(expired(), ME, 3)));
+    assert_eq!(play.swap().1.doubt, None, "nobody else was there");
 }
 
 fn sibling(number: u64) -> Snapshot {

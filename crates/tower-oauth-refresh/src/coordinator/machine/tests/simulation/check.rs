@@ -4,7 +4,7 @@
 pub(super) type Checked = Result<(), String>;
 
 /// What is looked at. One that was never put to the test fails the run.
-pub(super) const PROMISES: [&str; 11] = [
+pub(super) const PROMISES: [&str; 12] = [
     "I1 a foreign mark was met, and not two attempts were on their way",
     "I2 a received set met a failing store, and was not lost",
     "I3 a refresh token had a stored successor, and was not sent again",
@@ -13,6 +13,7 @@ pub(super) const PROMISES: [&str; 11] = [
     "I10 a login had ended, and did not come back",
     "I11 an outage went on, and was asked rarely",
     "I14 a process died while refreshing, and the next one knew",
+    "I14: a login was lost with an answer, and its verdict says so",
     "rule 4: a late set met its own login unmoved, and was stored",
     "rule 5: a refusal met a moved record, and was not believed",
     "rule 8: a waiter saw another's set, and adopted it",

@@ -61,9 +61,16 @@ impl World {
             Life::LoggedOut => Ok(()),
             Life::Dead(verdict) => {
                 let known = self.server.of(record.login).unwrap();
-                match (known.alive, known.excuse) {
+                let (alive, excuse) = (known.alive, known.excuse);
+                match (alive, excuse) {
                     (true, _) => Err("a living login was condemned".to_owned()),
-                    (false, Some(_)) => Ok(()),
+                    (false, Some(_)) if verdict.doubt.is_some() => {
+                        self.seen("I14:");
+                        Ok(())
+                    }
+                    (false, Some(cause)) => {
+                        Err(format!("I14: a login was lost without a word of how ({cause})"))
+                    }
                     (false, None) => {
                         Err(format!("a login was lost, and nobody can say why ({})", verdict.code))
                     }
