@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use self::saboteurs::{SABOTEURS, Saboteur};
-use crate::step::{Outcome, Stop, cargo, root};
+use crate::step::{Outcome, Stop, root};
 
 /// As seconds allow.
 const HISTORIES: &str = "1000000";
 const BOUNDS: &str = "13:0 9:1";
+/// Seconds for one look, a build included.
+const LIMIT: &str = "240";
 
 pub(crate) fn run(names: &[&str]) -> Outcome {
     let tree = copy_of_the_tree()?;
@@ -51,7 +53,9 @@ fn caught(tree: &Path, saboteur: &Saboteur) -> Result<Vec<String>, Stop> {
 }
 
 fn noticed(tree: &Path, tests: &[&str], by: fn(&str) -> String) -> Result<Option<String>, Stop> {
-    let run = cargo(["test", "--profile", "fuzz", "-p", "tower-oauth-refresh", "--lib", "--"])
+    // What nobody notices may also wait for ever.
+    let run = Command::new("timeout")
+        .args([LIMIT, "cargo", "test", "--profile", "fuzz", "-p", "tower-oauth-refresh", "--lib", "--"])
         .args(tests)
         .arg("--nocapture")
         .current_dir(tree)
@@ -83,10 +87,13 @@ fn story(said: &str) -> String {
 fn test(said: &str) -> String {
     let failed: Vec<&str> =
         said.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED")).collect();
+    let hangs = |line: &str| {
+        line.strip_prefix("test ")?.split_once(" has been running").map(|(name, _)| format!("{name} hangs"))
+    };
     match failed.split_first() {
         Some((first, [])) => (*first).to_owned(),
         Some((first, others)) => format!("{first} and {} more", others.len()),
-        None => "a test that fails".to_owned(),
+        None => said.lines().find_map(hangs).unwrap_or_else(|| "a test that fails".to_owned()),
     }
 }
 
