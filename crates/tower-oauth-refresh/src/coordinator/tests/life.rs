@@ -111,6 +111,23 @@ async fn a_refresh_that_lands_after_logout_is_revoked_and_not_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_logout_leaves_a_tombstone_for_the_process_that_is_refreshing() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Held]);
+    let neighbour = world.neighbour();
+    let refreshing = tokio::spawn(async move { neighbour.token("k").await });
+    world.server.arrived.notified().await;
+    world.coordinator.logout("k").await.unwrap();
+    let left = world.stored().await.unwrap();
+    assert_eq!(left.life, Life::LoggedOut);
+    assert!(left.mark.is_some() && left.tokens.is_none());
+    world.server.released.0.add_permits(1);
+    assert_eq!(refreshing.await.unwrap().unwrap_err().kind(), ErrorKind::LoggedOut);
+    assert_eq!(world.server.revoked.lock().unwrap().as_slice(), ["refresh-1", "refresh-2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_login_during_a_refresh_stays_and_the_old_result_is_revoked() {
     let world = World::new();
     world.install(Duration::ZERO).await;

@@ -10,6 +10,7 @@ mod check;
 mod choices;
 mod explore;
 mod process;
+mod rows;
 mod server;
 mod world;
 
@@ -30,7 +31,51 @@ struct Tally {
     histories: u64,
     exercised: BTreeMap<&'static str, u64>,
     faults: BTreeMap<&'static str, u64>,
+    rows: BTreeMap<(&'static str, &'static str), u64>,
 }
+
+impl Tally {
+    fn add(
+        &mut self,
+        exercised: Counts<'_>,
+        faults: Counts<'_>,
+        rows: &BTreeMap<(&'static str, &'static str), u64>,
+    ) {
+        exercised.iter().for_each(|(what, times)| *self.exercised.entry(what).or_default() += times);
+        faults.iter().for_each(|(what, times)| *self.faults.entry(what).or_default() += times);
+        rows.iter().for_each(|(row, times)| *self.rows.entry(*row).or_default() += times);
+    }
+
+    /// Prints everything; something that never happened is a run that says nothing.
+    fn judge(&self) {
+        println!("{} histories, none broken", self.histories);
+        for what in check::PROMISES {
+            let times = self.exercised.get(what).copied().unwrap_or(0);
+            println!("  {times:>12} x {what}");
+            assert!(times > 0, "never exercised: {what}");
+        }
+        println!("faults injected");
+        for (fault, times) in &self.faults {
+            println!("  {times:>12} x {fault}");
+        }
+        println!("rows of the machine's table");
+        for (phase, events) in rows::ROWS {
+            let times = |event: &&str| self.rows.get(&(*phase, *event)).copied().unwrap_or(0);
+            let all: Vec<_> = events.iter().map(|event| format!("{event} {}", times(event))).collect();
+            println!("  {phase:<11} {}", all.join(", "));
+            assert!(self.histories < MANY || events.iter().all(|event| times(event) > 0), "a row never met");
+        }
+        let known = |(phase, event): &(&str, &str)| {
+            rows::ROWS.iter().any(|(one, events)| one == phase && events.contains(event))
+        };
+        assert!(self.rows.keys().all(known), "a row that is not in the table: {:?}", self.rows);
+    }
+}
+
+type Counts<'a> = &'a BTreeMap<&'static str, u64>;
+
+/// So many histories meet every row.
+const MANY: u64 = 500_000;
 
 /// Plays one history. `Err`: what was broken.
 fn play(choices: Choices, told: bool, tally: &mut Tally) -> (Choices, Checked, Vec<String>) {
@@ -46,12 +91,7 @@ fn play(choices: Choices, told: bool, tally: &mut Tally) -> (Choices, Checked, V
         ended = world.heal();
     }
     tally.histories += 1;
-    for (what, times) in &world.exercised {
-        *tally.exercised.entry(what).or_default() += times;
-    }
-    for (fault, times) in &world.faults {
-        *tally.faults.entry(fault).or_default() += times;
-    }
+    tally.add(&world.exercised, &world.faults, &world.rows);
     (world.choices, ended, world.story)
 }
 
@@ -125,19 +165,7 @@ fn no_history_loses_a_login_that_could_be_kept() {
             Err(broken) => std::panic::resume_unwind(broken),
         };
         tally.histories += part.histories;
-        part.exercised
-            .into_iter()
-            .for_each(|(what, times)| *tally.exercised.entry(what).or_default() += times);
-        part.faults.into_iter().for_each(|(what, times)| *tally.faults.entry(what).or_default() += times);
+        tally.add(&part.exercised, &part.faults, &part.rows);
     }
-    println!("{} histories, none broken", tally.histories);
-    for what in check::PROMISES {
-        let times = tally.exercised.get(what).copied().unwrap_or(0);
-        println!("  {times:>12} x {what}");
-        assert!(times > 0, "never exercised: {what}");
-    }
-    println!("faults injected");
-    for (fault, times) in &tally.faults {
-        println!("  {times:>12} x {fault}");
-    }
+    tally.judge();
 }

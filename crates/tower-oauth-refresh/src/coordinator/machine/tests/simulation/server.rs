@@ -25,6 +25,8 @@ pub(super) struct Family {
     pub(super) alive: bool,
     /// Why it would be nobody's fault if it ended.
     pub(super) excuse: Option<&'static str>,
+    /// Was its record set back? Then what was known of lost answers may be gone too.
+    pub(super) set_back: bool,
     /// Who received the newest, and has not stored it yet.
     pub(super) unstored: Option<usize>,
 }
@@ -60,7 +62,14 @@ pub(super) fn parse(token: &str) -> (usize, u64) {
 
 impl Server {
     pub(super) fn login(&mut self, login: LoginId) -> TokenSet {
-        self.families.push(Family { login, newest: 1, alive: true, excuse: None, unstored: None });
+        self.families.push(Family {
+            login,
+            newest: 1,
+            alive: true,
+            excuse: None,
+            set_back: false,
+            unstored: None,
+        });
         self.set(self.families.len() - 1)
     }
 

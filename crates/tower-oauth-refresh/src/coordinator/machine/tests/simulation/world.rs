@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) story: Vec<String>,
     pub(super) exercised: BTreeMap<&'static str, u64>,
     pub(super) faults: BTreeMap<&'static str, u64>,
+    /// Of the machine's table.
+    pub(super) rows: BTreeMap<(&'static str, &'static str), u64>,
     /// Faults, less the failures of a store that is down.
     pub(super) hurt: u64,
     /// As many there may be.
@@ -41,6 +43,8 @@ pub(super) struct World {
     processes: Vec<Process>,
     server: Server,
     store: Option<(Version, CredentialRecord, u64)>,
+    /// What was there before the last generation.
+    backup: Option<(Version, CredentialRecord, u64)>,
     /// Grows with every write, for whoever waits for changes.
     writes: u64,
     store_down: bool,
@@ -67,6 +71,7 @@ impl World {
             story: Vec::new(),
             exercised: BTreeMap::new(),
             faults: BTreeMap::new(),
+            rows: BTreeMap::new(),
             hurt: 0,
             most: u64::MAX,
             told,
@@ -78,6 +83,7 @@ impl World {
             processes,
             server: Server { rotation, families: Vec::new() },
             store: None,
+            backup: None,
             writes: 0,
             store_down: false,
             server_down: false,

@@ -68,6 +68,7 @@ impl World {
                         self.seen("I14:");
                         Ok(())
                     }
+                    (false, Some(_)) if known.set_back => Ok(()),
                     (false, Some(cause)) => {
                         Err(format!("I14: a login was lost without a word of how ({cause})"))
                     }

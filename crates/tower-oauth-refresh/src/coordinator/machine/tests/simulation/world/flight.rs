@@ -2,6 +2,7 @@
 
 use super::super::check::Checked;
 use super::super::process::Pending;
+use super::super::rows::row;
 use super::{World, down};
 use crate::coordinator::machine::{Event, Note, Snapshot, Step};
 use crate::coordinator::outcome::Outcome;
@@ -12,6 +13,9 @@ impl World {
         let Some(flight) = &mut self.processes[id].flight else {
             return Ok(());
         };
+        if !self.choices.is_every() {
+            *self.rows.entry(row(&flight.machine, &event)).or_default() += 1;
+        }
         let step = flight.machine.step(now, lots, event);
         let notes: Vec<Note> = flight.machine.notes().collect();
         flight.since = self.now;
@@ -81,7 +85,8 @@ impl World {
             Note::Condemned(verdict) => self.processes[id].dead = Some(verdict),
             Note::Succeeded(_) => self.tell(|| format!("process {id}: succeeds a foreign mark")),
             Note::PersistFailed => self.seen("I2"),
-            Note::StoreRegressed | Note::RetiredTokenReturned | Note::ScopeReduced | Note::Discarded => {}
+            Note::StoreRegressed => self.seen("rule 9"),
+            Note::RetiredTokenReturned | Note::ScopeReduced | Note::Discarded => {}
         }
     }
 

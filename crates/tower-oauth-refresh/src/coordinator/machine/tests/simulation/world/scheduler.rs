@@ -195,6 +195,7 @@ impl World {
                 self.fault("a wall clock is set");
                 self.tell(|| format!("the wall clock of process {id} is set"));
             }
+            5 => self.set_back(),
             _ => {}
         }
     }

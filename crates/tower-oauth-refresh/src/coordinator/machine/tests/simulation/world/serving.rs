@@ -64,7 +64,7 @@ impl World {
                 None => Pending::Sent(None),
             };
         }
-        match self.choices.pick(7) {
+        match self.choices.pick(10) {
             0 => {
                 self.fault("the request is lost");
                 Pending::Answer(Answer::Lost)
@@ -95,9 +95,24 @@ impl World {
                     retry_after: Some(Duration::from_secs(20)),
                 })
             }
-            _ => {
+            6 => {
                 self.fault("a refusal without a reason");
                 Pending::Answer(Answer::Refused { code: None, retry_after: None })
+            }
+            7 => {
+                self.fault("invalid_client");
+                Pending::Answer(Answer::Configuration { code: Some("invalid_client".to_owned()) })
+            }
+            8 => {
+                self.fault("the user has to act");
+                Pending::Answer(Answer::NeedsUser { code: Some("consent_required".to_owned()) })
+            }
+            _ => {
+                self.fault("a success without an access token");
+                Pending::Answer(match self.submit(id, &token, false) {
+                    Some(Answer::Tokens(set)) => Answer::Unusable { refresh_token: set.refresh_token },
+                    other => other.unwrap_or(Answer::Lost),
+                })
             }
         }
     }

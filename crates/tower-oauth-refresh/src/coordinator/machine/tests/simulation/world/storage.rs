@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::check::CUT_OFF;
 use super::super::check::Checked;
+use super::super::check::{CUT_OFF, SET_BACK};
 use super::super::server::parse;
 use super::World;
 use crate::coordinator::machine::{Snapshot, Swapped};
@@ -22,6 +22,25 @@ impl World {
             self.fault("the store fails");
         }
         cut || self.store_down
+    }
+
+    /// The store comes back from a backup, which has the generation before.
+    pub(super) fn set_back(&mut self) {
+        let live = |record: &CredentialRecord| record.life == Life::Live;
+        if let (Some((_, now, _)), Some((_, old, _))) = (&self.store, &self.backup)
+            && now.login == old.login
+            && live(now)
+            && live(old)
+        {
+            let login = now.login;
+            self.store = self.backup.take();
+            self.writes += 1;
+            let family = self.server.of(login).unwrap();
+            family.excuse.get_or_insert(SET_BACK);
+            family.set_back = true;
+            self.fault("the store is set back");
+            self.tell(|| "the store is set back by a generation".to_owned());
+        }
     }
 
     pub(super) fn snapshot(&self, id: usize) -> Option<Snapshot> {
@@ -112,6 +131,10 @@ impl World {
                 new.refresh_token().map_or(String::new(), |token| format!(", {}", token.expose_secret()))
             ),
         });
+        let before = self.store.take();
+        if before.as_ref().map(|(_, old, _)| old.generation) != new.as_ref().map(|new| new.generation) {
+            self.backup = before;
+        }
         self.store = new.map(|new| (version, new, self.now));
         self.writes += 1;
         Ok(())
