@@ -64,6 +64,10 @@ impl World {
                 None => Pending::Sent(None),
             };
         }
+        self.serve_badly(id, &token)
+    }
+
+    fn serve_badly(&mut self, id: usize, token: &RefreshToken) -> Pending {
         match self.choices.pick(10) {
             0 => {
                 self.fault("the request is lost");
@@ -71,12 +75,12 @@ impl World {
             }
             1 => {
                 self.fault("the answer is lost");
-                self.submit(id, &token, true);
+                self.submit(id, token, true);
                 Pending::Answer(Answer::Lost)
             }
             2 => {
                 self.fault("no answer comes");
-                self.submit(id, &token, true);
+                self.submit(id, token, true);
                 Pending::Sent(None)
             }
             3 => {
@@ -85,7 +89,7 @@ impl World {
             }
             4 => {
                 self.fault("500 after the server rotated");
-                self.submit(id, &token, true);
+                self.submit(id, token, true);
                 Pending::Answer(Answer::Unavailable { in_doubt: true, retry_after: None })
             }
             5 => {
@@ -109,7 +113,7 @@ impl World {
             }
             _ => {
                 self.fault("a success without an access token");
-                Pending::Answer(match self.submit(id, &token, false) {
+                Pending::Answer(match self.submit(id, token, false) {
                     Some(Answer::Tokens(set)) => Answer::Unusable { refresh_token: set.refresh_token },
                     other => other.unwrap_or(Answer::Lost),
                 })
