@@ -18,7 +18,7 @@ use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
 use crate::store::record::{CredentialRecord, Verdict};
-use crate::store::{BoxFuture, Record, RecordBody, StoreError, Swap, Version};
+use crate::store::{Record, RecordBody, StoreError, Swap, Version};
 
 tokio::task_local! {
     /// The flight that this task flies: by coordinator and credential.
@@ -114,7 +114,7 @@ pub(super) fn draw() -> Option<Lots> {
 
 impl RefreshCoordinator {
     pub(super) async fn load(&self, slot: &Slot) -> Result<Option<Snapshot>, Arc<StoreError>> {
-        let found = self.store_call(self.store.load(&slot.stored)).await?;
+        let found = self.store_call(async { self.store.load(&slot.stored).await }).await?;
         found.map(|record| self.snapshot(&record)).transpose()
     }
 
@@ -125,7 +125,7 @@ impl RefreshCoordinator {
         new: Option<(Version, &CredentialRecord)>,
     ) -> Result<Swapped, Arc<StoreError>> {
         let body: Option<RecordBody> = new.map(|(version, record)| record.encode(version));
-        let swap = self.store.compare_and_swap(&slot.stored, expected, body.as_ref());
+        let swap = async { self.store.compare_and_swap(&slot.stored, expected, body.as_ref()).await };
         match self.store_call(swap).await? {
             Swap::Swapped => Ok(Swapped::Done),
             Swap::Conflict(found) => {
@@ -135,11 +135,15 @@ impl RefreshCoordinator {
         }
     }
 
-    /// A store that does not answer is a store that failed.
-    async fn store_call<T>(&self, call: BoxFuture<'_, Result<T, StoreError>>) -> Result<T, Arc<StoreError>> {
-        let limit = self.policy.store_limit;
-        match timeout(limit, call).await {
-            Ok(answer) => answer.map_err(Arc::new),
+    /// A store that does not answer is a store that failed, and so is one that panics: whoever holds a
+    /// received token set goes on trying to write it.
+    async fn store_call<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Arc<StoreError>> {
+        match timeout(self.policy.store_limit, AssertUnwindSafe(call).catch_unwind()).await {
+            Ok(Ok(answer)) => answer.map_err(Arc::new),
+            Ok(Err(_)) => Err(Arc::new(StoreError::unavailable("it panicked"))),
             Err(_) => Err(Arc::new(StoreError::unavailable("no answer within the time limit"))),
         }
     }

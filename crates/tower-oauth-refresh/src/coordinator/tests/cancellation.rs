@@ -101,13 +101,27 @@ async fn a_transport_that_panics_fails_the_waiters_and_the_next_refresh_succeeds
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_panics_fails_the_waiters_and_the_next_refresh_succeeds() {
+async fn a_store_that_panics_is_a_store_that_failed_and_the_next_refresh_succeeds() {
     let world = World::new();
     world.install(Duration::ZERO).await;
     world.store.faults.panics.store(true, Ordering::SeqCst);
-    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Aborted);
+    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Store);
     tokio::time::sleep(SECOND).await;
     assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_when_it_is_given_the_new_tokens_is_given_them_again() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Held]);
+    let waiting = world.ask();
+    world.server.arrived.notified().await;
+    world.store.faults.panics.store(true, Ordering::SeqCst);
+    world.server.released.0.add_permits(1);
+    assert_eq!(waiting.await.unwrap().unwrap().expose_secret(), "access-2");
+    assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-2"));
+    assert_eq!(world.server.submissions(), 1);
 }
 
 #[test]
