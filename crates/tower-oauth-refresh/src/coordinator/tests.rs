@@ -4,6 +4,7 @@
 
 mod cancellation;
 mod life;
+mod orders;
 mod sharing;
 mod time;
 mod trouble;
