@@ -120,7 +120,9 @@ impl Shared {
     pub fn future_size(&self) -> usize {
         let mut client = self.ready.clone();
         let future = client.call(Template::new(false).request());
-        size_of_val(&future) - size_of::<Api>() - size_of::<Ready<Result<Response<RequestBody>, Infallible>>>()
+        size_of_val(&future)
+            - size_of::<Api>()
+            - size_of::<Ready<Result<Response<RequestBody>, Infallible>>>()
     }
 }
 
@@ -129,11 +131,11 @@ pub const KEY: &str = "acme";
 
 fn coordinator(clock: Arc<dyn Clock>, token: &str) -> Result<Arc<RefreshCoordinator>, Failure> {
     let endpoint = Uri::from_static("https://auth.example/token");
-    let coordinator = RefreshCoordinator::builder(endpoint, ClientAuth::none("bench"))
-        .clock(clock)
-        .build(tower::service_fn(|_: Request<Full<Bytes>>| {
+    let coordinator = RefreshCoordinator::builder(endpoint, ClientAuth::none("bench")).clock(clock).build(
+        tower::service_fn(|_: Request<Full<Bytes>>| {
             ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
-        }))?;
+        }),
+    )?;
     let login = TokenSet::new(token).with_refresh_token("rt").with_expires_in(Duration::from_secs(3600));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(coordinator.install(KEY, login))?;

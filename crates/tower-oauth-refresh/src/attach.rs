@@ -1,5 +1,6 @@
 //! The `Authorization` header of a request (RFC 6750 §2.1).
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::secret::AccessToken;
@@ -12,11 +13,32 @@ pub(crate) fn bearer(token: &AccessToken) -> Option<HeaderValue> {
     let mut bytes = Vec::with_capacity("Bearer ".len() + text.len());
     bytes.extend_from_slice(b"Bearer ");
     bytes.extend_from_slice(text.as_bytes());
-    let mut value = HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes)).ok()?;
-    value.set_sensitive(true);
+    let value = sensitive(Bytes::from(bytes))?;
     // The first clone of bytes allocates their shared count: here, not in a request.
     drop(value.clone());
     Some(value)
+}
+
+/// The same header, with bytes and a count of its own.
+pub(crate) fn copy(header: &HeaderValue) -> HeaderValue {
+    let own = Bytes::from_owner(Apart(header.as_bytes().into()));
+    sensitive(own).unwrap_or_else(|| header.clone())
+}
+
+fn sensitive(bytes: Bytes) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_maybe_shared(bytes).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Aligned, so that no two counts share a cache line, or the pair of them that processors fetch together.
+#[repr(align(128))]
+struct Apart(Box<[u8]>);
+
+impl AsRef<[u8]> for Apart {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 #[cfg(test)]
@@ -29,5 +51,14 @@ mod tests {
         assert_eq!(value, "Bearer abc");
         assert!(value.is_sensitive());
         assert!(bearer(&"a\r\nb".into()).is_none());
+    }
+
+    #[test]
+    fn a_copy_is_as_sensitive_and_shares_no_bytes() {
+        let value = bearer(&"abc".into()).unwrap();
+        let copy = copy(&value);
+        assert_eq!(copy, value);
+        assert!(copy.is_sensitive());
+        assert_ne!(copy.as_bytes().as_ptr(), value.as_bytes().as_ptr());
     }
 }

@@ -11,6 +11,7 @@ mod holder;
 mod login;
 mod machine;
 mod outcome;
+mod per_thread;
 mod policy;
 mod slot;
 
@@ -28,8 +29,9 @@ pub use self::builder::{BuildError, Builder};
 pub(crate) use self::flight::{Refusal, Token, Waiter};
 pub use self::login::Logout;
 pub(crate) use self::machine::Answer;
+pub(crate) use self::per_thread::PerThread;
 use self::policy::Policy;
-pub(crate) use self::slot::{Current, Slot};
+pub(crate) use self::slot::{Current, Slot, TokenId};
 use crate::clock::Clock;
 use crate::credential::CredentialKey;
 use crate::endpoint::{ClientAuth, Endpoint};

@@ -1,6 +1,7 @@
 //! The response future: a hand-written path for a valid token, and a boxed one for everything else.
 
 mod heal;
+mod kept;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -10,13 +11,14 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::future::BoxFuture;
 use http::header::CONTENT_TYPE;
-use http::{Extensions, HeaderMap, Method, Request, Response, Uri, Version, response};
+use http::{HeaderMap, HeaderValue, Request, Response, request};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use self::kept::Kept;
 use crate::body::ResponseBody;
-use crate::coordinator::{Current, Slot, Waiter};
+use crate::coordinator::{Slot, TokenId, Waiter};
 use crate::error::RefreshError;
 use crate::layer::Config;
 use crate::replay::{Replay, ReplayBody};
@@ -60,21 +62,9 @@ pin_project! {
 
 /// What is kept of a request that was sent with a token, in case it is refused.
 pub(crate) struct Exchange<B> {
-    pub(crate) config: Arc<Config>,
-    pub(crate) slot: Arc<Slot>,
-    /// The token that it carried.
-    pub(crate) used: Arc<Current>,
-    pub(crate) head: Head,
-    pub(crate) replay: Replay<B>,
-}
-
-/// A request's head, as the caller made it.
-pub(crate) struct Head {
-    method: Method,
-    uri: Uri,
-    version: Version,
-    headers: HeaderMap,
-    extensions: Extensions,
+    config: Arc<Config>,
+    kept: Box<Kept>,
+    replay: Replay<B>,
 }
 
 // ===== impl ResponseFuture =====
@@ -119,7 +109,9 @@ where
         let slow = Box::pin(async move {
             let current = waiter.wait().await?;
             ready_service(&mut service).await?;
-            let (request, exchange) = Exchange::begin(config, slot, current, request);
+            let (parts, body) = request.into_parts();
+            let (header, used) = (current.header(), current.id());
+            let (request, exchange) = Exchange::begin(config, Some(slot), used, header, parts, body);
             let answer = service.call(request).await.map_err(Into::into)?;
             exchange.answered(service, answer).await
         });
@@ -153,11 +145,11 @@ where
                     let (Some(service), Some(exchange)) = (service.take(), exchange.take()) else {
                         return Poll::Ready(Ok(answer.map(ResponseBody::plain)));
                     };
-                    let (parts, body) = answer.into_parts();
-                    if !exchange.config.is_challenge(&parts) {
-                        return Poll::Ready(Ok(exchange.accepted(parts, body)));
+                    let (refused, answer) = exchange.config.is_challenge(answer);
+                    if !refused {
+                        return Poll::Ready(Ok(exchange.accepted(answer)));
                     }
-                    exchange.heal(service, Response::from_parts(parts, body))
+                    exchange.heal(service, answer)
                 }
                 StateProjection::Slow { slow } => return slow.as_mut().poll(cx),
                 StateProjection::Failed { error } => {
@@ -186,55 +178,41 @@ impl<B: Body + 'static> Exchange<B> {
     /// The request with its token, and what is kept of it.
     pub(crate) fn begin(
         config: Arc<Config>,
-        slot: Arc<Slot>,
-        used: Arc<Current>,
-        request: Request<B>,
+        keyed: Option<Arc<Slot>>,
+        used: TokenId,
+        token: HeaderValue,
+        mut parts: request::Parts,
+        body: B,
     ) -> (Request<ReplayBody<B>>, Self) {
-        let (parts, body) = request.into_parts();
-        let head = Head {
-            method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            version: parts.version,
-            headers: parts.headers.clone(),
-            extensions: parts.extensions.clone(),
-        };
         let (body, replay) = ReplayBody::recorded(body, config.body_limit);
-        let mut request = Request::from_parts(parts, body);
-        attach(&mut request, &used);
-        (request, Self { config, slot, used, head, replay })
+        let kept = Kept::new(used, keyed, &parts, replay.check().is_ok());
+        attach(&mut parts.headers, token);
+        (Request::from_parts(parts, body), Self { config, kept, replay })
     }
 
     /// An answer that did not refuse the token. gRPC may still do so in its trailers: too late for a
     /// replay, in time for the next request.
-    fn accepted<R: Body>(self, parts: response::Parts, body: R) -> Response<ResponseBody<R>> {
-        let grpc = parts
-            .headers
+    fn accepted<R: Body>(self, answer: Response<R>) -> Response<ResponseBody<R>> {
+        let Self { config, mut kept, replay } = self;
+        // The frames of its body are freed now, not when the answer has been read.
+        drop(replay);
+        let grpc = answer
+            .headers()
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+        let (used, keyed) = (kept.used, kept.keyed.take());
+        kept.spare();
         if !grpc {
-            return Response::from_parts(parts, ResponseBody::plain(body));
+            return answer.map(ResponseBody::plain);
         }
-        let Self { config, slot, used, .. } = self;
         let watcher = move |trailers: &HeaderMap| {
-            if trailers.get("grpc-status").is_some_and(|status| status == "16") {
-                drop(config.coordinator.refused(&slot, &used));
+            if trailers.get("grpc-status").is_some_and(|status| status == "16")
+                && let Some(slot) = keyed.as_ref().or(config.fixed())
+            {
+                drop(config.coordinator.refused(slot, used));
             }
         };
-        Response::from_parts(parts, ResponseBody::watched(body, Box::new(watcher)))
-    }
-}
-
-impl Head {
-    /// The request once more, with another body and token.
-    fn with<B>(self, body: ReplayBody<B>, current: &Current) -> Request<ReplayBody<B>> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.version_mut() = self.version;
-        *request.headers_mut() = self.headers;
-        *request.extensions_mut() = self.extensions;
-        attach(&mut request, current);
-        request
+        answer.map(|body| ResponseBody::watched(body, Box::new(watcher)))
     }
 }
 

@@ -12,12 +12,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::request;
-use http::{Request, Uri, header, response};
+use http::{Response, Uri, header, request, response};
 use tower_layer::Layer;
 
 use crate::challenge::is_challenge;
-use crate::coordinator::{RefreshCoordinator, Slot};
+use crate::coordinator::{PerThread, RefreshCoordinator, Slot};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::origin::Origin;
@@ -37,7 +36,9 @@ pub struct RefreshLayer {
     config: Config,
 }
 
+// Aligned, so that the counts of the copies that threads hold are not neighbours.
 #[derive(Clone)]
+#[repr(align(128))]
 pub(crate) struct Config {
     pub(crate) coordinator: Arc<RefreshCoordinator>,
     credential: Credential,
@@ -140,38 +141,37 @@ impl<S> Layer<S> for RefreshLayer {
     type Service = Refresh<S>;
 
     fn layer(&self, inner: S) -> Refresh<S> {
-        Refresh::new(inner, Arc::new(self.config.clone()))
+        Refresh::new(inner, PerThread::new(|| Arc::new(self.config.clone())))
     }
 }
 
 impl Config {
-    /// The credential of a request; `None`: it is none of ours.
-    pub(crate) fn credential<B>(
-        &self,
-        request: Request<B>,
-    ) -> (Request<B>, Result<Option<Arc<Slot>>, RefreshError>) {
-        if !self.manages(&request) {
-            return (request, Ok(None));
+    /// The credential of all requests of this layer, if it is the same.
+    pub(crate) fn fixed(&self) -> Option<&Arc<Slot>> {
+        match &self.credential {
+            Credential::Fixed(slot) => Some(slot),
+            Credential::Extension | Credential::By(_) => None,
         }
+    }
+
+    /// The credential of this request, where each may have its own.
+    pub(crate) fn keyed(&self, request: &request::Parts) -> Result<Arc<Slot>, RefreshError> {
+        let found;
         let key = match &self.credential {
-            Credential::Fixed(slot) => return (request, Ok(Some(slot.clone()))),
-            Credential::Extension => request.extensions().get::<CredentialKey>().cloned(),
+            Credential::Fixed(slot) => return Ok(slot.clone()),
+            Credential::Extension => request.extensions.get::<CredentialKey>(),
             Credential::By(find) => {
-                let (parts, body) = request.into_parts();
-                let key = find(&parts);
-                return (Request::from_parts(parts, body), self.slot(key.as_ref()));
+                found = find(request);
+                found.as_ref()
             }
         };
-        (request, self.slot(key.as_ref()))
-    }
-
-    fn slot(&self, key: Option<&CredentialKey>) -> Result<Option<Arc<Slot>>, RefreshError> {
         let key = key.ok_or_else(|| RefreshError::new(ErrorKind::NoCredentialKey))?;
-        Ok(Some(self.coordinator.slot(key)))
+        Ok(self.coordinator.slot(key))
     }
 
-    fn manages<B>(&self, request: &Request<B>) -> bool {
-        !request.headers().contains_key(header::AUTHORIZATION) && self.may_receive(request.uri())
+    /// Does this request get a token?
+    pub(crate) fn manages(&self, request: &request::Parts) -> bool {
+        !request.headers.contains_key(header::AUTHORIZATION) && self.may_receive(&request.uri)
     }
 
     fn may_receive(&self, uri: &Uri) -> bool {
@@ -182,10 +182,13 @@ impl Config {
     }
 
     /// Does this answer refuse the token?
-    pub(crate) fn is_challenge(&self, answer: &response::Parts) -> bool {
+    pub(crate) fn is_challenge<R>(&self, answer: Response<R>) -> (bool, Response<R>) {
         match &self.classifier {
-            Some(classifier) => classifier(answer),
-            None => is_challenge(answer.status, &answer.headers),
+            Some(classifier) => {
+                let (parts, body) = answer.into_parts();
+                (classifier(&parts), Response::from_parts(parts, body))
+            }
+            None => (is_challenge(answer.status(), answer.headers()), answer),
         }
     }
 }

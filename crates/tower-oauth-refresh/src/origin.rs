@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use http::Uri;
+use http::uri::Scheme;
 
 /// An origin that may receive the access token: `https`, or `http` on this machine itself.
 ///
@@ -23,6 +24,8 @@ pub struct Origin {
     secure: bool,
     host: Box<str>,
     port: u16,
+    /// The authority, as nearly all URIs of this origin spell it.
+    spelled: Box<str>,
 }
 
 /// Why a text is no [`Origin`] for an access token.
@@ -51,11 +54,25 @@ impl Origin {
         if !is_confidential(uri) {
             return Err(InvalidOrigin::Insecure);
         }
-        Ok(Self { secure, host: host.to_ascii_lowercase().into(), port })
+        let host = host.to_ascii_lowercase().into_boxed_str();
+        let spelled =
+            if port == default_port(secure) { host.clone() } else { format!("{host}:{port}").into() };
+        Ok(Self { secure, host, port, spelled })
     }
 
     /// Does `uri` lead to this origin?
     pub(crate) fn matches(&self, uri: &Uri) -> bool {
+        self.is_spelled_by(uri) || self.is_meant_by(uri)
+    }
+
+    /// One comparison, on the path of every request.
+    fn is_spelled_by(&self, uri: &Uri) -> bool {
+        let scheme = if self.secure { &Scheme::HTTPS } else { &Scheme::HTTP };
+        uri.scheme() == Some(scheme)
+            && uri.authority().is_some_and(|authority| authority.as_str() == &*self.spelled)
+    }
+
+    fn is_meant_by(&self, uri: &Uri) -> bool {
         parts(uri).is_some_and(|(secure, host, port)| {
             secure == self.secure && port == self.port && host.eq_ignore_ascii_case(&self.host)
         })
@@ -108,18 +125,16 @@ fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
     let host = host.strip_suffix('.').unwrap_or(host);
     let after_host = authority.as_str().get(authority.host().len()..)?;
     let port = match after_host {
-        "" | ":" => {
-            if secure {
-                443
-            } else {
-                80
-            }
-        }
+        "" | ":" => default_port(secure),
         _ => authority.port_u16()?,
     };
     // Only one dot is the root; a second would be stripped when the origin is read again.
     let named = !host.is_empty() && !host.ends_with('.');
     (named && !authority.as_str().contains('@')).then_some((secure, host, port))
+}
+
+fn default_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -235,6 +250,8 @@ mod tests {
             let shown = origin.to_string();
             prop_assert_eq!(&shown.parse::<Origin>(), &Ok(origin.clone()), "it is read as it is shown");
             prop_assert!(origin.matches(&text.parse().unwrap()), "{text} leads to itself");
+            let spelled: Uri = format!("{}://{}", if origin.secure { "https" } else { "http" }, origin.spelled).parse().unwrap();
+            prop_assert!(origin.is_spelled_by(&spelled) && origin.is_meant_by(&spelled), "{spelled} is one spelling of it");
             let clear = shown.strip_prefix("http://").is_none_or(|rest| {
                 rest.starts_with("localhost:") || rest.starts_with("127.") || rest.starts_with("[::1]:")
             });

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::AUTHORIZATION;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::body::ResponseBody;
-use crate::coordinator::{Current, Slot, Token};
+use crate::coordinator::{PerThread, Token};
+use crate::error::RefreshError;
 use crate::future::{Exchange, ResponseFuture};
 use crate::layer::Config;
 use crate::replay::ReplayBody;
@@ -36,12 +37,13 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 #[derive(Clone, Debug)]
 pub struct Refresh<S> {
     inner: S,
-    config: Arc<Config>,
+    /// Every request holds one.
+    config: Arc<PerThread<Arc<Config>>>,
 }
 
 impl<S> Refresh<S> {
-    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self {
-        Self { inner, config }
+    pub(crate) fn new(inner: S, config: PerThread<Arc<Config>>) -> Self {
+        Self { inner, config: Arc::new(config) }
     }
 }
 
@@ -65,25 +67,38 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (request, slot) = self.config.credential(request);
-        let slot = match slot {
-            Ok(Some(slot)) => slot,
-            Ok(None) => return ResponseFuture::plain(self.inner.call(request.map(ReplayBody::plain))),
-            Err(error) => {
-                self.give_readiness_back();
-                return ResponseFuture::failed(error);
-            }
+        let config = self.config.mine();
+        let (parts, body) = request.into_parts();
+        if !config.manages(&parts) {
+            let request = Request::from_parts(parts, ReplayBody::plain(body));
+            return ResponseFuture::plain(self.inner.call(request));
+        }
+        // Nothing is boxed, waited for or locked where the token is good.
+        if let Some(slot) = config.fixed()
+            && let Some((header, used)) = config.coordinator.ready(slot, true)
+        {
+            let config = config.clone();
+            return self.send(Exchange::begin(config, None, used, header, parts, body));
+        }
+        let config = config.clone();
+        let slot = match config.keyed(&parts) {
+            Ok(slot) => slot,
+            Err(error) => return self.fail(error),
         };
-        match self.config.coordinator.token_for(&slot) {
-            Token::Ready(current) => self.send(request, slot, current),
+        if let Some((header, used)) = config.coordinator.ready(&slot, false) {
+            return self.send(Exchange::begin(config, Some(slot), used, header, parts, body));
+        }
+        match config.coordinator.token_for(&slot) {
+            Token::Ready(current) => {
+                let (header, used) = (current.header(), current.id());
+                self.send(Exchange::begin(config, Some(slot), used, header, parts, body))
+            }
             Token::Wait(waiter) => {
                 self.give_readiness_back();
-                ResponseFuture::waiting(waiter, self.inner.clone(), self.config.clone(), slot, request)
+                let request = Request::from_parts(parts, body);
+                ResponseFuture::waiting(waiter, self.inner.clone(), config, slot, request)
             }
-            Token::Fail(error) => {
-                self.give_readiness_back();
-                ResponseFuture::failed(error)
-            }
+            Token::Fail(error) => self.fail(error),
         }
     }
 }
@@ -99,25 +114,29 @@ impl<S> Refresh<S> {
         drop(mem::replace(&mut self.inner, clone));
     }
 
-    /// Sends with a valid token: nothing is boxed, waited for or locked.
+    fn fail<B, R>(&mut self, error: RefreshError) -> ResponseFuture<S, B, R>
+    where
+        S: Service<Request<ReplayBody<B>>> + Clone,
+        R: Body,
+    {
+        self.give_readiness_back();
+        ResponseFuture::failed(error)
+    }
+
     fn send<B, R>(
         &mut self,
-        request: Request<B>,
-        slot: Arc<Slot>,
-        current: Arc<Current>,
+        (request, exchange): (Request<ReplayBody<B>>, Exchange<B>),
     ) -> ResponseFuture<S, B, R>
     where
         S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
-        B: Body + 'static,
         R: Body,
     {
-        let (request, exchange) = Exchange::begin(self.config.clone(), slot, current, request);
         let call = self.inner.call(request);
         ResponseFuture::sending(call, self.inner.clone(), exchange)
     }
 }
 
 /// Writes the token into the request.
-pub(crate) fn attach<B>(request: &mut Request<B>, current: &Current) {
-    request.headers_mut().insert(AUTHORIZATION, current.header.clone());
+pub(crate) fn attach(headers: &mut HeaderMap, token: HeaderValue) {
+    headers.insert(AUTHORIZATION, token);
 }

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::driver;
 use super::machine::Note;
 use super::policy::RECHECK;
-use super::slot::{Current, Slot, State, Told};
+use super::slot::{Current, Slot, State, TokenId, Told};
 use super::{RefreshCoordinator, jitter};
 use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
@@ -52,8 +53,19 @@ const MAX_WAITERS: usize = 2_000_000;
 const STANDS: Duration = Duration::from_millis(500);
 
 impl RefreshCoordinator {
-    /// A token good to send, or the way to one. With a valid token: one atomic load and one look at the
-    /// clock.
+    /// The header of a token that is good to send, where nothing else is to be done: one atomic load, one
+    /// look at the clock. With a token of `many` requests, no count is touched that other threads touch.
+    pub(crate) fn ready(&self, slot: &Slot, many: bool) -> Option<(HeaderValue, TokenId)> {
+        let current = slot.current.load();
+        let current = current.as_deref()?;
+        let now = self.clock.now();
+        if !current.is_usable(now) || current.is_ahead_due(now) {
+            return None;
+        }
+        Some((if many { current.own_header() } else { current.header() }, current.id()))
+    }
+
+    /// A token good to send, or the way to one.
     pub(crate) fn token_for(self: &Arc<Self>, slot: &Arc<Slot>) -> Token {
         let now = self.clock.now();
         if let Some(current) = slot.usable(now) {
@@ -74,12 +86,11 @@ impl RefreshCoordinator {
     }
 
     /// What to do about a request that carried `used` and was refused.
-    pub(crate) fn refused(self: &Arc<Self>, slot: &Arc<Slot>, used: &Current) -> Refusal {
+    pub(crate) fn refused(self: &Arc<Self>, slot: &Arc<Slot>, used: TokenId) -> Refusal {
         let now = self.clock.now();
         let mut state = slot.state();
         if let Some(current) = slot.current.load_full() {
-            let same =
-                current.held.login == used.held.login && current.held.generation == used.held.generation;
+            let same = current.id() == used;
             if !same && current.is_usable(now) {
                 return Refusal::Replay(current);
             }
@@ -99,10 +110,7 @@ impl RefreshCoordinator {
         let now = self.clock.now();
         let mut state = slot.state();
         let newest = slot.current.load();
-        let is_newest = |newest: &Arc<Current>| {
-            newest.held.login == used.held.login && newest.held.generation == used.held.generation
-        };
-        if newest.as_ref().is_some_and(is_newest) {
+        if newest.as_ref().is_some_and(|newest| newest.id() == used.id()) {
             slot.refused_though_new(&mut state, used, now);
         }
     }

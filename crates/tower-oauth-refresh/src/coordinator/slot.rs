@@ -1,21 +1,22 @@
 //! What this process holds of one credential: the current token set, and whoever is refreshing it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use tokio::sync::broadcast;
 
+use super::per_thread::PerThread;
 use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, doubled};
-use crate::attach::bearer;
+use crate::attach::{bearer, copy};
 use crate::clock::Now;
 use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
 use crate::error::RefreshError;
 use crate::generation::Generation;
-use crate::store::record::Verdict;
+use crate::store::record::{LoginId, Verdict};
 
 /// A credential in this process.
 #[derive(Debug)]
@@ -54,13 +55,22 @@ pub(super) type Told = Result<Arc<Current>, RefreshError>;
 #[derive(Debug)]
 pub(crate) struct Current {
     pub(crate) held: Held,
-    pub(crate) header: HeaderValue,
+    header: HeaderValue,
+    /// Of the header, where a layer sends this token with all its requests.
+    copies: OnceLock<Box<PerThread<HeaderValue>>>,
     /// Good to send until then; `None`: until it is refused.
     until: Option<Now>,
     /// Time of boot, in milliseconds, from which a background refresh is due.
     ahead: AtomicU64,
     /// When this coordinator itself refreshed it.
     born: Option<Now>,
+}
+
+/// Which token set a request carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TokenId {
+    pub(crate) login: LoginId,
+    pub(crate) generation: Generation,
 }
 
 /// Tokens that were refused although fresh.
@@ -146,11 +156,25 @@ impl Current {
         let until = policy::usable_until(&held.tokens, held.obtained);
         let ahead = policy::ahead_from(&held.tokens, held.obtained, unit).filter(|_| policy.refresh_ahead);
         let ahead = AtomicU64::new(ahead.map_or(u64::MAX, |at| millis(at.boot)));
-        Some(Self { held, header, until, ahead, born })
+        Some(Self { held, header, copies: OnceLock::new(), until, ahead, born })
     }
 
     pub(crate) fn generation(&self) -> Generation {
         self.held.generation
+    }
+
+    pub(crate) fn id(&self) -> TokenId {
+        TokenId { login: self.held.login, generation: self.held.generation }
+    }
+
+    /// The `Authorization` header.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.header.clone()
+    }
+
+    /// The same, for one thread of many that all send it. They are made by the first who asks.
+    pub(super) fn own_header(&self) -> HeaderValue {
+        self.copies.get_or_init(|| Box::new(PerThread::new(|| copy(&self.header)))).mine().clone()
     }
 
     pub(crate) fn is_usable(&self, now: Now) -> bool {

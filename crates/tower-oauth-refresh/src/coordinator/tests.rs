@@ -155,7 +155,7 @@ impl World {
         let text = |current: Arc<Current>| {
             current.held.tokens.access_token.as_ref().unwrap().expose_secret().to_owned()
         };
-        match self.coordinator.refused(&slot, &used) {
+        match self.coordinator.refused(&slot, used.id()) {
             Refusal::Replay(current) => Some(Ok(text(current))),
             Refusal::Wait(waiter) => Some(waiter.wait().await.map(text)),
             Refusal::Fail(error) => Some(Err(error)),

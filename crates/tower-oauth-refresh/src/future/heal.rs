@@ -15,7 +15,7 @@ use crate::coordinator::{Current, Refusal, Waiter};
 use crate::error::RefreshError;
 use crate::replay::ReplayBody;
 use crate::report::{RefreshReport, ReplayOutcome};
-use crate::service::BoxError;
+use crate::service::{BoxError, attach};
 
 /// How long the rest of a refused answer may keep a replay waiting that could go at once.
 const READ_AHEAD_LIMIT: Duration = Duration::from_millis(100);
@@ -36,12 +36,8 @@ where
         S::Error: Into<BoxError>,
         R: Body,
     {
-        let (parts, body) = answer.into_parts();
-        if self.config.is_challenge(&parts) {
-            self.heal(service, Response::from_parts(parts, body)).await
-        } else {
-            Ok(self.accepted(parts, body))
-        }
+        let (refused, answer) = self.config.is_challenge(answer);
+        if refused { self.heal(service, answer).await } else { Ok(self.accepted(answer)) }
     }
 
     /// Gets a newer token and sends the request once more. Whatever comes back then is the answer; where
@@ -56,11 +52,17 @@ where
         S::Error: Into<BoxError>,
         R: Body,
     {
+        let Self { config, kept, replay } = self;
+        let used = kept.used;
+        let keyed = kept.keyed.clone();
+        let Some(slot) = keyed.as_ref().or(config.fixed()) else {
+            return Ok(refused.map(ResponseBody::plain));
+        };
         let (parts, body) = refused.into_parts();
         let mut body = RefusedBody::new(body);
-        let generation = self.used.generation();
-        let refusal = self.config.coordinator.refused(&self.slot, &self.used);
-        let found = match (refusal, self.replay.check()) {
+        let generation = used.generation;
+        let refusal = config.coordinator.refused(slot, used);
+        let found = match (refusal, replay.check()) {
             (Refusal::TooFresh, _) => Err(ReplayOutcome::TokenTooFresh),
             (Refusal::Fail(error), _) => Err(ReplayOutcome::Failed(error)),
             // The flight goes on for the next request; this one need not wait for it.
@@ -75,10 +77,10 @@ where
         };
         let replay = found.and_then(|current| {
             // Perhaps another account's: what was asked of the one must not be done to the other.
-            if current.held.login != self.used.held.login {
+            if current.held.login != used.login {
                 return Err(ReplayOutcome::LoginChanged);
             }
-            let again = self.replay.again().map_err(ReplayOutcome::NotReplayable)?;
+            let again = replay.again().map_err(ReplayOutcome::NotReplayable)?;
             Ok((again, current))
         });
         let (again, current) = match replay {
@@ -91,13 +93,14 @@ where
         };
         drop((parts, body));
         ready_service(&mut service).await?;
-        let request = self.head.with(again, &current);
+        let mut request = kept.again(again);
+        attach(request.headers_mut(), current.header());
         let answer = service.call(request).await.map_err(Into::into)?;
-        let (parts, body) = answer.into_parts();
-        if self.config.is_challenge(&parts) {
-            self.config.coordinator.refused_again(&self.slot, &current);
+        let (refused, answer) = config.is_challenge(answer);
+        if refused {
+            config.coordinator.refused_again(slot, &current);
         }
-        let mut response = Response::from_parts(parts, ResponseBody::plain(body));
+        let mut response = answer.map(ResponseBody::plain);
         let outcome = ReplayOutcome::Replayed(current.generation());
         response.extensions_mut().insert(RefreshReport { refused: generation, outcome });
         Ok(response)

@@ -202,7 +202,7 @@ async fn grpc_unauthenticated_in_trailers_is_too_late_for_this_request_and_in_ti
     let coordinator = coordinator().await;
     let api = service_fn(|_: Request<ReplayBody<Full<Bytes>>>| {
         let mut trailers = HeaderMap::new();
-        trailers.insert("grpc-status", http::HeaderValue::from_static("16"));
+        trailers.insert("grpc-status", HeaderValue::from_static("16"));
         let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from("m"))), Ok(Frame::trailers(trailers))];
         let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
         let answer = Response::builder().header("content-type", "application/grpc").body(body);
@@ -240,7 +240,7 @@ async fn other_origins_and_callers_own_authorization_pass_through_untouched() {
         client.clone().oneshot(post(uri, "")).await.unwrap();
     }
     let mut own = post(URI, "");
-    own.headers_mut().insert(AUTHORIZATION, http::HeaderValue::from_static("Basic own"));
+    own.headers_mut().insert(AUTHORIZATION, HeaderValue::from_static("Basic own"));
     world.then(401, INVALID_TOKEN, "refused");
     client.oneshot(own).await.unwrap();
     assert_eq!(world.tokens(), ["", "", "", "", "Basic own"]);
@@ -283,7 +283,7 @@ async fn an_answer_that_cannot_be_healed_is_the_apis_own_with_the_reason() {
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "refused");
     // From now on there is no token at all: an error at once, and nothing reaches the API.
     let error = client.oneshot(post(URI, "")).await.unwrap_err();
-    assert!(error.downcast_ref::<crate::RefreshError>().unwrap().needs_login());
+    assert!(error.downcast_ref::<RefreshError>().unwrap().needs_login());
     assert_eq!(world.tokens().len(), 1);
 }
 
@@ -297,10 +297,7 @@ async fn the_key_is_found_in_the_extensions_or_by_a_closure_and_its_absence_is_a
     request.extensions_mut().insert(crate::CredentialKey::new("k"));
     by_extension.layer(world.api()).oneshot(request).await.unwrap();
     let error = by_extension.layer(world.api()).oneshot(post(URI, "")).await.unwrap_err();
-    assert_eq!(
-        error.downcast_ref::<crate::RefreshError>().unwrap().kind(),
-        crate::ErrorKind::NoCredentialKey
-    );
+    assert_eq!(error.downcast_ref::<RefreshError>().unwrap().kind(), crate::ErrorKind::NoCredentialKey);
     let by =
         RefreshLayer::credential_by(coordinator, |parts| (parts.uri.path() == "/things").then(|| "k".into()));
     by.origin(origin()).layer(world.api()).oneshot(post(URI, "")).await.unwrap();
@@ -342,8 +339,8 @@ async fn a_valid_token_costs_no_allocation_to_attach() {
     let mut request = post(URI, "");
     request.headers_mut().reserve(8);
     let attached = measure(|| {
-        let Token::Ready(current) = coordinator.token_for(&slot) else { panic!("no token") };
-        attach(&mut request, &current);
+        let (header, _) = coordinator.ready(&slot, false).unwrap();
+        attach(request.headers_mut(), header);
     });
     assert_eq!(request.headers()[AUTHORIZATION], "Bearer at-1");
     assert_eq!(attached.count_total, 0);

@@ -49,7 +49,7 @@ async fn a_late_refusal_of_an_older_generation_costs_no_refresh() {
     let used = slot.current.load_full().unwrap();
     assert_eq!(world.refuse().await.unwrap().unwrap(), "access-2");
     for _ in 0..200 {
-        assert!(matches!(world.coordinator.refused(&slot, &used), Refusal::Replay(_)));
+        assert!(matches!(world.coordinator.refused(&slot, used.id()), Refusal::Replay(_)));
     }
     assert_eq!(world.server.submissions(), 1);
 }

@@ -1,0 +1,106 @@
+//! What is kept of a request that was sent with a token, in case the token is refused.
+//!
+//! Every request needs this, and nearly none uses it. It is written into a box that an earlier request of
+//! the same thread has left, so that being ready to send once more allocates nothing.
+
+use std::cell::RefCell;
+use std::mem;
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, request};
+
+use crate::coordinator::{Slot, TokenId};
+
+/// A request's head, as the caller made it, and the token it went out with.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) used: TokenId,
+    /// The credential, where the layer has many.
+    pub(crate) keyed: Option<Arc<Slot>>,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    /// A list is cheaper to fill than a map, and becomes one again if it comes to that.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    extensions: Extensions,
+}
+
+/// More than this many boxes of a thread are not kept: so many requests were seldom under way at once.
+const MAX_SPARE: usize = 64;
+
+/// A box that held more headers than this is not kept.
+const MAX_HEADERS: usize = 64;
+
+thread_local! {
+    /// Empty ones, whose memory is used again.
+    static SPARE: RefCell<Vec<Box<Kept>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Kept {
+    /// What replays need to know of this request; of one that cannot be replayed, only its token.
+    pub(super) fn new(
+        used: TokenId,
+        keyed: Option<Arc<Slot>>,
+        request: &request::Parts,
+        replayable: bool,
+    ) -> Box<Self> {
+        let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop()).ok().flatten();
+        let mut kept = match spare {
+            Some(mut kept) => {
+                (kept.used, kept.keyed) = (used, keyed);
+                kept
+            }
+            None => Box::new(Self {
+                used,
+                keyed,
+                method: Method::GET,
+                uri: Uri::default(),
+                version: Version::default(),
+                headers: Vec::new(),
+                extensions: Extensions::new(),
+            }),
+        };
+        if replayable {
+            kept.method = request.method.clone();
+            kept.uri = request.uri.clone();
+            kept.version = request.version;
+            kept.headers.extend(request.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+            kept.extensions = request.extensions.clone();
+        }
+        kept
+    }
+
+    /// The request once more, with another body.
+    pub(super) fn again<B>(mut self: Box<Self>, body: B) -> Request<B> {
+        let mut request = Request::new(body);
+        *request.method_mut() = mem::take(&mut self.method);
+        *request.uri_mut() = mem::take(&mut self.uri);
+        *request.version_mut() = self.version;
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.headers.drain(..) {
+            headers.append(name, value);
+        }
+        *request.headers_mut() = headers;
+        *request.extensions_mut() = mem::take(&mut self.extensions);
+        self.spare();
+        request
+    }
+
+    /// Nobody needs it any more: forgets the request and leaves the box to the next. Not to be called is
+    /// no leak, only an allocation.
+    pub(super) fn spare(mut self: Box<Self>) {
+        // First of all, and outside the list: a value's own drop may come back here.
+        self.headers.clear();
+        (self.keyed, self.uri, self.extensions) = (None, Uri::default(), Extensions::new());
+        if self.headers.capacity() > MAX_HEADERS {
+            return;
+        }
+        let _ = SPARE.try_with(|spare| {
+            if let Ok(mut spare) = spare.try_borrow_mut()
+                && spare.len() < MAX_SPARE
+            {
+                spare.push(self);
+            }
+        });
+    }
+}
