@@ -112,3 +112,17 @@ fn copy_of_the_tree() -> Result<PathBuf, Stop> {
     }
     Ok(tree)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_saboteur_changes_stands_in_the_source_once() {
+        for saboteur in SABOTEURS {
+            let file = root().join("crates/tower-oauth-refresh/src").join(saboteur.file);
+            let times = fs::read_to_string(file).unwrap().matches(saboteur.find).count();
+            assert_eq!(times, 1, "{}", saboteur.name);
+        }
+    }
+}

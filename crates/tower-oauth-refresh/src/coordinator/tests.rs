@@ -63,8 +63,8 @@ impl Default for Permits {
 #[derive(Clone)]
 enum Reply {
     Right,
-    /// Right, when the test releases it.
-    Held,
+    /// When the test releases it.
+    Held(Box<Self>),
     /// Right, in many turns of the task.
     Slow,
     /// Committed, and the answer lost.
@@ -72,6 +72,13 @@ enum Reply {
     Silent,
     Status(u16, &'static str, Option<&'static str>),
     Panic,
+}
+
+impl Reply {
+    /// Right, when the test releases it.
+    fn held() -> Self {
+        Self::Held(Box::new(Self::Right))
+    }
 }
 
 /// A store that fails on demand, and counts.
@@ -221,12 +228,14 @@ impl Server {
         let scripted = self.script.lock().unwrap().pop_front();
         let reply = scripted.or_else(|| self.always.lock().unwrap().clone()).unwrap_or(Reply::Right);
         self.arrived.notify_one();
+        let reply = if let Reply::Held(then) = reply {
+            self.released.0.acquire().await.unwrap().forget();
+            *then
+        } else {
+            reply
+        };
         match reply {
-            Reply::Right => Ok(self.exchange(submitted)),
-            Reply::Held => {
-                self.released.0.acquire().await.unwrap().forget();
-                Ok(self.exchange(submitted))
-            }
+            Reply::Right | Reply::Held(_) => Ok(self.exchange(submitted)),
             Reply::Slow => {
                 for _ in 0..5 {
                     tokio::task::yield_now().await;

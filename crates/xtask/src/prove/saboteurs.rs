@@ -234,8 +234,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "the store has all the time it wants",
         "coordinator/driver.rs",
-        "match timeout(limit, call).await",
-        "match timeout(limit * 10_000, call).await",
+        "match timeout(self.policy.store_limit,",
+        "match timeout(self.policy.store_limit * 10_000,",
     ),
     of(
         "Retry-After is not kept",
@@ -253,14 +253,14 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "the caller's own header is written over",
         "layer.rs",
-        "!request.headers().contains_key(header::AUTHORIZATION) && self",
-        "(!request.headers().contains_key(header::AUTHORIZATION) || true) && self",
+        "!request.headers.contains_key(header::AUTHORIZATION) && self",
+        "(!request.headers.contains_key(header::AUTHORIZATION) || true) && self",
     ),
     of(
         "another account repeats the request",
         "future/heal.rs",
-        "            if current.held.login != self.used.held.login {",
-        "            if false && current.held.login != self.used.held.login {",
+        "            if current.held.login != used.login {",
+        "            if false && current.held.login != used.login {",
     ),
     of(
         "jitter is drawn for every call",

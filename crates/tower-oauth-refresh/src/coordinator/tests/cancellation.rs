@@ -10,7 +10,7 @@ use super::*;
 async fn dropping_the_first_caller_changes_nothing_for_the_others() {
     let world = World::new();
     world.install(Duration::ZERO).await;
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     {
         let mut first = pin!(world.token());
         assert!(first.as_mut().now_or_never().is_none());
@@ -27,7 +27,7 @@ async fn dropping_the_first_caller_changes_nothing_for_the_others() {
 async fn dropping_every_caller_still_stores_the_new_token() {
     let world = World::new();
     world.install(Duration::ZERO).await;
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     {
         let mut only = pin!(world.token());
         assert!(only.as_mut().now_or_never().is_none());
@@ -114,7 +114,7 @@ async fn a_store_that_panics_is_a_store_that_failed_and_the_next_refresh_succeed
 async fn a_store_that_panics_when_it_is_given_the_new_tokens_is_given_them_again() {
     let world = World::new();
     world.install(Duration::ZERO).await;
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     let waiting = world.ask();
     world.server.arrived.notified().await;
     world.store.faults.panics.store(true, Ordering::SeqCst);
@@ -225,7 +225,7 @@ fn a_hundred_thousand_waiters_cost_one_exchange_and_at_most_a_kilobyte_each() {
     let world = runtime.block_on(async {
         let world = World::new();
         world.install(Duration::ZERO).await;
-        world.server.script([Reply::Held]);
+        world.server.script([Reply::held()]);
         world
     });
     let used = allocation_counter::measure(|| {

@@ -94,7 +94,7 @@ async fn logout_revokes_the_newest_refresh_token_and_leaves_nothing() {
 async fn a_refresh_that_lands_after_logout_is_revoked_and_not_stored() {
     let world = World::new();
     world.install(Duration::ZERO).await;
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     let caller = world.ask();
     world.server.arrived.notified().await;
     let logout = tokio::spawn({
@@ -114,7 +114,7 @@ async fn a_refresh_that_lands_after_logout_is_revoked_and_not_stored() {
 async fn a_logout_leaves_a_tombstone_for_the_process_that_is_refreshing() {
     let world = World::new();
     world.install(Duration::ZERO).await;
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     let neighbour = world.neighbour();
     let refreshing = tokio::spawn(async move { neighbour.token("k").await });
     world.server.arrived.notified().await;
@@ -131,7 +131,7 @@ async fn a_logout_leaves_a_tombstone_for_the_process_that_is_refreshing() {
 async fn a_new_login_during_a_refresh_stays_and_the_old_result_is_revoked() {
     let world = World::new();
     world.install(Duration::ZERO).await;
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     let caller = world.ask();
     world.server.arrived.notified().await;
     let other = TokenSet::new("access-other").with_refresh_token("refresh-other").with_expires_in(HOUR);
@@ -141,6 +141,21 @@ async fn a_new_login_during_a_refresh_stays_and_the_old_result_is_revoked() {
     assert_eq!(world.token().await.unwrap(), "access-other");
     assert_eq!(*world.server.revoked.lock().unwrap(), ["refresh-2"]);
     assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-other"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_the_old_login_says_nothing_of_the_new_one() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let refused = Reply::Status(401, r#"{"error":"invalid_client"}"#, None);
+    world.server.script([Reply::Held(Box::new(refused))]);
+    let waiting = world.ask();
+    world.server.arrived.notified().await;
+    world.install(HOUR).await;
+    world.server.released.0.add_permits(1);
+    assert_eq!(waiting.await.unwrap().unwrap().expose_secret(), "access-2");
+    // And when the new one is refused, nothing forbids to refresh it.
+    assert_eq!(world.refuse().await.unwrap().unwrap(), "access-3");
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +184,7 @@ async fn shutdown_waits_for_the_flight_and_lets_no_other_start() {
     world.install(Duration::ZERO).await;
     world.coordinator.install("valid", world.server.login(HOUR)).await.unwrap();
     world.server.newest.lock().unwrap().clone_from(&"refresh-1".to_owned());
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     let caller = world.ask();
     world.server.arrived.notified().await;
     assert!(!world.coordinator.shutdown(SECOND).await, "it is still under way");

@@ -32,7 +32,7 @@ async fn a_failure_is_shared_exactly_like_a_success() {
 async fn a_caller_ends_by_its_own_deadline_and_the_refresh_goes_on() {
     let world = World::with(|builder| builder.wait_limit(SECOND));
     world.install(Duration::ZERO).await;
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     let start = Instant::now();
     assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::TimedOut);
     assert_eq!(start.elapsed(), SECOND);

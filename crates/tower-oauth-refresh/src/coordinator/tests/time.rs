@@ -13,7 +13,7 @@ async fn a_token_is_refreshed_ahead_in_the_background_once_and_nobody_waits() {
     let world = World::new();
     world.install(HOUR).await;
     tokio::time::sleep(Duration::from_secs(3600 - 60)).await;
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     let start = Instant::now();
     for _ in 0..1000 {
         assert_eq!(world.token().await.unwrap(), "access-1");

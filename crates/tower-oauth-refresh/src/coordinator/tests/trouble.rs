@@ -22,7 +22,7 @@ async fn nothing_is_sent_while_the_store_is_down_and_all_is_well_when_it_returns
 async fn a_set_that_cannot_be_stored_is_kept_and_written_when_the_store_returns() {
     let world = World::new();
     world.install(Duration::ZERO).await;
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     let caller = world.ask();
     world.server.arrived.notified().await;
     world.store.faults.down.store(true, Ordering::SeqCst);
@@ -41,7 +41,7 @@ async fn a_set_that_cannot_be_stored_is_kept_and_written_when_the_store_returns(
 async fn a_store_that_writes_and_then_fails_loses_nothing() {
     let world = World::new();
     world.install(Duration::ZERO).await;
-    world.server.script([Reply::Held]);
+    world.server.script([Reply::held()]);
     let caller = world.ask();
     world.server.arrived.notified().await;
     world.store.faults.deaf.store(true, Ordering::SeqCst);
