@@ -69,6 +69,13 @@ const CENTURY: Duration = Duration::from_secs(100 * 366 * 86_400);
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Reads both clocks.
     fn now(&self) -> Now;
+
+    /// Wall time in milliseconds, from a clock that is cheap to read and some milliseconds late. A request
+    /// looks at this one, and reads both others only where it has moved on, or back, since the last close
+    /// look. `None`, unless overridden: every request reads both.
+    fn glance(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The machine's own clocks: `CLOCK_REALTIME`, and `CLOCK_BOOTTIME` on Linux or [`std::time::Instant`]
@@ -81,6 +88,13 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads time")]
     fn now(&self) -> Now {
         Now { wall: SystemTime::now(), boot: boot_time() }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn glance(&self) -> Option<u64> {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        let seconds = u64::try_from(now.tv_sec).ok()?;
+        Some(seconds.wrapping_mul(1000).wrapping_add(now.tv_nsec.unsigned_abs() / 1_000_000))
     }
 }
 
@@ -133,5 +147,15 @@ mod tests {
     fn the_system_clock_moves_forward() {
         let first = SystemClock.now();
         assert!(SystemClock.now().boot >= first.boot);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_glance_is_the_wall_clock_a_little_late() {
+        let millis = |now: Now| now.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+        let before = millis(SystemClock.now());
+        let glance = u128::from(SystemClock.glance().unwrap());
+        let after = millis(SystemClock.now());
+        assert!(before.saturating_sub(100) <= glance && glance <= after, "{before} {glance} {after}");
     }
 }

@@ -109,10 +109,10 @@ where
         let slow = Box::pin(async move {
             let current = waiter.wait().await?;
             ready_service(&mut service).await?;
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
             let (header, used) = (current.header(), current.id());
-            let (request, exchange) = Exchange::begin(config, Some(slot), used, header, parts, body);
-            let answer = service.call(request).await.map_err(Into::into)?;
+            let (body, exchange) = Exchange::begin(config, Some(slot), used, header, &mut parts, body);
+            let answer = service.call(Request::from_parts(parts, body)).await.map_err(Into::into)?;
             exchange.answered(service, answer).await
         });
         Self { state: State::Slow { slow } }
@@ -141,12 +141,11 @@ where
                     return Poll::Ready(Ok(answer.map(ResponseBody::plain)));
                 }
                 StateProjection::Sending { call, service, exchange } => {
-                    let answer = ready!(call.poll(cx)).map_err(Into::into)?;
+                    let mut answer = ready!(call.poll(cx)).map_err(Into::into)?;
                     let (Some(service), Some(exchange)) = (service.take(), exchange.take()) else {
                         return Poll::Ready(Ok(answer.map(ResponseBody::plain)));
                     };
-                    let (refused, answer) = exchange.config.is_challenge(answer);
-                    if !refused {
+                    if !exchange.config.is_challenge(&mut answer) {
                         return Poll::Ready(Ok(exchange.accepted(answer)));
                     }
                     exchange.heal(service, answer)
@@ -175,19 +174,19 @@ where
 // ===== impl Exchange =====
 
 impl<B: Body + 'static> Exchange<B> {
-    /// The request with its token, and what is kept of it.
+    /// Gives the request its token. The body to send, and what is kept.
     pub(crate) fn begin(
         config: Arc<Config>,
         keyed: Option<Arc<Slot>>,
         used: TokenId,
         token: HeaderValue,
-        mut parts: request::Parts,
+        parts: &mut request::Parts,
         body: B,
-    ) -> (Request<ReplayBody<B>>, Self) {
+    ) -> (ReplayBody<B>, Self) {
         let (body, replay) = ReplayBody::recorded(body, config.body_limit);
-        let kept = Kept::new(used, keyed, &parts, replay.check().is_ok());
+        let kept = Kept::new(used, keyed, parts, replay.check().is_ok());
         attach(&mut parts.headers, token);
-        (Request::from_parts(parts, body), Self { config, kept, replay })
+        (body, Self { config, kept, replay })
     }
 
     /// An answer that did not refuse the token. gRPC may still do so in its trailers: too late for a

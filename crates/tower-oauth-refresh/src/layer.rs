@@ -10,13 +10,14 @@
 //! ```
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
-use http::{Response, Uri, header, request, response};
+use http::{HeaderValue, Response, Uri, header, request, response};
 use tower_layer::Layer;
 
 use crate::challenge::is_challenge;
-use crate::coordinator::{PerThread, RefreshCoordinator, Slot};
+use crate::coordinator::{PerThread, RefreshCoordinator, Slot, Token, TokenId, Waiter};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::origin::Origin;
@@ -54,6 +55,18 @@ enum Credential {
     Fixed(Arc<Slot>),
     Extension,
     By(Arc<FindKey>),
+}
+
+/// What is done with a request.
+pub(crate) enum Next {
+    Send {
+        header: HeaderValue,
+        used: TokenId,
+        /// The credential, where the layer has many.
+        keyed: Option<Arc<Slot>>,
+    },
+    Wait(Waiter, Arc<Slot>),
+    Fail(RefreshError),
 }
 
 type FindKey = dyn Fn(&request::Parts) -> Option<CredentialKey> + Send + Sync;
@@ -154,8 +167,31 @@ impl Config {
         }
     }
 
+    /// The token of this request.
+    pub(crate) fn token(&self, request: &request::Parts) -> Next {
+        if let Some(slot) = self.fixed()
+            && let Some((header, used)) = self.coordinator.ready(slot, true)
+        {
+            return Next::Send { header, used, keyed: None };
+        }
+        let slot = match self.keyed(request) {
+            Ok(slot) => slot,
+            Err(error) => return Next::Fail(error),
+        };
+        if let Some((header, used)) = self.coordinator.ready(&slot, false) {
+            return Next::Send { header, used, keyed: Some(slot) };
+        }
+        match self.coordinator.token_for(&slot) {
+            Token::Ready(current) => {
+                Next::Send { header: current.header(), used: current.id(), keyed: Some(slot) }
+            }
+            Token::Wait(waiter) => Next::Wait(waiter, slot),
+            Token::Fail(error) => Next::Fail(error),
+        }
+    }
+
     /// The credential of this request, where each may have its own.
-    pub(crate) fn keyed(&self, request: &request::Parts) -> Result<Arc<Slot>, RefreshError> {
+    fn keyed(&self, request: &request::Parts) -> Result<Arc<Slot>, RefreshError> {
         let found;
         let key = match &self.credential {
             Credential::Fixed(slot) => return Ok(slot.clone()),
@@ -182,13 +218,24 @@ impl Config {
     }
 
     /// Does this answer refuse the token?
-    pub(crate) fn is_challenge<R>(&self, answer: Response<R>) -> (bool, Response<R>) {
+    pub(crate) fn is_challenge<R>(&self, answer: &mut Response<R>) -> bool {
         match &self.classifier {
             Some(classifier) => {
-                let (parts, body) = answer.into_parts();
-                (classifier(&parts), Response::from_parts(parts, body))
+                // The head goes to the classifier by itself, and comes back.
+                let mut head = Response::new(());
+                let mut exchange = |head: &mut Response<()>| {
+                    mem::swap(head.status_mut(), answer.status_mut());
+                    mem::swap(head.version_mut(), answer.version_mut());
+                    mem::swap(head.headers_mut(), answer.headers_mut());
+                    mem::swap(head.extensions_mut(), answer.extensions_mut());
+                };
+                exchange(&mut head);
+                let (parts, ()) = head.into_parts();
+                let refuses = classifier(&parts);
+                exchange(&mut Response::from_parts(parts, ()));
+                refuses
             }
-            None => (is_challenge(answer.status(), answer.headers()), answer),
+            None => is_challenge(answer.status(), answer.headers()),
         }
     }
 }

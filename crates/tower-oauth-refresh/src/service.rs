@@ -14,10 +14,9 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::body::ResponseBody;
-use crate::coordinator::{PerThread, Token};
-use crate::error::RefreshError;
+use crate::coordinator::PerThread;
 use crate::future::{Exchange, ResponseFuture};
-use crate::layer::Config;
+use crate::layer::{Config, Next};
 use crate::replay::ReplayBody;
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -68,37 +67,28 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = self.config.mine();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         if !config.manages(&parts) {
             let request = Request::from_parts(parts, ReplayBody::plain(body));
             return ResponseFuture::plain(self.inner.call(request));
         }
-        // Nothing is boxed, waited for or locked where the token is good.
-        if let Some(slot) = config.fixed()
-            && let Some((header, used)) = config.coordinator.ready(slot, true)
-        {
-            let config = config.clone();
-            return self.send(Exchange::begin(config, None, used, header, parts, body));
-        }
         let config = config.clone();
-        let slot = match config.keyed(&parts) {
-            Ok(slot) => slot,
-            Err(error) => return self.fail(error),
-        };
-        if let Some((header, used)) = config.coordinator.ready(&slot, false) {
-            return self.send(Exchange::begin(config, Some(slot), used, header, parts, body));
-        }
-        match config.coordinator.token_for(&slot) {
-            Token::Ready(current) => {
-                let (header, used) = (current.header(), current.id());
-                self.send(Exchange::begin(config, Some(slot), used, header, parts, body))
+        match config.token(&parts) {
+            // Nothing is boxed, waited for or locked where the token is good.
+            Next::Send { header, used, keyed } => {
+                let (body, exchange) = Exchange::begin(config, keyed, used, header, &mut parts, body);
+                let call = self.inner.call(Request::from_parts(parts, body));
+                ResponseFuture::sending(call, self.inner.clone(), exchange)
             }
-            Token::Wait(waiter) => {
+            Next::Wait(waiter, slot) => {
                 self.give_readiness_back();
                 let request = Request::from_parts(parts, body);
                 ResponseFuture::waiting(waiter, self.inner.clone(), config, slot, request)
             }
-            Token::Fail(error) => self.fail(error),
+            Next::Fail(error) => {
+                self.give_readiness_back();
+                ResponseFuture::failed(error)
+            }
         }
     }
 }
@@ -112,27 +102,6 @@ impl<S> Refresh<S> {
     {
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone));
-    }
-
-    fn fail<B, R>(&mut self, error: RefreshError) -> ResponseFuture<S, B, R>
-    where
-        S: Service<Request<ReplayBody<B>>> + Clone,
-        R: Body,
-    {
-        self.give_readiness_back();
-        ResponseFuture::failed(error)
-    }
-
-    fn send<B, R>(
-        &mut self,
-        (request, exchange): (Request<ReplayBody<B>>, Exchange<B>),
-    ) -> ResponseFuture<S, B, R>
-    where
-        S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
-        R: Body,
-    {
-        let call = self.inner.call(request);
-        ResponseFuture::sending(call, self.inner.clone(), exchange)
     }
 }
 

@@ -58,8 +58,7 @@ impl RefreshCoordinator {
     pub(crate) fn ready(&self, slot: &Slot, many: bool) -> Option<(HeaderValue, TokenId)> {
         let current = slot.current.load();
         let current = current.as_deref()?;
-        let now = self.clock.now();
-        if !current.is_usable(now) || current.is_ahead_due(now) {
+        if !current.is_ready(&*self.clock) {
             return None;
         }
         Some((if many { current.own_header() } else { current.header() }, current.id()))

@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use super::per_thread::PerThread;
 use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, doubled};
 use crate::attach::{bearer, copy};
-use crate::clock::Now;
+use crate::clock::{Clock, Now};
 use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
 use crate::error::RefreshError;
@@ -58,6 +58,10 @@ pub(crate) struct Current {
     header: HeaderValue,
     /// Of the header, where a layer sends this token with all its requests.
     copies: OnceLock<Box<PerThread<HeaderValue>>>,
+    /// When a request last looked closely, and found nothing to do for a while: by [`Clock::glance`].
+    ///
+    /// [`Clock::glance`]: crate::Clock::glance
+    looked: AtomicU64,
     /// Good to send until then; `None`: until it is refused.
     until: Option<Now>,
     /// Time of boot, in milliseconds, from which a background refresh is due.
@@ -80,6 +84,10 @@ struct Storm {
     times: u32,
     until: Option<Now>,
 }
+
+/// Between close looks at the time, in milliseconds. Twice that is seen to be free of deadlines, since a
+/// glance may be late.
+const LOOK_EVERY: u64 = 50;
 
 // ===== impl Slot =====
 
@@ -156,7 +164,7 @@ impl Current {
         let until = policy::usable_until(&held.tokens, held.obtained);
         let ahead = policy::ahead_from(&held.tokens, held.obtained, unit).filter(|_| policy.refresh_ahead);
         let ahead = AtomicU64::new(ahead.map_or(u64::MAX, |at| millis(at.boot)));
-        Some(Self { held, header, copies: OnceLock::new(), until, ahead, born })
+        Some(Self { held, header, copies: OnceLock::new(), looked: AtomicU64::new(0), until, ahead, born })
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -175,6 +183,24 @@ impl Current {
     /// The same, for one thread of many that all send it. They are made by the first who asks.
     pub(super) fn own_header(&self) -> HeaderValue {
         self.copies.get_or_init(|| Box::new(PerThread::new(|| copy(&self.header)))).mine().clone()
+    }
+
+    /// Is it good to send, and is nothing else to be done?
+    pub(super) fn is_ready(&self, clock: &dyn Clock) -> bool {
+        let glance = clock.glance();
+        // After a jump of the wall clock, either way, this is no small number.
+        let since = glance.map(|glance| glance.wrapping_sub(self.looked.load(Ordering::Relaxed)));
+        if since.is_some_and(|since| since < LOOK_EVERY) {
+            return true;
+        }
+        let now = clock.now();
+        let ready = |at| self.is_usable(at) && !self.is_ahead_due(at);
+        if let Some(glance) = glance
+            && ready(now.after(2 * Duration::from_millis(LOOK_EVERY)))
+        {
+            self.looked.store(glance, Ordering::Relaxed);
+        }
+        ready(now)
     }
 
     pub(crate) fn is_usable(&self, now: Now) -> bool {

@@ -29,14 +29,14 @@ where
     pub(super) async fn answered<S, R>(
         self,
         service: S,
-        answer: Response<R>,
+        mut answer: Response<R>,
     ) -> Result<Response<ResponseBody<R>>, BoxError>
     where
         S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
         S::Error: Into<BoxError>,
         R: Body,
     {
-        let (refused, answer) = self.config.is_challenge(answer);
+        let refused = self.config.is_challenge(&mut answer);
         if refused { self.heal(service, answer).await } else { Ok(self.accepted(answer)) }
     }
 
@@ -95,9 +95,8 @@ where
         ready_service(&mut service).await?;
         let mut request = kept.again(again);
         attach(request.headers_mut(), current.header());
-        let answer = service.call(request).await.map_err(Into::into)?;
-        let (refused, answer) = config.is_challenge(answer);
-        if refused {
+        let mut answer = service.call(request).await.map_err(Into::into)?;
+        if config.is_challenge(&mut answer) {
             config.coordinator.refused_again(slot, &current);
         }
         let mut response = answer.map(ResponseBody::plain);

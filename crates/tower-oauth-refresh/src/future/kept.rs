@@ -18,7 +18,7 @@ pub(crate) struct Kept {
     /// The credential, where the layer has many.
     pub(crate) keyed: Option<Arc<Slot>>,
     method: Method,
-    uri: Uri,
+    uri: Option<Uri>,
     version: Version,
     /// A list is cheaper to fill than a map, and becomes one again if it comes to that.
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -31,9 +31,11 @@ const MAX_SPARE: usize = 64;
 /// A box that held more headers than this is not kept.
 const MAX_HEADERS: usize = 64;
 
+type Spare = Vec<Box<Kept>>;
+
 thread_local! {
     /// Empty ones, whose memory is used again.
-    static SPARE: RefCell<Vec<Box<Kept>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Spare> = const { RefCell::new(Spare::new()) };
 }
 
 impl Kept {
@@ -54,7 +56,7 @@ impl Kept {
                 used,
                 keyed,
                 method: Method::GET,
-                uri: Uri::default(),
+                uri: None,
                 version: Version::default(),
                 headers: Vec::new(),
                 extensions: Extensions::new(),
@@ -62,7 +64,7 @@ impl Kept {
         };
         if replayable {
             kept.method = request.method.clone();
-            kept.uri = request.uri.clone();
+            kept.uri = Some(request.uri.clone());
             kept.version = request.version;
             kept.headers.extend(request.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
             kept.extensions = request.extensions.clone();
@@ -74,7 +76,7 @@ impl Kept {
     pub(super) fn again<B>(mut self: Box<Self>, body: B) -> Request<B> {
         let mut request = Request::new(body);
         *request.method_mut() = mem::take(&mut self.method);
-        *request.uri_mut() = mem::take(&mut self.uri);
+        *request.uri_mut() = self.uri.take().unwrap_or_default();
         *request.version_mut() = self.version;
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers.drain(..) {
@@ -91,7 +93,7 @@ impl Kept {
     pub(super) fn spare(mut self: Box<Self>) {
         // First of all, and outside the list: a value's own drop may come back here.
         self.headers.clear();
-        (self.keyed, self.uri, self.extensions) = (None, Uri::default(), Extensions::new());
+        (self.keyed, self.uri, self.extensions) = (None, None, Extensions::new());
         if self.headers.capacity() > MAX_HEADERS {
             return;
         }

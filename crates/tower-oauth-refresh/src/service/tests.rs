@@ -15,8 +15,8 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
 use crate::{
-    ClientAuth, Clock, Now, RefreshCoordinator, RefreshLayer, RefreshReport, ReplayOutcome, SystemClock,
-    TokenSet,
+    ClientAuth, Clock, Now, RefreshCoordinator, RefreshError, RefreshLayer, RefreshReport, ReplayOutcome,
+    SystemClock, TokenSet,
 };
 
 type Api =
