@@ -1,6 +1,5 @@
 //! The program as a person runs it, and as many scripts run it at once.
 #![expect(
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test fails by panicking, also where its harness does"
