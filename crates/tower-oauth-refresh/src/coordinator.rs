@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{broadcast, watch};
 
-pub use self::builder::{BuildError, Builder};
+pub use self::builder::{BuildError, Builder, Provider};
 pub(crate) use self::flight::{Refusal, Token, Waiter};
 pub use self::login::Logout;
 pub(crate) use self::machine::Answer;

@@ -11,6 +11,7 @@ mod explore;
 mod fuzz;
 mod prepare;
 mod prove;
+mod providers;
 mod simulate;
 mod soak;
 mod step;
@@ -30,6 +31,8 @@ usage: cargo xtask <command>
   explore [STEPS:FAULTS…]
           every history up to a length and a number of faults
   prove   takes out one rule after the other, and sees who notices
+  providers
+          the table of constants and the page of the documentation, from providers.json
   simulate [--histories N] [--fresh]
           many processes, a model of the world, every fault: a history a seed
   soak [--minutes N] [--seed N]
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         ["doc"] => doc::run(),
         ["explore", bounds @ ..] => explore::run(bounds),
         ["prove", names @ ..] => prove::run(names),
+        ["providers"] => providers::run(),
         ["simulate", options @ ..] => simulate::run(options),
         ["soak", arguments @ ..] => soak::run(arguments),
         ["fuzz", arguments @ ..] => fuzz::run(arguments),

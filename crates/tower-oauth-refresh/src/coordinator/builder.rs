@@ -28,6 +28,13 @@ pub struct Builder {
     pub(super) policy: Policy,
 }
 
+/// What is known about one provider, for [`Builder::provider`]. The presets of the crate
+/// `tower-oauth-refresh-providers` are such, and a program may have its own.
+pub trait Provider {
+    /// `builder`, set up for this provider.
+    fn configure(self, builder: Builder) -> Builder;
+}
+
 /// Why no coordinator could be built.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -104,6 +111,11 @@ impl Builder {
     ) -> Self {
         self.target.classifier = Some(Arc::new(class));
         self
+    }
+
+    /// Takes what is known about a provider. What is set afterwards counts more.
+    pub fn provider(self, provider: impl Provider) -> Self {
+        provider.configure(self)
     }
 
     /// Is a token refreshed in the background before it expires? Default: yes, in the last tenth of its
