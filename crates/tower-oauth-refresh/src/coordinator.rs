@@ -14,13 +14,13 @@ mod outcome;
 mod per_thread;
 mod policy;
 mod slot;
+mod slots;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{broadcast, watch};
@@ -32,6 +32,7 @@ pub(crate) use self::machine::Answer;
 pub(crate) use self::per_thread::PerThread;
 use self::policy::Policy;
 pub(crate) use self::slot::{Current, Slot, TokenId};
+use self::slots::Slots;
 use crate::clock::Clock;
 use crate::credential::CredentialKey;
 use crate::endpoint::{ClientAuth, Endpoint};
@@ -55,9 +56,8 @@ pub struct RefreshCoordinator {
     endpoint: Endpoint,
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
-    // A std mutex: held for one map operation, never across an await, and not at all by a layer with a
-    // fixed key.
-    slots: Mutex<HashMap<CredentialKey, Arc<Slot>>>,
+    /// Not asked by a layer with a fixed key.
+    slots: Slots,
     events: broadcast::Sender<Event>,
     activity: watch::Sender<Activity>,
 }
@@ -107,7 +107,7 @@ impl RefreshCoordinator {
             store: builder.store_or_memory(),
             clock: builder.clock,
             endpoint,
-            slots: Mutex::default(),
+            slots: Slots::new(builder.room),
             events: broadcast::channel(256).0,
             activity: watch::Sender::default(),
         }))
@@ -210,18 +210,7 @@ impl RefreshCoordinator {
 
     /// What this process holds of the credential.
     pub(crate) fn slot(&self, key: &CredentialKey) -> Arc<Slot> {
-        let mut slots = self.slots();
-        if let Some(slot) = slots.get(key) {
-            return slot.clone();
-        }
-        let stored = self.stored_key(key.clone());
-        let slot = Arc::new(Slot::new(key.clone(), stored));
-        slots.insert(key.clone(), slot.clone());
-        slot
-    }
-
-    fn slots(&self) -> std::sync::MutexGuard<'_, HashMap<CredentialKey, Arc<Slot>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.get(key, || Slot::new(key.clone()))
     }
 
     fn emit(&self, slot: &Slot, kind: EventKind) {
@@ -250,7 +239,7 @@ impl fmt::Debug for RefreshCoordinator {
         f.debug_struct("RefreshCoordinator")
             .field("endpoint", &self.endpoint)
             .field("policy", &self.policy)
-            .field("credentials", &self.slots().len())
+            .field("credentials", &self.slots.len())
             .finish_non_exhaustive()
     }
 }

@@ -26,6 +26,7 @@ pub struct Builder {
     pub(super) store: Option<Arc<dyn TokenStore>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: Policy,
+    pub(super) room: usize,
 }
 
 /// What is known about one provider, for [`Builder::provider`]. The presets of the crate
@@ -73,6 +74,7 @@ impl Builder {
             store: None,
             clock: Arc::new(SystemClock),
             policy: Policy::default(),
+            room: 1_000_000,
         }
     }
 
@@ -158,6 +160,15 @@ impl Builder {
     /// refuses it: another one would be refused just so. Default: 5 s.
     pub fn challenge_min_age(mut self, age: Duration) -> Self {
         self.policy.challenge_min_age = age;
+        self
+    }
+
+    /// How many credentials are kept in memory besides those in use. Default: a million.
+    ///
+    /// Over it, those that nobody has asked for lately are put out. The store has them all, and is asked when
+    /// the next request wants one.
+    pub fn room(mut self, credentials: usize) -> Self {
+        self.room = credentials;
         self
     }
 

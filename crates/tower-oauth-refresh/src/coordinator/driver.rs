@@ -114,7 +114,8 @@ pub(super) fn draw() -> Option<Lots> {
 
 impl RefreshCoordinator {
     pub(super) async fn load(&self, slot: &Slot) -> Result<Option<Snapshot>, Arc<StoreError>> {
-        let found = self.store_call(async { self.store.load(&slot.stored).await }).await?;
+        let found =
+            self.store_call(async { self.store.load(&self.stored_key(slot.key.clone())).await }).await?;
         found.map(|record| self.snapshot(&record)).transpose()
     }
 
@@ -125,7 +126,8 @@ impl RefreshCoordinator {
         new: Option<(Version, &CredentialRecord)>,
     ) -> Result<Swapped, Arc<StoreError>> {
         let body: Option<RecordBody> = new.map(|(version, record)| record.encode(version));
-        let swap = async { self.store.compare_and_swap(&slot.stored, expected, body.as_ref()).await };
+        let stored = self.stored_key(slot.key.clone());
+        let swap = async { self.store.compare_and_swap(&stored, expected, body.as_ref()).await };
         match self.store_call(swap).await? {
             Swap::Swapped => Ok(Swapped::Done),
             Swap::Conflict(found) => {
@@ -160,7 +162,8 @@ impl RefreshCoordinator {
         let changed = async {
             match self.store.changes() {
                 Some(changes) => {
-                    let mut ours = changes.filter(|key| std::future::ready(*key == slot.stored));
+                    let stored = self.stored_key(slot.key.clone());
+                    let mut ours = changes.filter(|key| std::future::ready(*key == stored));
                     if ours.next().await.is_none() {
                         std::future::pending::<()>().await;
                     }

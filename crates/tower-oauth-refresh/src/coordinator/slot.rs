@@ -1,6 +1,6 @@
 //! What this process holds of one credential: the current token set, and whoever is refreshing it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ use crate::store::record::{LoginId, Verdict};
 pub(crate) struct Slot {
     /// The name its users know.
     pub(crate) key: CredentialKey,
-    /// The name in the store: the same behind the coordinator's namespace.
-    pub(crate) stored: CredentialKey,
+    /// By anybody, since somebody last looked? Not by whoever had it made.
+    pub(super) asked_for: AtomicBool,
     /// One atomic load on the path of every request.
     pub(crate) current: ArcSwapOption<Current>,
     // A std mutex: held for a few assignments, never across an await.
@@ -92,10 +92,10 @@ const LOOK_EVERY: u64 = 50;
 // ===== impl Slot =====
 
 impl Slot {
-    pub(crate) fn new(key: CredentialKey, stored: CredentialKey) -> Self {
+    pub(crate) fn new(key: CredentialKey) -> Self {
         Self {
             key,
-            stored,
+            asked_for: AtomicBool::new(false),
             current: ArcSwapOption::empty(),
             state: Mutex::default(),
             logins: tokio::sync::Mutex::default(),

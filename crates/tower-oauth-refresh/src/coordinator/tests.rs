@@ -4,13 +4,15 @@
 
 mod cancellation;
 mod life;
+mod many;
 mod orders;
 mod sharing;
 mod time;
 mod trouble;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::UNIX_EPOCH;
 
@@ -171,8 +173,7 @@ impl World {
     }
 
     async fn stored(&self) -> Option<crate::store::record::CredentialRecord> {
-        let slot = self.coordinator.slot(&"k".into());
-        let found = self.store.records.load(&slot.stored).await.unwrap();
+        let found = self.store.records.load(&self.coordinator.stored_key("k")).await.unwrap();
         found.map(|record| crate::store::record::CredentialRecord::decode(&record.body).unwrap())
     }
 

@@ -96,21 +96,21 @@ async fn a_misconfigured_client_fails_fast_and_erases_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_record_that_cannot_be_read_is_an_error_and_is_left_alone() {
     let world = World::new();
-    let slot = world.coordinator.slot(&"k".into());
+    let stored = world.coordinator.stored_key("k");
     let damaged = RecordBody::new(Version::from_bits(1), b"{\"format\":99".to_vec());
-    world.store.records.compare_and_swap(&slot.stored, None, Some(&damaged)).await.unwrap();
+    world.store.records.compare_and_swap(&stored, None, Some(&damaged)).await.unwrap();
     assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Store);
     assert!(world.coordinator.logout("k").await.is_err());
-    let left = world.store.records.load(&slot.stored).await.unwrap().unwrap();
+    let left = world.store.records.load(&stored).await.unwrap().unwrap();
     assert_eq!(left.body.bytes(), damaged.bytes());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_login_replaces_a_record_that_cannot_be_read() {
     let world = World::new();
-    let slot = world.coordinator.slot(&"k".into());
+    let stored = world.coordinator.stored_key("k");
     let damaged = RecordBody::new(Version::from_bits(1), b"{".to_vec());
-    world.store.records.compare_and_swap(&slot.stored, None, Some(&damaged)).await.unwrap();
+    world.store.records.compare_and_swap(&stored, None, Some(&damaged)).await.unwrap();
     world.install(HOUR).await;
     assert_eq!(world.token().await.unwrap(), "access-1");
 }
