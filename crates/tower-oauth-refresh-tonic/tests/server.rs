@@ -1,0 +1,182 @@
+//! Against a real server of `tonic`, which refuses tokens where gRPC servers do.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also where its harness does")]
+
+use std::collections::HashSet;
+use std::error::Error as _;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt as _};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Server};
+use tonic::{Code, Request, Response, Status};
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tower_oauth_refresh::{
+    ClientAuth, EventKind, RefreshCoordinator, RefreshError, RefreshLayer, RefreshReport, TokenSet,
+};
+use tower_oauth_refresh_testkit::AuthServer;
+use tower_oauth_refresh_tonic::{RefreshChannel, wrap};
+
+type Messages = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+/// What the server saw: each call's token.
+#[derive(Clone, Debug, Default)]
+struct Strict {
+    seen: Arc<Mutex<Vec<String>>>,
+    revoked: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Strict {
+    fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let token = request.metadata().get("authorization").map_or("", |token| token.to_str().unwrap());
+        self.seen.lock().unwrap().push(token.to_owned());
+        let good = token.starts_with("Bearer ") && !self.revoked.lock().unwrap().contains(token);
+        good.then_some(()).ok_or_else(|| Status::unauthenticated("the token is not good"))
+    }
+
+    fn revoke(&self, tokens: &TokenSet) {
+        self.revoked.lock().unwrap().insert(format!("Bearer {}", tokens.access_token.expose_secret()));
+    }
+
+    fn calls(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+#[tonic::async_trait]
+impl Health for Strict {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        Self::check(self, &request)?;
+        // Says how much arrived.
+        let status = i32::try_from(request.get_ref().service.len()).unwrap();
+        Ok(Response::new(HealthCheckResponse { status }))
+    }
+
+    type WatchStream = Messages;
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Messages>, Status> {
+        // One who asks for `late` is refused at the end only.
+        let verdict = Self::check(self, &request);
+        let late = request.get_ref().service == "late";
+        if !late {
+            verdict.clone()?;
+        }
+        let first = Ok(HealthCheckResponse { status: 1 });
+        let end = stream::iter(verdict.err().map(Err));
+        Ok(Response::new(Box::pin(stream::iter([first]).chain(end))))
+    }
+}
+
+struct World {
+    auth: AuthServer,
+    api: Strict,
+    coordinator: Arc<RefreshCoordinator>,
+    client: HealthClient<RefreshChannel>,
+}
+
+impl World {
+    async fn start() -> Self {
+        let auth = AuthServer::start().await.unwrap();
+        let api = Strict::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let health = HealthServer::new(api.clone());
+        let serving = Server::builder().add_service(health).serve_with_incoming(TcpIncoming::from(listener));
+        tokio::runtime::Handle::current().spawn(serving);
+
+        let http = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        let credentials = ClientAuth::basic(auth.client_id(), auth.client_secret());
+        let coordinator =
+            RefreshCoordinator::builder(auth.token_endpoint(), credentials).build(http).unwrap();
+        let layer =
+            RefreshLayer::new(coordinator.clone(), "acme").relative_requests_to(server.parse().unwrap());
+        let channel = Channel::from_shared(server).unwrap().connect_lazy();
+        let client = HealthClient::new(wrap(&layer.body_limit(1000), channel));
+        Self { auth, api, coordinator, client }
+    }
+
+    /// Logs in, with an access token that the server refuses.
+    async fn install_revoked(&self) {
+        let tokens = self.auth.login();
+        self.coordinator.install("acme", tokens.clone()).await.unwrap();
+        self.api.revoke(&tokens);
+    }
+
+    fn refreshes(&self) -> usize {
+        self.auth.ledger().verdict().refreshes
+    }
+}
+
+fn asking(service: impl Into<String>) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.into() }
+}
+
+#[tokio::test]
+async fn fifty_unary_calls_that_are_refused_need_one_refresh() {
+    let world = World::start().await;
+    world.install_revoked().await;
+    let calls: JoinSet<_> = (0..50)
+        .map(|_| {
+            let mut client = world.client.clone();
+            async move { client.check(asking("sixteen letters!")).await }
+        })
+        .collect();
+    for answer in calls.join_all().await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.get_ref().status, 16, "the message is there the second time too");
+    }
+    assert_eq!(world.refreshes(), 1);
+    assert!((50..=100).contains(&world.api.calls()));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_before_it_begins_is_healed() {
+    let mut world = World::start().await;
+    world.install_revoked().await;
+    let answer = world.client.watch(asking("")).await.unwrap();
+    assert!(answer.extensions().get::<RefreshReport>().is_some(), "it says that it was sent once more");
+    assert_eq!(answer.into_inner().message().await.unwrap().unwrap().status, 1);
+    assert_eq!((world.refreshes(), world.api.calls()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_refusal_in_later_trailers_is_the_end_of_the_stream_and_of_the_token() {
+    let mut world = World::start().await;
+    world.install_revoked().await;
+    let mut events = world.coordinator.events();
+    let mut stream = world.client.watch(asking("late")).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    assert_eq!(stream.message().await.unwrap_err().code(), Code::Unauthenticated);
+    while !matches!(events.next().await.unwrap().kind, EventKind::Refreshed(_)) {}
+    assert_eq!(world.api.calls(), 1, "the stream is not begun anew");
+    world.client.check(asking("")).await.unwrap();
+    assert_eq!((world.refreshes(), world.api.calls()), (1, 2), "the next call has the new token");
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_sent_once() {
+    let mut world = World::start().await;
+    world.install_revoked().await;
+    let status = world.client.check(asking("x".repeat(2000))).await.unwrap_err();
+    assert_eq!((status.code(), world.api.calls()), (Code::Unauthenticated, 1));
+}
+
+#[tokio::test]
+async fn a_call_without_a_usable_token_is_not_made_and_says_why() {
+    let mut world = World::start().await;
+    let status = world.client.check(asking("")).await.unwrap_err();
+    let error = status.source().unwrap().downcast_ref::<RefreshError>().unwrap();
+    assert!(error.needs_login());
+    assert_eq!(world.api.calls(), 0);
+}
