@@ -65,7 +65,7 @@ fn tell<T>(call: &str, answer: &tonic::Response<T>) {
     let report = answer.extensions().get::<RefreshReport>();
     match report.map(|report| &report.outcome) {
         Some(ReplayOutcome::Replayed(generation)) => {
-            println!("{call}: sent once more with generation {generation}")
+            println!("{call}: sent once more with generation {generation}");
         }
         _ => println!("{call}: accepted"),
     }
