@@ -7,6 +7,7 @@
 mod builder;
 mod driver;
 mod flight;
+mod gate;
 mod holder;
 mod login;
 mod machine;
@@ -27,6 +28,7 @@ use tokio::sync::{broadcast, watch};
 
 pub use self::builder::{BuildError, Builder, Provider};
 pub(crate) use self::flight::{Refusal, Token, Waiter};
+use self::gate::Gate;
 pub use self::login::Logout;
 pub(crate) use self::machine::Answer;
 pub(crate) use self::per_thread::PerThread;
@@ -54,6 +56,7 @@ pub struct RefreshCoordinator {
     /// Goes before every key in the store.
     namespace: String,
     endpoint: Endpoint,
+    gate: Gate,
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
     /// Not asked by a layer with a fixed key.
@@ -107,6 +110,7 @@ impl RefreshCoordinator {
             store: builder.store_or_memory(),
             clock: builder.clock,
             endpoint,
+            gate: Gate::new(builder.exchanges),
             slots: Slots::new(builder.room),
             events: broadcast::channel(256).0,
             activity: watch::Sender::default(),

@@ -27,6 +27,7 @@ pub struct Builder {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: Policy,
     pub(super) room: usize,
+    pub(super) exchanges: usize,
 }
 
 /// What is known about one provider, for [`Builder::provider`]. The presets of the crate
@@ -75,6 +76,7 @@ impl Builder {
             clock: Arc::new(SystemClock),
             policy: Policy::default(),
             room: 1_000_000,
+            exchanges: 64,
         }
     }
 
@@ -160,6 +162,16 @@ impl Builder {
     /// refuses it: another one would be refused just so. Default: 5 s.
     pub fn challenge_min_age(mut self, age: Duration) -> Self {
         self.policy.challenge_min_age = age;
+        self
+    }
+
+    /// How many exchanges with the token endpoint are under way at a time. Default: 64.
+    ///
+    /// The refreshes of further credentials queue, first come first served, and what they have to read or write in
+    /// the store comes after that. While none gets an answer, one place becomes free with every
+    /// [`exchange_limit`](Self::exchange_limit) of another.
+    pub fn concurrency_limit(mut self, exchanges: usize) -> Self {
+        self.exchanges = exchanges;
         self
     }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::flight::Flight;
+use super::gate::Passed;
 use super::machine::{Event, Lots, Machine, Note, Snapshot, Step, Swapped};
 use super::slot::Slot;
 use super::{Active, RefreshCoordinator};
@@ -44,12 +45,12 @@ pub(super) fn launch(
     active: Active,
 ) {
     let coordinator = flight.coordinator.clone();
-    let machine = Machine::new(coordinator.policy, coordinator.me.clone(), known, dead);
+    let begin = move || Machine::new(coordinator.policy, coordinator.me.clone(), known.clone(), dead.clone());
     // Not the caller's task: no request can cancel it.
     drop(runtime.spawn(async move {
         let id = (flight.coordinator.me.coordinator, flight.slot.key.clone());
         // Whatever it ended in, the flight tells its waiters when it is dropped, if it has not done so.
-        let _ = AssertUnwindSafe(FLYING.scope(id, fly(&mut flight, machine))).catch_unwind().await;
+        let _ = AssertUnwindSafe(FLYING.scope(id, fly(&mut flight, begin))).catch_unwind().await;
         drop((flight, active));
     }));
 }
@@ -61,17 +62,32 @@ pub(super) fn detach<T: Send + 'static>(
     Ok(runtime()?.spawn(task))
 }
 
-async fn fly(flight: &mut Flight, mut machine: Machine) {
+async fn fly(flight: &mut Flight, begin: impl Fn() -> Machine) {
     let (coordinator, slot) = (&*flight.coordinator.clone(), &*flight.slot.clone());
+    let failed = |error| Note::Tell(Outcome::Failed(error));
+    let mut passage = coordinator.gate.passage();
+    let mut machine = begin();
     let mut event = Event::Begin;
     loop {
         let Some(lots) = draw() else {
-            return flight.note(Note::Tell(Outcome::Failed(RefreshError::new(ErrorKind::Aborted))), true);
+            return flight.note(failed(RefreshError::new(ErrorKind::Aborted)), true);
         };
         let step = machine.step(coordinator.clock.now(), lots, event);
         let over = matches!(step, Step::Done);
         for note in machine.notes() {
             flight.note(note, over);
+        }
+        match passage.before(&step, || coordinator.clock.now()).await {
+            Passed::Yes => {}
+            Passed::Anew => {
+                machine = begin();
+                event = Event::Begin;
+                continue;
+            }
+            Passed::Rests(until) => {
+                let error = RefreshError::new(ErrorKind::Unavailable).with_retry_at(until);
+                return flight.note(failed(error), true);
+            }
         }
         event = match step {
             Step::Load => Event::Loaded(coordinator.load(slot).await),
@@ -82,7 +98,9 @@ async fn fly(flight: &mut Flight, mut machine: Machine) {
                 coordinator.emit(slot, EventKind::RefreshStarted);
                 let limit = coordinator.policy.exchange_limit;
                 let grant = coordinator.policy.grant;
-                Event::Answered(coordinator.endpoint.refresh(grant, refresh_token.as_ref(), limit).await)
+                let answer = coordinator.endpoint.refresh(grant, refresh_token.as_ref(), limit).await;
+                coordinator.gate.heard(&answer, coordinator.clock.now());
+                Event::Answered(answer)
             }
             Step::Wait(pause) => {
                 coordinator.pause(slot, pause).await;

@@ -3,6 +3,11 @@
 use super::*;
 
 impl World {
+    fn ask_for(&self, number: usize) -> tokio::task::JoinHandle<Result<AccessToken, RefreshError>> {
+        let coordinator = self.coordinator.clone();
+        tokio::spawn(async move { coordinator.token(format!("{number}")).await })
+    }
+
     async fn install_many(&self, count: usize, lifetime: Duration) {
         for number in 0..count {
             let set = TokenSet::new(format!("access-of-{number}"))
@@ -41,4 +46,98 @@ async fn a_credential_in_flight_is_not_lost_however_many_others_come() {
         assert_eq!(other.await.unwrap().unwrap().expose_secret(), "access-2");
     }
     assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_exchanges_are_under_way_than_allowed_and_all_have_their_turn_in_order() {
+    let world = World::with(|builder| builder.concurrency_limit(3));
+    world.install_many(10, Duration::ZERO).await;
+    world.server.always(Reply::held());
+    let callers: Vec<_> = (0..10).map(|number| world.ask_for(number)).collect();
+    for sent in 3..=10 {
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(world.server.submissions(), sent);
+        world.server.released.0.add_permits(1);
+    }
+    world.server.released.0.add_permits(10);
+    for caller in callers {
+        assert_eq!(caller.await.unwrap().unwrap_err().kind(), ErrorKind::InvalidGrant);
+    }
+    let in_turn: Vec<_> = (0..10).map(|number| format!("refresh-of-{number}")).collect();
+    assert_eq!(*world.server.submitted.lock().unwrap(), in_turn);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_queues_for_the_endpoint_has_no_mark_in_the_store_and_reads_the_record_after() {
+    let world = World::with(|builder| builder.concurrency_limit(1));
+    world.install_many(2, Duration::ZERO).await;
+    world.server.script([Reply::held()]);
+    let _first = world.ask_for(0);
+    world.server.arrived.notified().await;
+    let swaps = world.store.faults.swaps.load(Ordering::SeqCst);
+    let second = world.ask_for(1);
+    tokio::time::sleep(SECOND * 5).await;
+    assert_eq!(world.store.faults.swaps.load(Ordering::SeqCst), swaps);
+    // Somebody else logs in meanwhile: what was read before the queue is old.
+    let tokens = TokenSet::new("another").with_expires_in(HOUR).with_refresh_token("other");
+    world.neighbour().install("1", tokens).await.unwrap();
+    world.server.released.0.add_permits(1);
+    assert_eq!(second.await.unwrap().unwrap().expose_secret(), "another");
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_longer_than_a_flight_may_take_still_ends_in_refreshes() {
+    let world = World::with(|builder| builder.concurrency_limit(1));
+    world.install_many(5, Duration::ZERO).await;
+    let silent = Reply::Silent;
+    world.server.script([
+        silent.clone(),
+        silent.clone(),
+        silent.clone(),
+        silent.clone(),
+        silent.clone(),
+        silent,
+    ]);
+    let callers: Vec<_> = (0..5).map(|number| world.ask_for(number)).collect();
+    for caller in callers {
+        let _ = caller.await;
+    }
+    tokio::time::sleep(SECOND * 60).await;
+    // Three used up the silence; the last two waited for a minute, and were served.
+    let submitted = world.server.submitted.lock().unwrap().clone();
+    assert!(submitted.iter().any(|token| token == "refresh-of-4"), "{submitted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_whose_store_or_foreign_mark_makes_it_wait_takes_no_place_at_the_endpoint() {
+    let world = World::with(|builder| builder.concurrency_limit(1));
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::held()]);
+    let neighbour = world.neighbour();
+    let elsewhere = tokio::spawn(async move { neighbour.token("k").await });
+    world.server.arrived.notified().await;
+    let _watching = world.ask();
+    tokio::time::sleep(SECOND).await;
+    world.install_many(1, Duration::ZERO).await;
+    let other = world.coordinator.token("0").await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::InvalidGrant, "it was asked at once");
+    elsewhere.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_endpoint_says_when_to_come_back_no_credential_comes_earlier() {
+    let world = World::new();
+    world.install_many(20, Duration::ZERO).await;
+    world.server.script([Reply::Status(429, "", Some("30"))]);
+    assert_eq!(world.coordinator.token("0").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    for number in 1..20 {
+        let error = world.coordinator.token(format!("{number}")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.retry_at().is_some());
+    }
+    assert_eq!(world.server.submissions(), 1);
+    tokio::time::sleep(SECOND * 31).await;
+    let _ = world.coordinator.token("1").await;
+    assert_eq!(world.server.submissions(), 2);
 }
