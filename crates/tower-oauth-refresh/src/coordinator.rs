@@ -9,6 +9,7 @@ mod driver;
 mod flight;
 mod gate;
 mod holder;
+mod keep_fresh;
 mod login;
 mod machine;
 mod outcome;
@@ -29,6 +30,7 @@ use tokio::sync::{broadcast, watch};
 pub use self::builder::{BuildError, Builder, Provider};
 pub(crate) use self::flight::{Refusal, Token, Waiter};
 use self::gate::Gate;
+use self::keep_fresh::Roster;
 pub use self::login::Logout;
 pub(crate) use self::machine::Answer;
 pub(crate) use self::per_thread::PerThread;
@@ -61,6 +63,7 @@ pub struct RefreshCoordinator {
     clock: Arc<dyn Clock>,
     /// Not asked by a layer with a fixed key.
     slots: Slots,
+    roster: Roster,
     events: broadcast::Sender<Event>,
     activity: watch::Sender<Activity>,
 }
@@ -112,6 +115,7 @@ impl RefreshCoordinator {
             endpoint,
             gate: Gate::new(builder.exchanges),
             slots: Slots::new(builder.room),
+            roster: Roster::default(),
             events: broadcast::channel(256).0,
             activity: watch::Sender::default(),
         }))

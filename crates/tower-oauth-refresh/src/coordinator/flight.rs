@@ -122,7 +122,12 @@ impl RefreshCoordinator {
     }
 
     /// Joins the flight, starting it if need be. The caller holds the state.
-    fn join(self: &Arc<Self>, slot: &Arc<Slot>, state: &mut State, now: Now) -> Result<Waiter, RefreshError> {
+    pub(super) fn join(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        now: Now,
+    ) -> Result<Waiter, RefreshError> {
         let limit = self.policy.wait_limit;
         if driver::flies(self, &slot.key) {
             return Err(RefreshError::new(ErrorKind::Reentrant));

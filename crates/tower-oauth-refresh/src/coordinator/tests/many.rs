@@ -141,3 +141,89 @@ async fn when_the_endpoint_says_when_to_come_back_no_credential_comes_earlier() 
     let _ = world.coordinator.token("1").await;
     assert_eq!(world.server.submissions(), 2);
 }
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_nobody_uses_is_refreshed_before_its_refresh_token_grows_too_old() {
+    let world = World::new();
+    world.install(HOUR).await;
+    world.coordinator.keep_fresh("k", DAY * 30).unwrap();
+    world.coordinator.keep_fresh("k", DAY * 30).unwrap();
+    let mut oldest = 0;
+    let mut age = 0;
+    for _ in 0..300 {
+        let before = world.server.submissions();
+        tokio::time::sleep(DAY).await;
+        age = if world.server.submissions() > before { 0 } else { age + 1 };
+        oldest = oldest.max(age);
+    }
+    assert!(oldest <= 30, "{oldest} days");
+    let refreshes = world.server.submissions();
+    assert!((10..=20).contains(&refreshes), "{refreshes} refreshes in 300 days");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_is_in_use_is_not_refreshed_for_its_age() {
+    let world = World::new();
+    world.install(HOUR).await;
+    world.coordinator.keep_fresh("k", DAY).unwrap();
+    for _ in 0..48 {
+        tokio::time::sleep(HOUR).await;
+        world.token().await.unwrap();
+    }
+    let refreshes = world.server.submissions();
+    assert!((47..=48).contains(&refreshes), "{refreshes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_can_still_be_used_for_years_is_refreshed_all_the_same() {
+    let world = World::new();
+    world.install(DAY * 3000).await;
+    world.coordinator.keep_fresh("k", DAY * 30).unwrap();
+    tokio::time::sleep(DAY * 30).await;
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_installed_together_is_not_refreshed_together() {
+    let world = World::new();
+    world.install_many(100, HOUR).await;
+    for number in 0..100 {
+        world.coordinator.keep_fresh(format!("{number}"), DAY * 32).unwrap();
+    }
+    let mut most = 0;
+    for _ in 0..32 {
+        let before = world.server.submissions();
+        tokio::time::sleep(DAY).await;
+        most = most.max(world.server.submissions() - before);
+    }
+    tokio::time::sleep(DAY * 3).await;
+    // This server knows none of them, so that each is refused for good after one submission.
+    assert_eq!(world.server.submissions(), 100);
+    assert!(most <= 20, "{most} in one day");
+    assert!(world.coordinator.roster.is_empty(), "their logins have ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keeping_fresh_ends_with_a_shutdown_and_with_the_coordinator() {
+    for shut_down in [true, false] {
+        let world = World::new();
+        world.install(HOUR).await;
+        world.coordinator.keep_fresh("k", DAY).unwrap();
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(tasks(), 1);
+        if shut_down {
+            world.coordinator.shutdown(SECOND).await;
+            assert_eq!(world.coordinator.keep_fresh("k", DAY).unwrap_err().kind(), ErrorKind::ShutDown);
+        }
+        let World { coordinator, server, .. } = world;
+        let kept = shut_down.then_some(coordinator);
+        tokio::task::yield_now().await;
+        assert_eq!(tasks(), 0);
+        tokio::time::sleep(DAY * 3).await;
+        assert_eq!(server.submissions(), 0);
+        drop(kept);
+    }
+}

@@ -1,0 +1,186 @@
+//! Keeping refresh tokens alive that nobody uses.
+//!
+//! Many servers end a refresh token that was not used for some days or months. A request keeps its credential
+//! fresh by itself; this is for those credentials that no request comes for. One task for all of a coordinator:
+//! it sleeps until the first is due, asks the store how old the token set is, and refreshes it if it is.
+//! Nothing of its own is kept beside the time of the next look, so that a restart costs nothing but a look.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+
+use super::{Activity, RefreshCoordinator, driver, jitter};
+use crate::coordinator::outcome::Held;
+use crate::credential::CredentialKey;
+use crate::error::{ErrorKind, RefreshError};
+use crate::generation::Generation;
+use crate::store::record::Life;
+
+/// The credentials that are looked after.
+#[derive(Debug, Default)]
+pub(super) struct Roster(Mutex<Listed>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    /// How often each is refreshed.
+    every: HashMap<CredentialKey, Duration>,
+    /// The next looks, by time of boot.
+    looks: BinaryHeap<Reverse<(Duration, CredentialKey)>>,
+    /// Here once there is a task. Wakes it.
+    task: Option<Arc<Notify>>,
+}
+
+/// The task looks at the clock at least this often: it may have been suspended.
+const NAP: Duration = Duration::from_secs(60);
+
+impl RefreshCoordinator {
+    /// Sees from now on that the refresh token of `key` does not grow older than `every`, also while nobody
+    /// uses the credential: for servers that end a refresh token which was not used for some time. A third of
+    /// that time is a good `every`; one refresh of every day is not.
+    ///
+    /// One task looks after all credentials of a coordinator. It spreads them over the second half of
+    /// `every`, each at a place of its own, so that what was installed together is not refreshed together. It
+    /// lets go of a credential whose login has ended, until it is told again, and ends with the coordinator or
+    /// its [`shutdown`](Self::shutdown). What is looked after is not remembered in the store: say it again
+    /// after a restart.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoRuntime`], outside of a tokio runtime. [`ErrorKind::ShutDown`], after a shutdown.
+    pub fn keep_fresh(
+        self: &Arc<Self>,
+        key: impl Into<CredentialKey>,
+        every: Duration,
+    ) -> Result<(), RefreshError> {
+        if self.activity.borrow().closed {
+            return Err(RefreshError::new(ErrorKind::ShutDown));
+        }
+        let key = key.into();
+        let mut listed = self.roster.listed();
+        if listed.task.is_none() {
+            let wake = Arc::<Notify>::default();
+            let ended = self.activity.subscribe();
+            drop(driver::detach(look_after(Arc::downgrade(self), wake.clone(), ended))?);
+            listed.task = Some(wake);
+        }
+        if listed.every.insert(key.clone(), every).is_none() {
+            // The first look costs a read. Not all of them at once after a restart.
+            let first = self.clock.now().boot.saturating_add(every.mul_f64(self.place(&key) / 64.0));
+            listed.looks.push(Reverse((first, key)));
+            listed.task.iter().for_each(|task| task.notify_one());
+        }
+        Ok(())
+    }
+
+    /// The same for a credential at all times.
+    fn place(&self, key: &CredentialKey) -> f64 {
+        jitter(0, key.as_str(), Generation::ZERO)
+    }
+
+    /// Refreshes the credential if it is due. When to look again; `None`: never.
+    async fn look_at(self: &Arc<Self>, key: &CredentialKey, every: Duration) -> Option<Duration> {
+        // The last tenth is for what goes wrong.
+        let due = every.mul_f64(0.5 + self.place(key) * 0.4);
+        // Where something went wrong, and to see what came of a refresh.
+        let soon = (every / 16).max(Duration::from_secs(1));
+        let slot = self.slots.get(key, || super::Slot::new(key.clone()));
+        let asked = self.clock.now();
+        let Ok(found) = self.load(&slot).await else { return Some(soon) };
+        let found = found?;
+        if found.record.life != Life::Live {
+            return None;
+        }
+        let tokens = found.record.tokens?;
+        let age = tokens.age.saturating_add(found.age);
+        if age < due {
+            return Some(due.saturating_sub(age));
+        }
+        // The flight must not be content with what is stored, however long it can still be used.
+        let held = Held {
+            login: found.record.login,
+            generation: found.record.generation,
+            tokens,
+            obtained: asked.before(age),
+        };
+        let now = self.clock.now();
+        let mut state = slot.state();
+        if slot.current.load().is_none()
+            && let Some(current) = self.current(&slot, held, None)
+        {
+            slot.publish(&mut state, Arc::new(current));
+        }
+        // Nobody waits here: the flight has a task of its own, and its turn at the endpoint.
+        let _ = self.join(&slot, &mut state, now);
+        Some(soon)
+    }
+}
+
+/// Ends with its coordinator, of which it holds nothing while it sleeps.
+async fn look_after(
+    coordinator: Weak<RefreshCoordinator>,
+    wake: Arc<Notify>,
+    mut ended: watch::Receiver<Activity>,
+) {
+    loop {
+        let Some(nap) = looks(&coordinator).await else { return };
+        tokio::select! {
+            () = sleep(nap) => {}
+            () = wake.notified() => {}
+            // An error says that the coordinator is gone.
+            _ = ended.wait_for(|activity| activity.closed) => return,
+        }
+    }
+}
+
+/// Does what is due, and says how long there is nothing. `None`: the coordinator is gone.
+async fn looks(coordinator: &Weak<RefreshCoordinator>) -> Option<Duration> {
+    loop {
+        let coordinator = coordinator.upgrade()?;
+        if coordinator.activity.borrow().closed {
+            return None;
+        }
+        let now = coordinator.clock.now().boot;
+        let (key, every) = match coordinator.roster.due(now) {
+            Ok(due) => due,
+            Err(nap) => return Some(nap),
+        };
+        let again = coordinator.look_at(&key, every).await;
+        coordinator.roster.again(key, again.map(|after| coordinator.clock.now().boot.saturating_add(after)));
+    }
+}
+
+impl Roster {
+    /// The first that is due, or how long none is.
+    fn due(&self, now: Duration) -> Result<(CredentialKey, Duration), Duration> {
+        let mut listed = self.listed();
+        match listed.looks.peek() {
+            Some(Reverse((at, _))) if *at <= now => {}
+            first => return Err(first.map_or(NAP, |Reverse((at, _))| at.saturating_sub(now)).min(NAP)),
+        }
+        let Some(Reverse((_, key))) = listed.looks.pop() else { return Err(NAP) };
+        let every = listed.every.get(&key).copied().unwrap_or(NAP);
+        Ok((key, every))
+    }
+
+    fn again(&self, key: CredentialKey, at: Option<Duration>) {
+        let mut listed = self.listed();
+        match at {
+            Some(at) => listed.looks.push(Reverse((at, key))),
+            None => drop(listed.every.remove(&key)),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let listed = self.listed();
+        listed.every.is_empty() && listed.looks.is_empty()
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Listed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
