@@ -7,6 +7,7 @@ use tower_oauth_refresh_testkit::{FamilyId, Ledger, TokenHash};
 use crate::held::Held;
 use crate::protocol::Account;
 use crate::run::Plan;
+use crate::story;
 use crate::world::{Server, World};
 
 pub(crate) struct Audit<'a> {
@@ -31,6 +32,9 @@ const MORE_TASKS: usize = 2;
 /// And of anonymous memory, in KiB and in percent, whichever is more: an allocator keeps what it had.
 const MORE_MEMORY: u64 = 2048;
 const MORE_MEMORY_PERCENT: u64 = 10;
+
+/// How a login ends whose answer was lost.
+const LOST: &str = "LostRotation";
 
 /// At least so many of a hundred requests that were not given up are served.
 const SERVED_PERCENT: usize = 90;
@@ -74,6 +78,7 @@ impl Audit<'_> {
             self.requests(&mut table, server, &fates);
         }
         self.held(&mut table);
+        self.unexplained_ends();
         table.print();
         println!(
             "\n{}: seed {}, {:?} of work: cargo xtask soak --minutes {} --seed {}",
@@ -99,15 +104,17 @@ impl Audit<'_> {
     /// What the token endpoint says, and whose login is over.
     fn logins(&self, table: &mut Table, index: usize) {
         let server = &self.world.servers[index];
-        let (ledger, withheld) = (server.auth.ledger(), answers_lost(server));
+        let ledger = server.auth.ledger();
+        // A set whose store does not take it may be got once more by somebody else.
+        let withheld = answers_lost(server) + story::held_up(self.world, server.name);
         let verdict = ledger.verdict();
         let logins = self.world.credentials.iter().filter(|one| one.server == index);
         let logins: Vec<_> = logins.flat_map(|one| &one.logins).collect();
         let over: Vec<_> = logins.iter().filter_map(|login| login.over.as_deref()).collect();
-        let lost = over.iter().filter(|why| **why == "LostRotation").count();
+        let lost = over.iter().filter(|why| **why == LOST).count();
         let gained: u64 = logins.iter().map(|login| login.gained()).sum();
         let committed = verdict.refreshes_committed as u64;
-        let at_most = format!("answers lost: {withheld}");
+        let at_most = format!("answers lost or held up: {withheld}");
         let mut row = |what: &str, figure: u64, allowed: &str, is_allowed: bool| {
             table.row(format!("{}: {what}", server.name), figure.to_string(), allowed, is_allowed);
         };
@@ -134,6 +141,16 @@ impl Audit<'_> {
         }
         let others = over.len() as u64 - lost;
         row("logins over for another reason", others, "0", others == 0);
+    }
+
+    /// Tells of every login that ended otherwise than by an answer that was lost.
+    fn unexplained_ends(&self) {
+        let all = self.world.credentials.iter();
+        for (credential, login) in all.flat_map(|one| one.logins.iter().map(move |login| (one, login))) {
+            if login.over.as_deref().is_some_and(|why| why != LOST) {
+                story::tell(self.world, credential, login);
+            }
+        }
     }
 
     /// What the API says, and what those who asked it were told.

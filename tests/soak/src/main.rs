@@ -23,6 +23,7 @@ mod protocol;
 mod proxy;
 mod run;
 mod store;
+mod story;
 mod team;
 mod worker;
 mod world;

@@ -14,6 +14,8 @@ pub(crate) struct Assignment {
     pub(crate) seed: u64,
     pub(crate) place: Place,
     pub(crate) sides: Vec<Side>,
+    /// Where it writes down what it says of itself.
+    pub(crate) diary: PathBuf,
 }
 
 /// An authorization server and its API, as a worker reaches them, and the credentials there.

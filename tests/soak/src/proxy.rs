@@ -6,14 +6,16 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
+
+use tower_oauth_refresh::{Clock as _, SystemClock};
 
 use crate::dice::Dice;
 
@@ -41,6 +43,7 @@ struct Shared {
     calm: AtomicBool,
     exchanges: AtomicU64,
     done: [AtomicU64; KINDS.len()],
+    hurt: Mutex<Vec<(SystemTime, Kind)>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +90,7 @@ impl Proxy {
             calm: AtomicBool::new(false),
             exchanges: AtomicU64::new(0),
             done: Default::default(),
+            hurt: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, shared.clone()));
@@ -98,8 +102,18 @@ impl Proxy {
         self.shared.calm.store(true, Ordering::SeqCst);
     }
 
+    /// From now on it hurts again.
+    pub(crate) fn stir(&self) {
+        self.shared.calm.store(false, Ordering::SeqCst);
+    }
+
     pub(crate) fn exchanges(&self) -> u64 {
         self.shared.exchanges.load(Ordering::SeqCst)
+    }
+
+    /// What it did when.
+    pub(crate) fn hurt(&self) -> Vec<(SystemTime, Kind)> {
+        self.shared.hurt.lock().unwrap().clone()
     }
 
     /// How often it did each.
@@ -123,6 +137,7 @@ impl Shared {
         let kind = hurts.then(|| KINDS[dice.below(KINDS.len() as u64) as usize]);
         if let Some(kind) = kind {
             self.done[kind as usize].fetch_add(1, Ordering::SeqCst);
+            self.hurt.lock().unwrap().push((SystemClock::default().now().wall, kind));
         }
         Fate {
             kind,

@@ -29,18 +29,26 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 /// Was everything as it must be?
 pub(crate) async fn run(plan: &Plan) -> bool {
     let mut world = World::start(plan.seed).await;
+    // A program that starts finds its store, or says so and ends: that is not what is looked at here.
+    for (_, proxy) in world.proxies() {
+        proxy.calm_down();
+    }
     let mut workers = Vec::new();
     for shelf in 0..world.shelves.len() {
         for number in 0..WORKERS {
+            let name = format!("{} {}", world.shelves[shelf].name, number + 1);
             let assignment = Assignment {
                 number: shelf as u64 * WORKERS + number,
                 seed: plan.seed,
                 place: world.shelves[shelf].place.clone(),
                 sides: world.sides(shelf),
+                diary: world.new_diary(shelf, &name),
             };
-            let name = format!("{} {}", world.shelves[shelf].name, number + 1);
             workers.push(Worker::start(name, &assignment).await);
         }
+    }
+    for (_, proxy) in world.proxies() {
+        proxy.stir();
     }
     println!(
         "seed {}: {} processes, {} credentials, {:?} of work",

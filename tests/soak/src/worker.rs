@@ -26,6 +26,7 @@ use crate::dice::Dice;
 use crate::held::Held;
 use crate::protocol::{Account, Assignment, Order, Said, Side};
 use crate::store::{AnyStore, open};
+use crate::story::keep_diary;
 use crate::world::EXCHANGE_LIMIT;
 
 type Http = Client<HttpConnector, ReplayBody<Full<Bytes>>>;
@@ -65,6 +66,7 @@ struct Worker {
     turns: u64,
     uses: Vec<Use>,
     coordinators: Vec<Arc<RefreshCoordinator>>,
+    _diaries: JoinSet<()>,
     working: JoinSet<Fates>,
     /// Tasks of the runtime before anything was done.
     idle_tasks: Option<usize>,
@@ -92,7 +94,7 @@ struct Seen {
 impl Worker {
     async fn open(assignment: Assignment) -> Self {
         let store = open(&assignment.place).await;
-        let (mut uses, mut coordinators) = (Vec::new(), Vec::new());
+        let (mut uses, mut coordinators, mut diaries) = (Vec::new(), Vec::new(), JoinSet::new());
         for side in assignment.sides {
             let side = Arc::new(side);
             let coordinator = coordinator(&side, store.clone());
@@ -102,6 +104,7 @@ impl Worker {
                 let client = layer.origin(side.api.parse().unwrap()).layer(http.clone());
                 uses.push(Use { side: side.clone(), key: key.clone(), client });
             }
+            diaries.spawn(keep_diary(coordinator.clone(), side, assignment.diary.clone()));
             coordinators.push(coordinator);
         }
         Self {
@@ -110,6 +113,7 @@ impl Worker {
             turns: 0,
             uses,
             coordinators,
+            _diaries: diaries,
             working: JoinSet::new(),
             idle_tasks: None,
             seen: Arc::default(),

@@ -1,7 +1,7 @@
 //! The servers, the stores, the proxies before them, and who is logged in.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,13 +34,13 @@ const AT_API: Manners =
     Manners { hurt: 50, longest_delay: Duration::from_millis(500), silence: Duration::from_secs(3) };
 /// Shorter than the store's time limit, and longer.
 const AT_STORE: Manners =
-    Manners { hurt: 5, longest_delay: Duration::from_millis(500), silence: Duration::from_secs(6) };
+    Manners { hurt: 10, longest_delay: Duration::from_millis(500), silence: Duration::from_secs(6) };
 
 pub(crate) struct World {
     pub(crate) servers: Vec<Server>,
     pub(crate) shelves: Vec<Shelf>,
     pub(crate) credentials: Vec<Credential>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// An authorization server and its API.
@@ -59,6 +59,8 @@ pub(crate) struct Shelf {
     pub(crate) proxy: Option<Proxy>,
     /// One for each server. They install and look, and never refresh.
     observers: Vec<Arc<RefreshCoordinator>>,
+    /// What each worker says of itself, by its name.
+    diaries: Vec<(String, PathBuf)>,
 }
 
 pub(crate) struct Credential {
@@ -105,9 +107,9 @@ impl World {
                 (Place::Redis(url), Some(proxy)) => Place::Redis(redirected(url, proxy.address)),
                 _ => place,
             };
-            shelves.push(Shelf { name, place, proxy, observers });
+            shelves.push(Shelf { name, place, proxy, observers, diaries: Vec::new() });
         }
-        let mut world = Self { servers, shelves, credentials: Vec::new(), _dir: dir };
+        let mut world = Self { servers, shelves, credentials: Vec::new(), dir };
         world.log_everybody_in().await;
         world
     }
@@ -161,6 +163,17 @@ impl World {
         let stores =
             self.shelves.iter().filter_map(|shelf| Some((shelf.name.to_owned(), shelf.proxy.as_ref()?)));
         servers.chain(stores)
+    }
+
+    /// Where a worker on this shelf is to write.
+    pub(crate) fn new_diary(&mut self, shelf: usize, worker: &str) -> PathBuf {
+        let diary = self.dir.path().join(format!("diary of {worker}"));
+        self.shelves[shelf].diaries.push((worker.to_owned(), diary.clone()));
+        diary
+    }
+
+    pub(crate) fn diaries(&self, shelf: usize) -> &[(String, PathBuf)] {
+        &self.shelves[shelf].diaries
     }
 
     /// What a worker on this shelf needs of the servers.
