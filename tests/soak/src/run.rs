@@ -1,5 +1,6 @@
 //! The course of a run.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -65,7 +66,7 @@ pub(crate) async fn run(plan: &Plan) -> bool {
     }
     world.look().await;
     let mut unserved = Vec::new();
-    for said in ask(&mut workers, Order::Once).await {
+    for said in ask_and_look(&mut workers, &mut world, Order::Once).await {
         let Said::Served(these) = said else { panic!("no account of the last requests") };
         unserved.extend(these);
     }
@@ -103,6 +104,17 @@ async fn held_after(workers: &mut [Worker], world: &mut World, work: Duration) -
         _ => panic!("it does not rest"),
     });
     rested.collect()
+}
+
+/// A login may be over only now: an answer that was lost is missed when the next request comes.
+async fn ask_and_look(workers: &mut [Worker], world: &mut World, order: Order) -> Vec<Said> {
+    let mut asking = pin!(ask(workers, order));
+    loop {
+        tokio::select! {
+            said = &mut asking => return said,
+            () = sleep(LOOK_EVERY) => world.look().await,
+        }
+    }
 }
 
 async fn ask(workers: &mut [Worker], order: Order) -> Vec<Said> {
