@@ -55,6 +55,7 @@ use crate::store::record::{Doubt, Holder, Life};
 pub struct RefreshCoordinator {
     policy: Policy,
     me: Holder,
+    urn: driver::Urn,
     /// Goes before every key in the store.
     namespace: String,
     endpoint: Endpoint,
@@ -105,10 +106,12 @@ impl RefreshCoordinator {
     }
 
     fn assemble(builder: Builder, endpoint: Endpoint) -> Result<Arc<Self>, BuildError> {
-        let lots = driver::draw().ok_or(BuildError::NoRandomness)?;
+        let urn = driver::Urn::new(builder.seed);
+        let lots = urn.draw().ok_or(BuildError::NoRandomness)?;
         Ok(Arc::new(Self {
             policy: builder.policy,
             me: Holder::this(lots.nonce),
+            urn,
             namespace: endpoint.namespace(),
             store: builder.store_or_memory(),
             clock: builder.clock,

@@ -28,6 +28,7 @@ pub struct Builder {
     pub(super) policy: Policy,
     pub(super) room: usize,
     pub(super) exchanges: usize,
+    pub(super) seed: Option<u64>,
 }
 
 /// What is known about one provider, for [`Builder::provider`]. The presets of the crate
@@ -73,6 +74,7 @@ impl Builder {
                 classifier: None,
             },
             store: None,
+            seed: None,
             clock: Arc::new(SystemClock),
             policy: Policy::default(),
             room: 1_000_000,
@@ -187,6 +189,14 @@ impl Builder {
     /// Where the time comes from. Default: [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Draws versions, nonces and jitter from this instead of the operating system: a simulation comes again
+    /// with its seed. Two coordinators of one seed on one store would take each other's writes for their own.
+    #[doc(hidden)]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
         self
     }
 

@@ -1,7 +1,9 @@
 //! Does what the machine says: the only place that spawns.
 
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -69,7 +71,7 @@ async fn fly(flight: &mut Flight, begin: impl Fn() -> Machine) {
     let mut machine = begin();
     let mut event = Event::Begin;
     loop {
-        let Some(lots) = draw() else {
+        let Some(lots) = coordinator.urn.draw() else {
             return flight.note(failed(RefreshError::new(ErrorKind::Aborted)), true);
         };
         let step = machine.step(coordinator.clock.now(), lots, event);
@@ -117,17 +119,37 @@ async fn fly(flight: &mut Flight, begin: impl Fn() -> Machine) {
     }
 }
 
-/// Lots for one step.
-pub(super) fn draw() -> Option<Lots> {
-    let (mut version, mut nonce, mut unit) = ([0; 16], [0; 16], [0; 4]);
-    getrandom::fill(&mut version).ok()?;
-    getrandom::fill(&mut nonce).ok()?;
-    getrandom::fill(&mut unit).ok()?;
-    Some(Lots {
-        version: Version::from_bits(u128::from_ne_bytes(version)),
-        nonce: u128::from_ne_bytes(nonce),
-        unit: f64::from(u32::from_ne_bytes(unit)) / f64::from(u32::MAX),
-    })
+/// Where lots come from: the operating system, or a seed, for simulations that are to come again.
+#[derive(Debug)]
+pub(super) struct Urn(Option<(u64, AtomicU64)>);
+
+impl Urn {
+    pub(super) fn new(seed: Option<u64>) -> Self {
+        Self(seed.map(|seed| (seed, AtomicU64::new(0))))
+    }
+
+    /// Lots for one step.
+    pub(super) fn draw(&self) -> Option<Lots> {
+        let (mut version, mut nonce, mut unit) = ([0; 16], [0; 16], [0; 4]);
+        self.fill(&mut version)?;
+        self.fill(&mut nonce)?;
+        self.fill(&mut unit)?;
+        Some(Lots {
+            version: Version::from_bits(u128::from_ne_bytes(version)),
+            nonce: u128::from_ne_bytes(nonce),
+            unit: f64::from(u32::from_ne_bytes(unit)) / f64::from(u32::MAX),
+        })
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Option<()> {
+        let Some((seed, drawn)) = &self.0 else { return getrandom::fill(bytes).ok() };
+        for chunk in bytes.chunks_mut(8) {
+            let lot =
+                BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, drawn.fetch_add(1, Relaxed)));
+            chunk.copy_from_slice(lot.to_ne_bytes().get(..chunk.len())?);
+        }
+        Some(())
+    }
 }
 
 impl RefreshCoordinator {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use super::RefreshCoordinator;
-use super::driver::{detach, draw};
+use super::driver::detach;
 use super::machine::{Snapshot, Swapped};
 use super::policy::RECHECK;
 use super::slot::{Slot, Told};
@@ -103,7 +103,7 @@ impl RefreshCoordinator {
 
     async fn install_now(&self, slot: &Slot, tokens: &TokenSet) -> Result<Generation, RefreshError> {
         let _turn = slot.logins.lock().await;
-        let login = LoginId(draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?.nonce);
+        let login = LoginId(self.urn.draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?.nonce);
         let obtained = self.clock.now();
         let remembered = slot.current.load().as_ref().map_or(Generation::ZERO, |c| c.generation());
         let written = self
@@ -229,7 +229,7 @@ impl RefreshCoordinator {
             {
                 return Err(store_error(error.clone()));
             }
-            let lots = draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?;
+            let lots = self.urn.draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?;
             match self.swap(slot, version, Some((lots.version, &new))).await {
                 Ok(Swapped::Done) => {
                     return Ok(Written { old, new: Some(new), version: Some(lots.version) });
