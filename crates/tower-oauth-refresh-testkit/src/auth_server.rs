@@ -13,7 +13,10 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::Uri;
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body::Body;
+use hyper::body::Incoming;
 use tower_oauth_refresh::{AccessToken, ClientSecret, Clock, RefreshToken, TokenSet};
 
 pub use self::builder::AuthServerBuilder;
@@ -24,7 +27,7 @@ use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::ledger::{FamilyId, Ledger};
 use crate::script::Script;
-use crate::wire::Listening;
+use crate::wire::{Answering as _, Listening, Peer};
 
 /// An authorization server on a free port of 127.0.0.1, over real HTTP/1.1 and HTTP/2 (prior knowledge).
 ///
@@ -85,6 +88,24 @@ impl AuthServer {
         let at = |path| format!("http://{}{path}", listening.address).parse().map_err(io::Error::other);
         let (token_endpoint, revocation_endpoint) = (at("/token")?, at("/revoke")?);
         Ok(Self { shared, listening, token_endpoint, revocation_endpoint })
+    }
+
+    /// Answers one request that came by another way than the server's own socket, such as a simulated network.
+    /// `None`: the connection is to be closed without an answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the work ends where it is: spawn it, as the server does with what its own socket brings, where a
+    /// client that hangs up is not to stop it.
+    pub async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Option<
+        Response<
+            impl Body<Data = Bytes, Error = impl std::error::Error + Send + Sync + use<>> + Send + use<>,
+        >,
+    > {
+        self.shared.answer(request, Peer::default()).await
     }
 
     /// The token endpoint.
