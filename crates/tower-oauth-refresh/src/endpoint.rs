@@ -1,6 +1,7 @@
 //! The authorization server's endpoints, as one client sees them.
 
 pub(crate) mod classify;
+mod dialect;
 mod members;
 mod request;
 mod response;
@@ -20,6 +21,7 @@ use tower_service::Service;
 
 pub use self::classify::{AnswerClass, TokenResponse};
 use self::classify::{Classifier, Misconfiguration, Verdict, classify};
+pub use self::dialect::AnswerDialect;
 pub use self::request::ClientAuth;
 pub use self::transport::NotSent;
 use self::transport::{Client, Transport, Unsent};
@@ -36,6 +38,7 @@ pub(crate) struct Target {
     pub(crate) revocation: Option<Uri>,
     pub(crate) auth: ClientAuth,
     pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) dialect: AnswerDialect,
     pub(crate) classifier: Option<Arc<Classifier>>,
 }
 
@@ -125,8 +128,9 @@ impl Endpoint {
     fn understand(&self, answer: &Response<Bytes>) -> Answer {
         let now = self.clock.now().wall;
         let code = |code: Option<ErrorCode>| code.map(|code| code.as_str().to_owned());
-        let own_rules = self.target.classifier.as_deref();
-        match classify(answer.status(), answer.headers(), answer.body(), now, own_rules) {
+        let Target { dialect, classifier, .. } = &self.target;
+        match classify(answer.status(), answer.headers(), answer.body(), now, *dialect, classifier.as_deref())
+        {
             Verdict::Success(set) => Answer::Tokens(set),
             Verdict::UnusableSuccess { refresh_token } => Answer::Unusable { refresh_token },
             Verdict::Transient { in_doubt, retry_after } => Answer::Unavailable { in_doubt, retry_after },

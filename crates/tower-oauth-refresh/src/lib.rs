@@ -121,7 +121,7 @@ pub use self::challenge::{Challenge, Challenges};
 pub use self::clock::{Clock, Now, SystemClock};
 pub use self::coordinator::{BuildError, Builder, Logout, Provider, RefreshCoordinator, Status};
 pub use self::credential::CredentialKey;
-pub use self::endpoint::{AnswerClass, ClientAuth, NotSent, TokenResponse};
+pub use self::endpoint::{AnswerClass, AnswerDialect, ClientAuth, NotSent, TokenResponse};
 pub use self::error::{ErrorKind, RefreshError};
 pub use self::events::{Event, EventKind, Events};
 pub use self::future::ResponseFuture;

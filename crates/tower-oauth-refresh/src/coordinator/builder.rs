@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::RefreshCoordinator;
 use super::policy::Policy;
 use crate::clock::{Clock, SystemClock};
-use crate::endpoint::{AnswerClass, ClientAuth, Endpoint, Target, TokenResponse};
+use crate::endpoint::{AnswerClass, AnswerDialect, ClientAuth, Endpoint, Target, TokenResponse};
 use crate::grant::Grant;
 use crate::origin::is_confidential;
 use crate::store::{MemoryStore, TokenStore};
@@ -71,6 +71,7 @@ impl Builder {
                 auth,
                 revocation: None,
                 parameters: Vec::new(),
+                dialect: AnswerDialect::new(),
                 classifier: None,
             },
             store: None,
@@ -116,6 +117,12 @@ impl Builder {
         class: impl Fn(&TokenResponse<'_>, AnswerClass) -> AnswerClass + Send + Sync + 'static,
     ) -> Self {
         self.target.classifier = Some(Arc::new(class));
+        self
+    }
+
+    /// What this token endpoint calls things in its answers. Default: what RFC 6749 §5.1 calls them.
+    pub fn answer_dialect(mut self, dialect: AnswerDialect) -> Self {
+        self.target.dialect = dialect;
         self
     }
 

@@ -16,6 +16,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 
 use self::retry_after::retry_after;
+use super::dialect::AnswerDialect;
 use super::response::{Answer, Unusable};
 use crate::challenge::Challenges;
 use crate::error_code::ErrorCode;
@@ -181,9 +182,10 @@ pub(crate) fn classify(
     headers: &HeaderMap,
     body: &[u8],
     now: SystemTime,
+    dialect: AnswerDialect,
     own_rules: Option<&Classifier>,
 ) -> Verdict {
-    let answer = Answer::parse(headers, body);
+    let answer = Answer::parse(headers, body, dialect);
     let response = TokenResponse::new(status, headers, &answer);
     let class = judge(&response);
     let class = own_rules.map_or(class, |rules| rules(&response, class));

@@ -18,6 +18,7 @@ use serde_json::Value;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use self::raw::Raw;
+use super::dialect::AnswerDialect;
 use super::members::{Members, Sole, wipe};
 use crate::error_code::ErrorCode;
 use crate::secret::{AccessToken, RefreshToken};
@@ -61,9 +62,10 @@ pub(super) struct ServerError {
 impl Answer {
     /// Reads a body: a JSON object whatever its content type claims, else a form where the content type
     /// allows it (RFC 6749 §5.1 knows the first only; some servers predate it).
-    pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Self {
-        let raw = Raw::json(body).or_else(|| may_be_form(headers).then(|| Raw::form(body)).flatten());
-        raw.map_or_else(Self::unreadable, Self::from_raw)
+    pub(super) fn parse(headers: &HeaderMap, body: &[u8], dialect: AnswerDialect) -> Self {
+        let form = || may_be_form(headers).then(|| Raw::form(body, dialect)).flatten();
+        let raw = Raw::json(body, dialect).or_else(form);
+        raw.map_or_else(Self::unreadable, |raw| Self::from_raw(raw, dialect))
     }
 
     /// A text, number or truth value of the answer at a path such as `error.code`. Never a token.
@@ -76,8 +78,8 @@ impl Answer {
         Self { tokens: Err(Unusable { refresh_token: None, why }), error: None, members: Members::default() }
     }
 
-    fn from_raw(mut raw: Raw) -> Self {
-        let tokens = token_set(&mut raw);
+    fn from_raw(mut raw: Raw, dialect: AnswerDialect) -> Self {
+        let tokens = token_set(&mut raw, dialect);
         let error =
             if raw.repeated_error { Some(ServerError { code: None }) } else { server_error(&raw.members) };
         Self { tokens, error, members: mem::take(&mut raw.members) }
@@ -115,7 +117,9 @@ impl TokenSet {
         // inside `serialize` is not passed on, because such an error may quote the value.
         let body = serde_json::to_vec(response).map_err(|_| InvalidResponse::UNREADABLE)?;
         let body = Zeroizing::new(body);
-        let answer = Raw::json(&body).map(Answer::from_raw).ok_or(InvalidResponse::UNREADABLE)?;
+        let dialect = AnswerDialect::new();
+        let raw = Raw::json(&body, dialect).ok_or(InvalidResponse::UNREADABLE)?;
+        let answer = Answer::from_raw(raw, dialect);
         match answer {
             Answer { error: Some(_), .. } => Err(InvalidResponse::ERROR),
             Answer { tokens, .. } => tokens.map_err(|unusable| unusable.why),
@@ -132,7 +136,7 @@ fn may_be_form(headers: &HeaderMap) -> bool {
         .any(|form| media_type.eq_ignore_ascii_case(form))
 }
 
-fn token_set(raw: &mut Raw) -> Result<TokenSet, Unusable> {
+fn token_set(raw: &mut Raw, dialect: AnswerDialect) -> Result<TokenSet, Unusable> {
     let members = &raw.members;
     // Both are read before either can fail.
     let access_token = access_token(mem::take(&mut raw.access_token));
@@ -145,7 +149,7 @@ fn token_set(raw: &mut Raw) -> Result<TokenSet, Unusable> {
         return Err(unusable(InvalidResponse::repeated("error")));
     }
     let access_token = access_token.map_err(unusable)?;
-    let token_type = token_type(members.get("token_type")).map_err(unusable)?;
+    let token_type = token_type(members.get("token_type"), dialect).map_err(unusable)?;
     // Going on with the old refresh token although a new one was meant would look like theft later.
     if let Some(why) = refresh_fault {
         return Err(unusable(why));
@@ -153,8 +157,8 @@ fn token_set(raw: &mut Raw) -> Result<TokenSet, Unusable> {
     let mut tokens = TokenSet::new(access_token);
     tokens.refresh_token = refresh_token;
     tokens.token_type = token_type;
-    tokens.expires_in = members.get("expires_in").and_then(lifetime);
-    tokens.refresh_in = members.get("refresh_in").and_then(lifetime);
+    tokens.expires_in = members.get("expires_in").and_then(|member| lifetime(member, dialect));
+    tokens.refresh_in = members.get("refresh_in").and_then(|member| lifetime(member, dialect));
     tokens.scope = members.get("scope").and_then(scope);
     Ok(tokens)
 }
@@ -198,7 +202,7 @@ fn refresh_token(member: Sole) -> Result<Option<RefreshToken>, InvalidResponse> 
 }
 
 /// `Bearer` where the answer says nothing. A type nobody here can present must not be sent (RFC 6749 §7.1).
-fn token_type(member: Option<&Value>) -> Result<String, InvalidResponse> {
+fn token_type(member: Option<&Value>, dialect: AnswerDialect) -> Result<String, InvalidResponse> {
     let given = match member {
         None | Some(Value::Null) => "",
         Some(Value::String(given)) => given.trim(),
@@ -207,15 +211,15 @@ fn token_type(member: Option<&Value>) -> Result<String, InvalidResponse> {
     let known = ["Bearer", "DPoP"].into_iter().find(|known| known.eq_ignore_ascii_case(given));
     match known {
         Some(known) => Ok(known.to_owned()),
-        None if given.is_empty() => Ok("Bearer".to_owned()),
+        None if given.is_empty() || dialect.is_bearer(given) => Ok("Bearer".to_owned()),
         None => Err(InvalidResponse::unusable("token_type")),
     }
 }
 
 /// Whole seconds, as a number or a text. What is no lifetime (zero, negative, a date) is not known, which
 /// is not the same as expired: a token that is always expired would be refreshed for ever.
-fn lifetime(member: &Value) -> Option<Duration> {
-    let seconds = match member {
+fn lifetime(member: &Value, dialect: AnswerDialect) -> Option<Duration> {
+    let units = match member {
         Value::Number(number) => number.as_u64().or_else(|| number.as_f64().and_then(whole)),
         Value::String(text) => {
             let text = text.trim();
@@ -223,7 +227,8 @@ fn lifetime(member: &Value) -> Option<Duration> {
         }
         _ => None,
     };
-    let seconds = seconds.filter(|seconds| (1..ABSOLUTE).contains(seconds))?;
+    let seconds =
+        units.map(|units| units / dialect.per_second()).filter(|seconds| (1..ABSOLUTE).contains(seconds))?;
     Some(Duration::from_secs(seconds.min(MAX_LIFETIME)))
 }
 

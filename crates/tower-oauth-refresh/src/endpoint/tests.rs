@@ -30,7 +30,8 @@ async fn refresh(making: Duration, answering: Duration) -> (Answer, Duration, us
         Ok(ClientAssertion::new("signed"))
     });
     let token = Uri::from_static("https://as.example/token");
-    let target = Target { token, revocation: None, auth, parameters: Vec::new(), classifier: None };
+    let dialect = AnswerDialect::new();
+    let target = Target { token, revocation: None, auth, parameters: Vec::new(), dialect, classifier: None };
     let endpoint = Endpoint::new(target, Arc::new(SystemClock), transport);
     let start = Instant::now();
     let answer = endpoint.refresh(Grant::RefreshToken, Some(&RefreshToken::new("r")), 10 * SECOND).await;

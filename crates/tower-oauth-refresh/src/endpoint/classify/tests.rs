@@ -38,11 +38,18 @@ fn shown(verdict: &Verdict) -> String {
 }
 
 fn of(number: u16, body: &Value) -> String {
-    shown(&classify(status(number), &HeaderMap::new(), body.to_string().as_bytes(), ARRIVED, None))
+    shown(&classify(
+        status(number),
+        &HeaderMap::new(),
+        body.to_string().as_bytes(),
+        ARRIVED,
+        AnswerDialect::new(),
+        None,
+    ))
 }
 
 fn of_bytes(number: u16, fields: &[(&'static str, &str)], body: &[u8]) -> String {
-    shown(&classify(status(number), &headers(fields), body, ARRIVED, None))
+    shown(&classify(status(number), &headers(fields), body, ARRIVED, AnswerDialect::new(), None))
 }
 
 #[test]
@@ -83,7 +90,7 @@ fn own_rules_see_the_answer_and_the_default_and_have_the_last_word() {
             _ => class,
         }
     };
-    let verdict = classify(status(400), &HeaderMap::new(), body, ARRIVED, Some(&rules));
+    let verdict = classify(status(400), &HeaderMap::new(), body, ARRIVED, AnswerDialect::new(), Some(&rules));
     assert!(matches!(verdict, Verdict::GrantDead { code: None }), "{verdict:?}");
 }
 
@@ -242,6 +249,7 @@ fn the_server_s_wish_to_be_left_alone_comes_along() {
         &headers(fields),
         body,
         ARRIVED,
+        AnswerDialect::new(),
         None,
     ) {
         Verdict::Transient { retry_after, .. } | Verdict::Refused { retry_after, .. } => {
@@ -265,13 +273,20 @@ fn nothing_the_server_wrote_shows_in_debug_but_a_code() {
     let fields = headers(&[("www-authenticate", "Bearer error=\"s3cr3t s3cr3t\""), ("x-echo", "s3cr3t")]);
     for number in [200, 400, 401, 500, 503] {
         let body = body.to_string();
-        let answer = Answer::parse(&fields, body.as_bytes());
+        let answer = Answer::parse(&fields, body.as_bytes(), AnswerDialect::new());
         let response = TokenResponse::new(status(number), &fields, &answer);
-        let verdict = classify(status(number), &fields, body.as_bytes(), ARRIVED, None);
+        let verdict = classify(status(number), &fields, body.as_bytes(), ARRIVED, AnswerDialect::new(), None);
         let all = format!("{answer:?} {response:?} {verdict:?}");
         assert!(all.contains("invalid_grant") && !all.contains("s3cr3t"), "{all}");
     }
-    let echo = shown(&classify(status(400), &fields, br#"{"error":"rt-s3cr3t"}"#, ARRIVED, None));
+    let echo = shown(&classify(
+        status(400),
+        &fields,
+        br#"{"error":"rt-s3cr3t"}"#,
+        ARRIVED,
+        AnswerDialect::new(),
+        None,
+    ));
     assert_eq!(echo, "refused", "a token in the place of the code");
 }
 
@@ -282,7 +297,7 @@ fn a_classifier_sees_everything_but_the_tokens() {
         "errors": [{ "errorType": "x" }], "access_token": "at", "refresh_token": "rt", "id_token": "id",
     });
     let fields = headers(&[("x-request-id", "1")]);
-    let answer = Answer::parse(&fields, body.to_string().as_bytes());
+    let answer = Answer::parse(&fields, body.to_string().as_bytes(), AnswerDialect::new());
     let response = TokenResponse::new(status(400), &fields, &answer);
     assert_eq!(response.status(), 400);
     assert!(response.headers().contains_key("x-request-id"));
@@ -313,8 +328,16 @@ impl Row {
         let bytes = |body: &Value| body.as_str().map_or_else(|| body.to_string(), str::to_owned);
         let bodies: Vec<_> = self.bodies.iter().map(bytes).collect();
         let each = |number: &u16| {
-            let verdict =
-                |body: &String| shown(&classify(status(*number), &headers, body.as_bytes(), ARRIVED, None));
+            let verdict = |body: &String| {
+                shown(&classify(
+                    status(*number),
+                    &headers,
+                    body.as_bytes(),
+                    ARRIVED,
+                    AnswerDialect::new(),
+                    None,
+                ))
+            };
             bodies.iter().map(verdict).collect::<Vec<_>>()
         };
         self.statuses.iter().flat_map(each).collect()
@@ -455,7 +478,7 @@ proptest! {
         for (name, value) in &fields {
             headers.append(names[*name], HeaderValue::from_str(value).expect("printable"));
         }
-        let verdict = classify(status(number), &headers, &body, ARRIVED, None);
+        let verdict = classify(status(number), &headers, &body, ARRIVED, AnswerDialect::new(), None);
         let _ = format!("{verdict:?} {}", shown(&verdict));
         if let Verdict::Success(tokens) = verdict {
             prop_assert!((200..300).contains(&number));
@@ -476,7 +499,7 @@ proptest! {
     ) {
         let comma = if others.is_empty() { "" } else { "," };
         let body = format!("{{\"refresh_token\":{}{comma}{others}}}", Value::from(token.as_str()));
-        let saved = match classify(status(number), &HeaderMap::new(), body.as_bytes(), ARRIVED, None) {
+        let saved = match classify(status(number), &HeaderMap::new(), body.as_bytes(), ARRIVED, AnswerDialect::new(), None) {
             Verdict::Success(tokens) => tokens.refresh_token,
             Verdict::UnusableSuccess { refresh_token, .. } => refresh_token,
             // "The grant is dead" in so many words: nothing that came with it can be alive.

@@ -6,6 +6,7 @@ use std::mem;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
+use crate::endpoint::dialect::AnswerDialect;
 use crate::endpoint::members::{Members, Sole, wipe};
 
 /// Of a longer answer only the members with a meaning here are kept: a parsed tree is many times the size
@@ -27,19 +28,19 @@ pub(super) struct Raw {
 
 impl Raw {
     /// The members of a JSON object with nothing behind it.
-    pub(super) fn json(body: &[u8]) -> Option<Self> {
+    pub(super) fn json(body: &[u8], dialect: AnswerDialect) -> Option<Self> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let keep_all = body.len() <= MAX_KEPT;
         // Bounds the nesting by itself: deeper than 128 is an error.
         let mut json = serde_json::Deserializer::from_slice(body);
-        let raw = RawSeed { keep_all }.deserialize(&mut json).ok()?;
+        let raw = RawSeed { keep_all, dialect }.deserialize(&mut json).ok()?;
         json.end().ok()?;
         Some(raw)
     }
 
     /// The members of a form. Anything at all is a form, so a body that set out to be JSON or a page is
     /// not taken for one.
-    pub(super) fn form(body: &[u8]) -> Option<Self> {
+    pub(super) fn form(body: &[u8], dialect: AnswerDialect) -> Option<Self> {
         let first = body.trim_ascii_start().first()?;
         if b"{[<\"".contains(first) || body.starts_with(b"\xef\xbb\xbf") {
             return None;
@@ -49,7 +50,7 @@ impl Raw {
             // Bytes that were no text; a token with a hole in it is not the token.
             let value =
                 if value.contains('\u{fffd}') { Value::Bool(true) } else { value.into_owned().into() };
-            raw.put(name.into_owned(), value);
+            raw.put(dialect.name_of(&name).to_owned(), value);
         }
         Some(raw)
     }
@@ -80,6 +81,7 @@ impl Drop for Raw {
 
 struct RawSeed {
     keep_all: bool,
+    dialect: AnswerDialect,
 }
 
 impl<'de> DeserializeSeed<'de> for RawSeed {
@@ -99,7 +101,8 @@ impl<'de> Visitor<'de> for RawSeed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
         let mut raw = Raw::default();
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(given) = map.next_key::<String>()? {
+            let name = self.dialect.name_of(&given).to_owned();
             let token = matches!(name.as_str(), "access_token" | "refresh_token");
             if token || self.keep_all || KNOWN.contains(&name.as_str()) {
                 raw.put(name, map.next_value()?);

@@ -7,11 +7,11 @@ use super::*;
 fn typed(content_type: &'static str, body: &[u8]) -> Answer {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    Answer::parse(&headers, body)
+    Answer::parse(&headers, body, AnswerDialect::new())
 }
 
 fn answer(body: &str) -> Answer {
-    Answer::parse(&HeaderMap::new(), body.as_bytes())
+    Answer::parse(&HeaderMap::new(), body.as_bytes(), AnswerDialect::new())
 }
 
 /// A good answer with these members instead of or beside its own.
@@ -382,7 +382,7 @@ proptest! {
             any::<Option<bool>>().prop_map(Value::from),
         ],
     ) {
-        let read = lifetime(&member);
+        let read = lifetime(&member, AnswerDialect::new());
         prop_assert!(read.is_none_or(|read| (1..=MAX_LIFETIME).contains(&read.as_secs())), "{member} is {read:?}");
         let in_an_answer = tokens(with(json!({ "expires_in": member, "refresh_in": member })));
         prop_assert_eq!(in_an_answer.expires_in, read);
@@ -393,9 +393,39 @@ proptest! {
     fn a_lifetime_is_read_alike_in_every_form(seconds in 1..ABSOLUTE, fraction in 0..1000_u32) {
         let expected = Some(Duration::from_secs(seconds.min(MAX_LIFETIME)));
         for text in [seconds.to_string(), format!("{seconds}.{fraction:03}"), format!(" {seconds}.0 ")] {
-            prop_assert_eq!(lifetime(&Value::from(text.as_str())), expected, "{}", text);
+            prop_assert_eq!(lifetime(&Value::from(text.as_str()), AnswerDialect::new()), expected, "{}", text);
         }
-        prop_assert_eq!(lifetime(&Value::from(seconds)), expected);
-        prop_assert_eq!(lifetime(&Value::from(seconds as f64 + f64::from(fraction) / 1024.0)), expected);
+        prop_assert_eq!(lifetime(&Value::from(seconds), AnswerDialect::new()), expected);
+        prop_assert_eq!(lifetime(&Value::from(seconds as f64 + f64::from(fraction) / 1024.0), AnswerDialect::new()), expected);
     }
+}
+
+#[test]
+fn a_dialect_says_what_would_be_a_guess_otherwise() {
+    const THEIRS: AnswerDialect = AnswerDialect::new()
+        .names(&[("accessToken", "access_token"), ("refreshToken", "refresh_token"), ("ttl", "expires_in")])
+        .bearer_types(&["User Access Token"])
+        .lifetimes_in_milliseconds();
+    let body = r#"{"accessToken":"at","refreshToken":"rt","ttl":"3600999","token_type":"user access token"}"#;
+    let set = tokens(Answer::parse(&HeaderMap::new(), body.as_bytes(), THEIRS));
+    assert_eq!(set.access_token.expose_secret(), "at");
+    assert_eq!(set.refresh_token.expect("a refresh token").expose_secret(), "rt");
+    assert_eq!((set.token_type.as_str(), set.expires_in), ("Bearer", Some(Duration::from_secs(3600))));
+    assert!(answer(body).tokens.is_err(), "only where it is spoken");
+
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    let set = tokens(Answer::parse(&headers, b"accessToken=at&ttl=60000", THEIRS));
+    assert_eq!(set.expires_in, Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn a_token_under_two_names_is_one_token_or_none() {
+    const THEIRS: AnswerDialect = AnswerDialect::new().names(&[("token", "access_token")]);
+    let read = |body: &str| Answer::parse(&HeaderMap::new(), body.as_bytes(), THEIRS);
+    assert!(read(r#"{"token":"at","access_token":"at"}"#).tokens.is_ok());
+    assert!(read(r#"{"token":"at","access_token":"other"}"#).tokens.is_err());
+    assert_eq!(read(r#"{"token":"at"}"#).member("token"), None, "no token by any name");
+    let other = Answer::parse(&HeaderMap::new(), br#"{"access_token":"at","token_type":"mac"}"#, THEIRS);
+    assert!(other.tokens.is_err(), "a type that nobody spoke of");
 }
