@@ -3,7 +3,7 @@
 mod rule;
 
 use http::StatusCode;
-use tower_oauth_refresh::{Builder, ClientAuth, ClientSecret, Provider, RefreshLayer};
+use tower_oauth_refresh::{AnswerDialect, Builder, ClientAuth, ClientSecret, Provider, RefreshLayer};
 
 pub use self::rule::Rule;
 pub(crate) use self::rule::{Class, Condition};
@@ -118,6 +118,10 @@ pub struct Preset {
     pub access_token_seconds: Option<Fact<u32>>,
     /// Does the provider want tokens to be refreshed before they expire? `None`: it does not mind.
     pub refresh_ahead: Option<Fact<bool>>,
+    /// How its token answers differ from RFC 6749 §5.1.
+    pub answer: Option<Fact<AnswerDialect>>,
+    /// Parameters that a refresh needs here beside those of RFC 6749 §6.
+    pub parameters: Option<Fact<&'static [(&'static str, &'static str)]>>,
     /// Where its APIs want the access token.
     pub token_header: Option<Fact<TokenHeader>>,
     /// The statuses by which its APIs refuse a token, where that is not the 401 of RFC 6750 §3.1 alone.
@@ -139,6 +143,8 @@ pub(crate) const BLANK: Preset = Preset {
     grace: None,
     access_token_seconds: None,
     refresh_ahead: None,
+    answer: None,
+    parameters: None,
     token_header: None,
     challenge_statuses: None,
     rules: &[],
@@ -182,6 +188,12 @@ impl Provider for Preset {
         }
         if let Some(refresh_ahead) = self.refresh_ahead.and_then(|fact| fact.confirmed()) {
             builder = builder.refresh_ahead(refresh_ahead);
+        }
+        if let Some(dialect) = self.answer.and_then(|fact| fact.confirmed()) {
+            builder = builder.answer_dialect(dialect);
+        }
+        for (name, value) in self.parameters.and_then(|fact| fact.confirmed()).unwrap_or_default() {
+            builder = builder.parameter(*name, *value);
         }
         let rules = self.rules;
         if !rules.is_empty() {

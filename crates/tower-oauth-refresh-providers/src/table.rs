@@ -1,5 +1,7 @@
 //! Written from `providers.json` by `cargo xtask providers`. Edit that file instead.
 
+use tower_oauth_refresh::AnswerDialect;
+
 use crate::preset::{BLANK, Class, ClientAuthMethod, Condition, Fact, Grace, Preset, Rotation, Rule, Source, TokenHeader};
 
 /// The day as of which the facts hold.
@@ -213,7 +215,7 @@ pub const FITBIT: Preset = Preset {
     ], ..BLANK };
 /// WHOOP.
 pub const WHOOP: Preset = Preset {
-    id: "whoop", name: "WHOOP", token_endpoint: Some(Fact { value: "https://api.prod.whoop.com/oauth/oauth2/token", source: SOURCE_S1 }), client_auth: Some(Fact { value: &[ClientAuthMethod::Post], source: SOURCE_D24 }), rotation: Some(Fact { value: Rotation::Always, source: SOURCE_D24 }), grace: Some(Fact { value: Grace::Nothing, source: SOURCE_M }), access_token_seconds: Some(Fact { value: 3600, source: SOURCE_M }), ..BLANK };
+    id: "whoop", name: "WHOOP", token_endpoint: Some(Fact { value: "https://api.prod.whoop.com/oauth/oauth2/token", source: SOURCE_S1 }), client_auth: Some(Fact { value: &[ClientAuthMethod::Post], source: SOURCE_D24 }), rotation: Some(Fact { value: Rotation::Always, source: SOURCE_D24 }), grace: Some(Fact { value: Grace::Nothing, source: SOURCE_M }), access_token_seconds: Some(Fact { value: 3600, source: SOURCE_M }), parameters: Some(Fact { value: &[("scope", "offline")], source: SOURCE_D24 }), ..BLANK };
 /// Garmin Connect (OAuth2 PKCE).
 pub const GARMIN: Preset = Preset {
     id: "garmin", name: "Garmin Connect (OAuth2 PKCE)", client_auth: Some(Fact { value: &[ClientAuthMethod::Post], source: SOURCE_M }), rotation: Some(Fact { value: Rotation::Always, source: SOURCE_M }), access_token_seconds: Some(Fact { value: 86400, source: SOURCE_M }), ..BLANK };
@@ -228,7 +230,7 @@ pub const TIKTOK: Preset = Preset {
     id: "tiktok", name: "TikTok for Developers", token_endpoint: Some(Fact { value: "https://open.tiktokapis.com/v2/oauth/token/", source: SOURCE_S1 }), revocation: Some(Fact { value: "/v2/oauth/revoke/", source: SOURCE_M }), rotation: Some(Fact { value: Rotation::Always, source: SOURCE_D23 }), grace: Some(Fact { value: Grace::Nothing, source: SOURCE_D23 }), access_token_seconds: Some(Fact { value: 7200, source: SOURCE_D23 }), gaps: &["wants client_key beside client_id: give it as a parameter", "the nested answers of the business API are not read"], ..BLANK };
 /// eBay.
 pub const EBAY: Preset = Preset {
-    id: "ebay", name: "eBay", token_endpoint: Some(Fact { value: "https://api.ebay.com/identity/v1/oauth2/token", source: SOURCE_S1 }), client_auth: Some(Fact { value: &[ClientAuthMethod::Basic], source: SOURCE_S1 }), rotation: Some(Fact { value: Rotation::Never, source: SOURCE_M }), access_token_seconds: Some(Fact { value: 7200, source: SOURCE_M }), gaps: &["its token types are not bearer by name, so its answers are refused"], ..BLANK };
+    id: "ebay", name: "eBay", token_endpoint: Some(Fact { value: "https://api.ebay.com/identity/v1/oauth2/token", source: SOURCE_S1 }), client_auth: Some(Fact { value: &[ClientAuthMethod::Basic], source: SOURCE_S1 }), rotation: Some(Fact { value: Rotation::Never, source: SOURCE_M }), access_token_seconds: Some(Fact { value: 7200, source: SOURCE_M }), answer: Some(Fact { value: AnswerDialect::new().bearer_types(&["User Access Token", "Application Access Token"]), source: SOURCE_S4 }), gaps: &["the answer to a login is not read this way: build its TokenSet by hand"], ..BLANK };
 /// Amazon Login / Selling Partner API.
 pub const AMAZON_SPAPI: Preset = Preset {
     id: "amazon_spapi", name: "Amazon Login / Selling Partner API", token_endpoint: Some(Fact { value: "https://api.amazon.com/auth/o2/token", source: SOURCE_S1 }), client_auth: Some(Fact { value: &[ClientAuthMethod::Post], source: SOURCE_S1 }), rotation: Some(Fact { value: Rotation::Never, source: SOURCE_M }), access_token_seconds: Some(Fact { value: 3600, source: SOURCE_D35 }), token_header: Some(Fact { value: TokenHeader { name: "x-amz-access-token", scheme: None }, source: SOURCE_S1 }), challenge_statuses: Some(Fact { value: &[401, 403], source: SOURCE_D35 }), gaps: &["move the token into x-amz-access-token below the layer"], ..BLANK };
@@ -267,7 +269,7 @@ pub const FIGMA: Preset = Preset {
     id: "figma", name: "Figma", token_endpoint: Some(Fact { value: "https://api.figma.com/v1/oauth/refresh", source: SOURCE_S1 }), client_auth: Some(Fact { value: &[ClientAuthMethod::Post], source: SOURCE_S2 }), rotation: Some(Fact { value: Rotation::Never, source: SOURCE_S2 }), access_token_seconds: Some(Fact { value: 7776000, source: SOURCE_M }), ..BLANK };
 /// Sentry.
 pub const SENTRY: Preset = Preset {
-    id: "sentry", name: "Sentry", rotation: Some(Fact { value: Rotation::Always, source: SOURCE_S2 }), gaps: &["wants a JSON body; a form is sent", "the answer has names of its own"], ..BLANK };
+    id: "sentry", name: "Sentry", rotation: Some(Fact { value: Rotation::Always, source: SOURCE_S2 }), answer: Some(Fact { value: AnswerDialect::new().names(&[("refreshToken", "refresh_token"), ("token", "access_token")]), source: SOURCE_S2 }), gaps: &["wants a JSON body; a form is sent", "the absolute time of expiry is not read: only a challenge shows that the token expired", "the answer to a login is not read this way: build its TokenSet by hand"], ..BLANK };
 /// Clover.
 pub const CLOVER: Preset = Preset {
     id: "clover", name: "Clover", rotation: Some(Fact { value: Rotation::Always, source: SOURCE_M }), gaps: &["wants a JSON body; a form is sent", "the answer has an absolute time"], ..BLANK };
@@ -276,16 +278,16 @@ pub const MAILCHIMP: Preset = Preset {
     id: "mailchimp", name: "Mailchimp", rotation: Some(Fact { value: Rotation::NoRefreshToken, source: SOURCE_S4 }), gaps: &["there is no refresh token"], ..BLANK };
 /// Plentymarkets.
 pub const PLENTYMARKETS: Preset = Preset {
-    id: "plentymarkets", name: "Plentymarkets", gaps: &["the answer has names of its own"], ..BLANK };
+    id: "plentymarkets", name: "Plentymarkets", answer: Some(Fact { value: AnswerDialect::new().names(&[("accessToken", "access_token"), ("expiresIn", "expires_in"), ("refreshToken", "refresh_token"), ("tokenType", "token_type")]), source: SOURCE_S4 }), gaps: &["the answer to a login is not read this way: build its TokenSet by hand"], ..BLANK };
 /// Basecamp (37signals Launchpad).
 pub const BASECAMP: Preset = Preset {
-    id: "basecamp", name: "Basecamp (37signals Launchpad)", token_endpoint: Some(Fact { value: "https://launchpad.37signals.com/authorization/token", source: SOURCE_S1 }), rotation: Some(Fact { value: Rotation::Never, source: SOURCE_M }), access_token_seconds: Some(Fact { value: 1209600, source: SOURCE_M }), gaps: &["wants type=refresh instead of a grant type"], ..BLANK };
+    id: "basecamp", name: "Basecamp (37signals Launchpad)", token_endpoint: Some(Fact { value: "https://launchpad.37signals.com/authorization/token", source: SOURCE_S1 }), rotation: Some(Fact { value: Rotation::Never, source: SOURCE_M }), access_token_seconds: Some(Fact { value: 1209600, source: SOURCE_M }), parameters: Some(Fact { value: &[("type", "refresh")], source: SOURCE_S1 }), gaps: &["the grant type is sent beside type=refresh"], ..BLANK };
 /// OpenAI ChatGPT login (Codex CLI).
 pub const OPENAI_CHATGPT: Preset = Preset {
     id: "openai_chatgpt", name: "OpenAI ChatGPT login (Codex CLI)", client_auth: Some(Fact { value: &[ClientAuthMethod::None], source: SOURCE_S11 }), rotation: Some(Fact { value: Rotation::Always, source: SOURCE_S11 }), gaps: &["wants a JSON body; a form is sent"], ..BLANK };
 /// Fiserv.
 pub const FISERV: Preset = Preset {
-    id: "fiserv", name: "Fiserv", client_auth: Some(Fact { value: &[ClientAuthMethod::Basic], source: SOURCE_S1 }), gaps: &["a lifetime in milliseconds is read as seconds, cut to a year"], ..BLANK };
+    id: "fiserv", name: "Fiserv", client_auth: Some(Fact { value: &[ClientAuthMethod::Basic], source: SOURCE_S1 }), answer: Some(Fact { value: AnswerDialect::new().lifetimes_in_milliseconds(), source: SOURCE_S1 }), ..BLANK };
 /// SHOPLINE.
 pub const SHOPLINE: Preset = Preset {
     id: "shopline", name: "SHOPLINE", gaps: &["signed requests, no refresh token"], ..BLANK };

@@ -29,6 +29,8 @@ pub(crate) struct Row {
     pub(crate) grace: Option<Fact<Grace>>,
     pub(crate) access_token_seconds: Option<Fact<u32>>,
     pub(crate) refresh_ahead: Option<Fact<bool>>,
+    pub(crate) answer: Option<Dialect>,
+    pub(crate) parameters: Option<Fact<BTreeMap<String, String>>>,
     pub(crate) token_header: Option<Header>,
     pub(crate) challenge_statuses: Option<Fact<Vec<u16>>>,
     #[serde(default)]
@@ -99,6 +101,20 @@ pub(crate) enum GraceWord {
 pub(crate) struct Header {
     pub(crate) value: String,
     pub(crate) scheme: Option<String>,
+    pub(crate) source: String,
+}
+
+/// How its token answers differ from RFC 6749 §5.1.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Dialect {
+    /// The provider's name of a member, and the RFC's.
+    #[serde(default)]
+    pub(crate) names: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) bearer_types: Vec<String>,
+    #[serde(default)]
+    pub(crate) milliseconds: bool,
     pub(crate) source: String,
 }
 
@@ -216,6 +232,8 @@ impl Row {
             self.grace.as_ref().map(|fact| &fact.source),
             self.access_token_seconds.as_ref().map(|fact| &fact.source),
             self.refresh_ahead.as_ref().map(|fact| &fact.source),
+            self.answer.as_ref().map(|fact| &fact.source),
+            self.parameters.as_ref().map(|fact| &fact.source),
             self.token_header.as_ref().map(|fact| &fact.source),
             self.challenge_statuses.as_ref().map(|fact| &fact.source),
         ];

@@ -200,17 +200,33 @@ async fn read(preset: Preset, answer: &TokenAnswer) -> String {
     let status = provider.coordinator.status("key").await.expect("readable").expect("installed");
     let left = status.expires_at.map(|end| end.duration_since(provider.clock.now().wall).expect("later"));
     let parsed = TokenSet::from_response(&answer.body).ok();
-    let rotated = match (left, &parsed) {
-        (Some(left), _) => {
+    let rotated = match left {
+        Some(left) => {
             tokio::time::sleep(left).await;
             assert_eq!(provider.token().await, "a token");
             provider.last_submitted("rt-2")
         }
-        (None, Some(set)) => set.refresh_token.is_some(),
-        (None, None) => false,
+        // Of unknown lifetime: refused by an API instead, when it is old enough to be believed.
+        None => {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            refuse(&provider).await;
+            provider.last_submitted("rt-2")
+        }
     };
     let scope = parsed.and_then(|set| set.scope);
     reading(left.map(|left| left.as_secs()), rotated, scope.as_deref())
+}
+
+/// A request that the API refuses as often as it comes, so that its token is refreshed.
+async fn refuse(provider: &Provider) {
+    let origin = "https://api.example".parse().expect("an origin");
+    let layer = RefreshLayer::new(provider.coordinator.clone(), "key").origin(origin);
+    let api = service_fn(|_: Request<ReplayBody<Full<Bytes>>>| {
+        let refusal = Response::builder().status(StatusCode::UNAUTHORIZED).body(Full::<Bytes>::default());
+        std::future::ready(Ok::<_, BoxError>(refusal.expect("a response")))
+    });
+    let request = Request::get("https://api.example/").body(Full::<Bytes>::default()).expect("a request");
+    layer.layer(api).oneshot(request).await.expect("an answer");
 }
 
 #[tokio::test(start_paused = true)]

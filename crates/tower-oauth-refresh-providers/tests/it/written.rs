@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use crate::facts::{
-    Auth, Class, Condition, Fact, Facts, Grace, GraceWord, Header, Kind, Rotation, Row, Rule,
+    Auth, Class, Condition, Dialect, Fact, Facts, Grace, GraceWord, Header, Kind, Rotation, Row, Rule,
 };
 
 const WRITES: &str = "PROVIDERS_WRITE";
@@ -33,7 +33,7 @@ fn agrees(file: &str, expected: &str) {
 fn table(facts: &Facts) -> String {
     let mut text = format!(
         "//! Written from `providers.json` by `cargo xtask providers`. Edit that file instead.\n\n\
-         use crate::preset::{{BLANK, Class, ClientAuthMethod, Condition, Fact, Grace, Preset, Rotation, Rule, Source, TokenHeader}};\n\n\
+         use tower_oauth_refresh::AnswerDialect;\n\nuse crate::preset::{{BLANK, Class, ClientAuthMethod, Condition, Fact, Grace, Preset, Rotation, Rule, Source, TokenHeader}};\n\n\
          /// The day as of which the facts hold.\npub const AS_OF: &str = {:?};\n\n\
          /// Every preset, in the order of the table.\npub static ALL: [Preset; {}] = [{}];\n",
         facts.as_of,
@@ -84,6 +84,8 @@ fn constant(text: &mut String, row: &Row) {
     );
     add("access_token_seconds", fact(&row.access_token_seconds, u32::to_string));
     add("refresh_ahead", fact(&row.refresh_ahead, bool::to_string));
+    add("answer", row.answer.as_ref().map(dialect_constant));
+    add("parameters", fact(&row.parameters, |pairs| format!("&{:?}", pairs.iter().collect::<Vec<_>>())));
     add(
         "token_header",
         row.token_header.as_ref().map(|Header { value, scheme, source: key }| {
@@ -110,6 +112,21 @@ fn constant(text: &mut String, row: &Row) {
 fn fact<T>(fact: &Option<Fact<T>>, shown: impl FnOnce(&T) -> String) -> Option<String> {
     let fact = fact.as_ref()?;
     Some(format!("Some(Fact {{ value: {}, source: {} }})", shown(&fact.value), source(&fact.source)))
+}
+
+fn dialect_constant(dialect: &Dialect) -> String {
+    let Dialect { names, bearer_types, milliseconds, source: key } = dialect;
+    let mut value = "AnswerDialect::new()".to_owned();
+    if !names.is_empty() {
+        write!(value, ".names(&{:?})", names.iter().collect::<Vec<_>>()).expect("text");
+    }
+    if !bearer_types.is_empty() {
+        write!(value, ".bearer_types(&{bearer_types:?})").expect("text");
+    }
+    if *milliseconds {
+        value.push_str(".lifetimes_in_milliseconds()");
+    }
+    format!("Some(Fact {{ value: {value}, source: {} }})", source(key))
 }
 
 fn rule_constant(rule: &Rule) -> String {
@@ -148,6 +165,17 @@ fn page(facts: &Facts) -> String {
         ];
         writeln!(text, "| {} |", cells.join(" | ")).expect("text");
     }
+    answers(&mut text, facts);
+    members(&mut text, facts);
+    text.push_str("\n## Sources\n\n");
+    for (key, title) in &facts.sources {
+        writeln!(text, "- {key}: {}", title.replace('*', "\\*").replace('_', "\\_").replace('[', "\\["))
+            .expect("text");
+    }
+    text
+}
+
+fn answers(text: &mut String, facts: &Facts) {
     text.push_str("\n## Answers with a meaning of their own\n\n| provider | answer | taken for | source |\n| --- | --- | --- | --- |\n");
     for row in &facts.providers {
         for rule in &row.rules {
@@ -165,12 +193,27 @@ fn page(facts: &Facts) -> String {
             .expect("text");
         }
     }
-    text.push_str("\n## Sources\n\n");
-    for (key, title) in &facts.sources {
-        writeln!(text, "- {key}: {}", title.replace('*', "\\*").replace('_', "\\_").replace('[', "\\["))
-            .expect("text");
+}
+
+fn members(text: &mut String, facts: &Facts) {
+    text.push_str(
+        "\n## Token answers with names of their own\n\n| provider | says | source |\n| --- | --- | --- |\n",
+    );
+    for row in &facts.providers {
+        if let Some(dialect) = &row.answer {
+            let says = dialect_words(dialect).join("; ");
+            writeln!(text, "| {} | {says} | {} |", row.name, dialect.source).expect("text");
+        }
     }
-    text
+    text.push_str(
+        "\n## Parameters a refresh needs\n\n| provider | parameter | source |\n| --- | --- | --- |\n",
+    );
+    for row in &facts.providers {
+        for (name, value) in row.parameters.iter().flat_map(|fact| &fact.value) {
+            let key = row.parameters.as_ref().map_or("", |fact| &fact.source);
+            writeln!(text, "| {} | `{name}={value}` | {key} |", row.name).expect("text");
+        }
+    }
 }
 
 fn cell<T>(facts: &Facts, fact: &Option<Fact<T>>, shown: impl FnOnce(&T) -> String) -> String {
@@ -236,4 +279,11 @@ fn condition_words(path: &str, condition: &Condition) -> String {
         Condition::Is(value) => format!("`{path}` is `{value}`"),
         Condition::Contains(part) => format!("`{path}` contains `{part}`"),
     }
+}
+
+fn dialect_words(dialect: &Dialect) -> Vec<String> {
+    let names = dialect.names.iter().map(|(theirs, standard)| format!("`{theirs}` for `{standard}`"));
+    let types = dialect.bearer_types.iter().map(|name| format!("`{name}` for a bearer token"));
+    let unit = dialect.milliseconds.then(|| "lifetimes in milliseconds".to_owned());
+    names.chain(types).chain(unit).collect()
 }
