@@ -9,6 +9,7 @@ mod ci;
 mod doc;
 mod explore;
 mod fuzz;
+mod mutants;
 mod prepare;
 mod prove;
 mod providers;
@@ -30,6 +31,8 @@ usage: cargo xtask <command>
   doc     the documentation, with warnings as errors
   explore [STEPS:FAULTS…]
           every history up to a length and a number of faults
+  mutants [machine] [engine] [classifier]
+          every small change to these, and whether a unit test notices: hours
   prove   takes out one rule after the other, and sees who notices
   providers
           the table of constants and the page of the documentation, from providers.json
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["doc"] => doc::run(),
         ["explore", bounds @ ..] => explore::run(bounds),
+        ["mutants", parts @ ..] => mutants::run(parts),
         ["prove", names @ ..] => prove::run(names),
         ["providers"] => providers::run(),
         ["simulate", options @ ..] => simulate::run(options),
