@@ -23,8 +23,9 @@
 //!
 //! # What a preset does
 //!
-//! [`Builder::provider`] takes the revocation endpoint, whether to refresh ahead, and the rules for answers
-//! that mean something else here than elsewhere ([`Preset::rules`]). Only what a source confirms is applied:
+//! [`Builder::provider`] takes the revocation endpoint, whether to refresh ahead, the parameters that a refresh
+//! needs, what the provider calls things in its token answers, and the rules for answers that mean something
+//! else here than elsewhere ([`Preset::rules`]). [`Preset::challenges`] does the same for the layer. Only what a source confirms is applied:
 //! an unconfirmed fact can be read, and changes nothing. A rule never speaks about an answer that is a token
 //! set, or that came from something in front of the server (429, 502 and the like).
 //!

@@ -5,6 +5,7 @@
     reason = "tests, which also print what could not be replayed"
 )]
 
+mod applied;
 mod facts;
 mod replayed;
 mod written;

@@ -145,8 +145,8 @@ fn page(facts: &Facts) -> String {
     let mut text = format!(
         "# Providers\n\n\
          Facts as of {}. *Italic: believed, not confirmed, and never applied.* An empty cell: nothing is known.\n\n\
-         | provider | constant | token endpoint | client | rotation | good again after a lost answer | access token | rules | gaps |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         | provider | constant | token endpoint | client | rotation | good again after a lost answer | access token | revocation | rules | gaps |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         facts.as_of
     );
     for row in &facts.providers {
@@ -160,6 +160,7 @@ fn page(facts: &Facts) -> String {
             cell(facts, &row.rotation, |rotation| rotation_words(*rotation).to_owned()),
             cell(facts, &row.grace, grace_words),
             cell(facts, &row.access_token_seconds, |seconds| duration(*seconds)),
+            cell(facts, &row.revocation, |url| format!("`{url}`")),
             row.rules.len().to_string().replace('0', ""),
             row.gaps.join("; "),
         ];

@@ -1,0 +1,65 @@
+//! What a preset changes about a coordinator, seen by the server; and that it changes nothing unconfirmed.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use tower::{BoxError, service_fn};
+use tower_oauth_refresh::{ClientAuth, RefreshCoordinator, TokenSet};
+use tower_oauth_refresh_providers::{GOOGLE, Preset, TWITCH, WHOOP};
+
+/// Refreshes once and logs out: what arrived, as address and body.
+async fn arrived_at(preset: Preset) -> Vec<(String, String)> {
+    let arrived = Arc::<Mutex<Vec<_>>>::default();
+    let ledger = arrived.clone();
+    let server = service_fn(move |request: Request<Full<Bytes>>| {
+        let ledger = ledger.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+            ledger.lock().expect("unpoisoned").push((head.uri.to_string(), body));
+            let tokens = r#"{"access_token":"at-2","refresh_token":"rt-2","expires_in":3600}"#;
+            Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(tokens)))
+        }
+    });
+    let endpoint = "https://auth.example/token".parse().expect("an address");
+    let builder = RefreshCoordinator::builder(endpoint, ClientAuth::none("client"));
+    let coordinator = builder.provider(preset).build(server).expect("a coordinator");
+    coordinator.install("key", TokenSet::from_refresh_token("rt-1")).await.expect("installed");
+    coordinator.token("key").await.expect("a token");
+    coordinator.logout("key").await.expect("logged out");
+    arrived.lock().expect("unpoisoned").clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_confirmed_revocation_endpoint_is_told_of_a_logout() {
+    let arrived = arrived_at(TWITCH).await;
+    let (address, body) = arrived.last().expect("a request");
+    assert_eq!(address, TWITCH.revocation.expect("known").value);
+    assert!(body.contains("token=rt-2"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unconfirmed_fact_can_be_read_and_changes_nothing() {
+    let revocation = GOOGLE.revocation.expect("listed");
+    assert!(revocation.value.starts_with("https://"));
+    assert_eq!(revocation.confirmed(), None);
+    let arrived = arrived_at(GOOGLE).await;
+    assert_eq!(arrived.len(), 1, "the refresh, and no logout: {arrived:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parameter_that_a_refresh_needs_is_sent() {
+    let arrived = arrived_at(WHOOP).await;
+    let (_, body) = arrived.first().expect("a request");
+    assert!(body.contains("scope=offline"), "{body}");
+}
+
+#[test]
+fn a_client_authenticates_as_the_provider_is_known_to_want() {
+    let twitch = TWITCH.client_auth("id", "secret").expect("confirmed");
+    assert!(format!("{twitch:?}").contains("post"), "{twitch:?}");
+    let listed = tower_oauth_refresh_providers::ENTRA;
+    assert!(listed.client_auth.is_some() && listed.client_auth("id", "secret").is_none(), "not confirmed");
+}
