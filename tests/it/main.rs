@@ -1,6 +1,7 @@
 //! What holds across crates, in one binary.
 //!
-//! `tidy` reads the source tree and needs nothing, `behaviour` runs against the test kit's servers, and
+//! `tidy` reads the source tree and needs nothing, `behaviour` runs against the test kit's servers, `clients` asks the
+//! same of each client that people have, and
 //! `processes` does so with several processes, killed and frozen, on each store. `interop` talks to a server that
 //! others wrote, `stores` to databases. What these need is installed and started by `cargo xtask test`.
 //! `tidy` reads the source tree and needs nothing, `secrets` goes over loopback. `interop` talks to a server that others wrote; what it
@@ -15,6 +16,7 @@
 
 mod behaviour;
 mod browser;
+mod clients;
 mod engines;
 mod harness;
 mod interop;
