@@ -1,5 +1,6 @@
 //! What may happen in a history.
 
+use super::super::super::Clock as _;
 use super::Room;
 use super::far::What;
 
@@ -60,8 +61,13 @@ impl Room {
         if !disturbed {
             return options;
         }
-        options.extend([Act::Ask, Act::Refused, Act::Short, Act::Long]);
+        options.extend([Act::Short, Act::Long]);
         let mut also = |act, may| options.extend(Some(act).filter(|_| may));
+        // With a token that is good and a flight under way, a request changes nothing; without one, a refused
+        // request is like any other.
+        let usable = self.slot.usable(self.hand.now()).is_some();
+        also(Act::Ask, !usable || !self.flies());
+        also(Act::Refused, usable);
         also(Act::DropFirst, !self.asking.is_empty());
         also(Act::DropLast, self.asking.len() > 1);
         also(Act::Overtake, calls.len() > 1);
