@@ -66,6 +66,8 @@ pub(crate) fn audit(setup: &Setup, strict: bool, faults: &[Kind]) -> (Figures, R
         let parent = TokenHash::of(&set.parent);
         refreshes.iter().filter(|one| one.committed && one.refresh_token == Some(parent)).count()
     };
+    let late = pages.sent.iter().filter(|sent| is_late(sent, &pages)).count();
+    figures.put("refreshes sent while another process had the answer", late);
     // Its process died, or it is one of several for the same refresh token.
     let lost = pages.received.iter().filter(|set| set.stored.is_none());
     let lost = lost.filter(|set| pages.lives[set.worker] == set.life && spent(set) < 2).count();
@@ -75,6 +77,7 @@ pub(crate) fn audit(setup: &Setup, strict: bool, faults: &[Kind]) -> (Figures, R
         ("I3 a refresh token sent though the store had its successor", sent_again(&pages)),
         ("I5 a request sent more than twice, or altered", pages.sends.values().filter(|n| **n > 2).count()),
         ("I6 a request hung", pages.fates.get("hung").copied().unwrap_or_default() as usize),
+        ("I6 a refresh never ended", pages.flights_left),
         ("I14 a login over without a word of how", unsaid(&pages, strict)),
         ("a credential not served in the end", unserved(&pages, strict)),
         ("more refreshes stored than carried out", stored.saturating_sub(committed)),
@@ -90,15 +93,24 @@ pub(crate) fn audit(setup: &Setup, strict: bool, faults: &[Kind]) -> (Figures, R
 
 /// Pairs of sends of one credential of which the second began before the first had ended.
 fn overlapping(setup: &Setup, pages: &Pages) -> usize {
-    let mut until = HashMap::new();
+    let mut before: HashMap<_, Vec<&Sent>> = HashMap::new();
     let mut found = 0;
     for sent in &pages.sent {
-        let family = setup.auth.family_of(&sent.token);
-        let before = until.entry(family).or_default();
-        found += usize::from(sent.at < *before);
-        *before = sent.until.unwrap_or(sent.at).max(*before);
+        let others = before.entry(setup.auth.family_of(&sent.token)).or_default();
+        let overlaps = |other: &&&Sent| other.until.is_none_or(|until| sent.at < until);
+        found += others.iter().filter(overlaps).filter(|other| !is_late(other, pages)).count();
+        others.push(sent);
     }
     found
+}
+
+/// Did somebody else have the answer for this refresh token already, and could not reach the store for longer
+/// than a mark is respected? Nobody can know of that, and from then on there are two.
+fn is_late(sent: &Sent, pages: &Pages) -> bool {
+    pages.received.iter().any(|set| {
+        let unseen = set.at < sent.at && set.stored.is_none_or(|stored| sent.at < stored);
+        set.parent == sent.token && set.worker != sent.worker && unseen
+    })
 }
 
 fn sent_again(pages: &Pages) -> usize {

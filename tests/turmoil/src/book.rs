@@ -29,6 +29,8 @@ pub(crate) struct Pages {
     /// How often each process was started.
     pub(crate) lives: [u64; WORKERS.len()],
     pub(crate) done: usize,
+    /// Processes that could not let go of a refresh in the end.
+    pub(crate) flights_left: usize,
     /// Everything that was said, in one number: the same for the same history.
     pub(crate) trace: u64,
     /// Refresh tokens in the order in which they were seen; a story calls them by that.
@@ -53,6 +55,7 @@ pub(crate) struct Received {
     pub(crate) token: String,
     pub(crate) worker: usize,
     pub(crate) life: u64,
+    pub(crate) at: Duration,
     /// When the store first had it.
     pub(crate) stored: Option<Duration>,
 }
@@ -99,6 +102,13 @@ impl Book {
         pages.lives[worker]
     }
 
+    /// A process has come to its end, and all of its refreshes have, or not.
+    pub(crate) fn ends(&self, flights_ended: bool) {
+        let mut pages = self.pages();
+        pages.done += 1;
+        pages.flights_left += usize::from(!flights_ended);
+    }
+
     pub(crate) fn sends(self: &Arc<Self>, worker: usize, token: &str) -> Sending {
         let now = self.now();
         let mut pages = self.pages();
@@ -114,7 +124,7 @@ impl Book {
         let (name, spent) = (pages.name(token), pages.name(parent));
         pages.say(now, &format!("{} has {name} for {spent}", WORKERS[worker]));
         let (parent, token) = (parent.to_owned(), token.to_owned());
-        pages.received.push(Received { parent, token, worker, life, stored: None });
+        pages.received.push(Received { parent, token, worker, life, at: now, stored: None });
     }
 
     /// The store has these bytes now.

@@ -84,7 +84,9 @@ pub(crate) async fn run(setup: Arc<Setup>, me: usize) -> turmoil::Result {
         users.spawn(insist(setup.book.clone(), client.clone(), me, key));
     }
     while users.join_next().await.is_some() {}
-    setup.book.pages().done += 1;
+    // What was begun ahead comes to its end too.
+    let ended = coordinator.shutdown(HUNG).await;
+    setup.book.ends(ended);
     // The host stays up: nobody takes its end for a failure.
     std::future::pending().await
 }
