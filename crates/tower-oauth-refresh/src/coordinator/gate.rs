@@ -1,12 +1,18 @@
 //! The way to the token endpoint, which all credentials of a coordinator share.
 //!
+//! A short rest of the server is waited for in the queue, so that nobody loses his turn by it; a long one, and a
+//! queue that is too long, is said at once.
+//!
 //! A number of exchanges at a time, first come first served; and where the server says when to come back, nobody
 //! comes earlier. Whoever waits here has no mark in the store and has not read the record yet that he will act on:
 //! a lease that ran while its holder queued would be good for nothing.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::sleep;
 
 use super::machine::{Answer, Step};
 use crate::clock::Now;
@@ -15,6 +21,7 @@ use crate::clock::Now;
 #[derive(Debug)]
 pub(super) struct Gate {
     places: Semaphore,
+    queue: AtomicUsize,
     // A std mutex: held for an assignment, never across an await.
     rests_until: Mutex<Option<Now>>,
 }
@@ -26,6 +33,15 @@ pub(super) struct Passage<'a> {
     place: Option<SemaphorePermit<'a>>,
     sent: bool,
 }
+
+#[derive(Debug)]
+struct Queued<'a>(&'a AtomicUsize);
+
+/// A caller would wait as long for a refresh that fails once. What is longer, it is told.
+const SHORT_REST: Duration = Duration::from_secs(5);
+
+/// A flight that queues is a task, of a few kilobytes.
+const LONGEST_QUEUE: usize = 10_000;
 
 /// May the flight go on?
 #[derive(Debug)]
@@ -39,10 +55,8 @@ pub(super) enum Passed {
 
 impl Gate {
     pub(super) fn new(places: usize) -> Self {
-        Self {
-            places: Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)),
-            rests_until: Mutex::default(),
-        }
+        let places = Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS));
+        Self { places, queue: AtomicUsize::new(0), rests_until: Mutex::default() }
     }
 
     pub(super) fn passage(&self) -> Passage<'_> {
@@ -65,8 +79,24 @@ impl Gate {
         self.rests().filter(|until| !now.reached(*until))
     }
 
+    fn long_rest(&self, now: Now) -> Option<Now> {
+        self.rests_until(now).filter(|until| now.until(*until) > SHORT_REST)
+    }
+
+    /// Room in the queue.
+    fn queue(&self) -> Option<Queued<'_>> {
+        let queued = Queued(&self.queue);
+        (self.queue.fetch_add(1, Ordering::Relaxed) < LONGEST_QUEUE).then_some(queued)
+    }
+
     fn rests(&self) -> MutexGuard<'_, Option<Now>> {
         self.rests_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -95,15 +125,26 @@ impl Passage<'_> {
             self.place = self.gate.places.acquire().await.ok();
             return Passed::Yes;
         }
-        if let Some(until) = self.gate.rests_until(now()) {
-            return Passed::Rests(until);
-        }
-        if let Ok(place) = self.gate.places.try_acquire() {
+        if self.gate.rests_until(now()).is_none()
+            && let Ok(place) = self.gate.places.try_acquire()
+        {
             self.place = Some(place);
             return Passed::Yes;
         }
+        let Some(_queued) = self.gate.queue() else {
+            return Passed::Rests(now().after(SHORT_REST));
+        };
+        if let Some(until) = self.gate.long_rest(now()) {
+            return Passed::Rests(until);
+        }
         // Never closed.
         self.place = self.gate.places.acquire().await.ok();
-        self.gate.rests_until(now()).map_or(Passed::Anew, Passed::Rests)
+        while let Some(until) = self.gate.rests_until(now()) {
+            if self.gate.long_rest(now()).is_some() {
+                return Passed::Rests(until);
+            }
+            sleep(now().until(until)).await;
+        }
+        Passed::Anew
     }
 }

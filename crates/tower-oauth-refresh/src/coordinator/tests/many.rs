@@ -227,3 +227,19 @@ async fn keeping_fresh_ends_with_a_shutdown_and_with_the_coordinator() {
         drop(kept);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_short_rest_of_the_endpoint_is_waited_for_in_turn() {
+    let world = World::new();
+    world.install_many(2, Duration::ZERO).await;
+    world.server.script([Reply::Status(429, "", Some("2"))]);
+    assert_eq!(world.coordinator.token("0").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let start = Instant::now();
+    assert_eq!(
+        world.coordinator.token("1").await.unwrap_err().kind(),
+        ErrorKind::InvalidGrant,
+        "it was asked"
+    );
+    assert!(start.elapsed() >= SECOND * 2);
+    assert_eq!(world.server.submissions(), 2);
+}
