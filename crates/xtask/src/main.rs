@@ -9,6 +9,7 @@ mod ci;
 mod doc;
 mod explore;
 mod fuzz;
+mod million;
 mod mutants;
 mod prepare;
 mod prove;
@@ -38,6 +39,8 @@ usage: cargo xtask <command>
           the table of constants and the page of the documentation, from providers.json
   simulate [--histories N] [--fresh]
           many processes, a model of the world, every fault: a history a seed
+  million [--credentials N] [--plots FOLDER]
+          a million credentials in one process, through an outage and a restart
   soak [--minutes N] [--seed N]
           real processes on real stores behind proxies that hurt; one minute unless given
   ci      all of it, as the server runs it";
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         ["prove", names @ ..] => prove::run(names),
         ["providers"] => providers::run(),
         ["simulate", options @ ..] => simulate::run(options),
+        ["million", arguments @ ..] => million::run(arguments),
         ["soak", arguments @ ..] => soak::run(arguments),
         ["fuzz", arguments @ ..] => fuzz::run(arguments),
         ["test", filter @ ..] => test::run(filter),
