@@ -1,175 +1,222 @@
-//! Many callers of one refresh.
+//! Fan-in: many callers of one refresh, and what each of them costs.
 
-use std::convert::Infallible;
 use std::future::Future;
-use std::hint::black_box;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Request, Response, Uri};
-use http_body_util::Full;
+use futures_util::FutureExt as _;
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, broadcast};
-use tower_oauth_refresh::{AccessToken, ClientAuth, RefreshCoordinator, RefreshError, TokenSet};
+use tokio::sync::{broadcast, oneshot};
 
 use crate::Failure;
-use crate::hot::KEY;
-use crate::times::{median, thread_time};
-use crate::verdict::Table;
+use crate::timing::wall;
+use crate::world::{Endpoint, KEY};
 
-/// A token endpoint that counts, and answers when it is told to.
-struct Endpoint {
-    requests: AtomicU32,
-    may_answer: Semaphore,
+/// How callers wait.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Way {
+    /// A channel of one message: the least that does what ours does.
+    Broadcast,
+    /// `futures::Shared`, for reference.
+    Shared,
+    /// [`RefreshCoordinator::token`].
+    Ours,
 }
 
-struct Herd {
-    runtime: Runtime,
-    endpoint: Arc<Endpoint>,
-    coordinator: Arc<RefreshCoordinator>,
+/// All ways, in the order of the table.
+pub const WAYS: [Way; 3] = [Way::Broadcast, Way::Shared, Way::Ours];
+
+type Waiting = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+/// What releases the callers.
+enum Release {
+    Broadcast(broadcast::Sender<Arc<str>>),
+    Shared(oneshot::Sender<Arc<str>>),
+    Ours(Endpoint),
 }
 
-type Waiting = Pin<Box<dyn Future<Output = Result<AccessToken, RefreshError>>>>;
-
-impl Herd {
-    /// A credential whose token has expired.
-    fn new() -> Result<Self, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let endpoint = Arc::new(Endpoint { requests: AtomicU32::new(0), may_answer: Semaphore::new(0) });
-        let server = endpoint.clone();
-        let service = tower::service_fn(move |_: Request<Full<Bytes>>| {
-            let server = server.clone();
-            async move {
-                server.requests.fetch_add(1, Ordering::Relaxed);
-                drop(server.may_answer.acquire().await);
-                let answer =
-                    br#"{"access_token":"new","token_type":"Bearer","expires_in":3600,"refresh_token":"r"}"#;
-                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(answer))))
-            }
-        });
-        let uri = Uri::from_static("https://auth.example/token");
-        let coordinator = RefreshCoordinator::builder(uri, ClientAuth::none("bench")).build(service)?;
-        let login = TokenSet::new("old").with_refresh_token("rt").with_expires_in(Duration::ZERO);
-        runtime.block_on(coordinator.install(KEY, login))?;
-        Ok(Self { runtime, endpoint, coordinator })
-    }
-
-    /// So many callers that wait, and a refresh that has its answer and has not been told to look.
-    fn waiting(&self, callers: usize) -> Vec<Waiting> {
-        let _entered = self.runtime.enter();
-        let mut all: Vec<Waiting> = (0..callers)
-            .map(|_| {
-                let coordinator = self.coordinator.clone();
-                Box::pin(async move { coordinator.token(KEY).await }) as Waiting
-            })
-            .collect();
-        all.iter_mut().for_each(|one| assert!(poll(one).is_none(), "it waits"));
-        all
-    }
-
-    /// Lets the endpoint answer, and sees the refresh through.
-    fn answer(&self) -> Result<(), Failure> {
-        self.endpoint.may_answer.add_permits(1);
-        self.runtime.block_on(self.coordinator.token(KEY))?;
-        Ok(())
-    }
-}
-
-fn poll<T>(one: &mut Pin<Box<dyn Future<Output = T>>>) -> Option<T> {
-    match one.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
-    }
-}
-
-/// One request to the token endpoint, for however many.
-///
-/// # Errors
-///
-/// What building a coordinator says.
-pub fn requests(table: &mut Table) -> Result<(), Failure> {
-    for callers in [10, 1_000, 100_000] {
-        let herd = Herd::new()?;
-        let mut waiting = herd.waiting(callers);
-        herd.answer()?;
-        let served = waiting.iter_mut().filter_map(poll).filter(Result::is_ok).count();
-        let requests = f64::from(herd.endpoint.requests.load(Ordering::Relaxed));
-        let all = if served == callers { requests } else { f64::INFINITY };
-        table.at_most(format!("token requests for {callers} callers, all served"), all, 1.0, "");
-    }
-    Ok(())
-}
-
-/// What a caller costs while it waits.
-///
-/// # Errors
-///
-/// What building a coordinator says.
-pub fn waiters(table: &mut Table) -> Result<(), Failure> {
-    let herd = Herd::new()?;
-    let _first = herd.waiting(1);
-    let _entered = herd.runtime.enter();
-    let mut one: Waiting = Box::pin({
-        let coordinator = herd.coordinator.clone();
-        async move { coordinator.token(KEY).await }
-    });
-    let used = allocation_counter::measure(|| assert!(poll(&mut one).is_none(), "it waits"));
-    table.at_most("a waiter: allocations", used.count_total as f64, 0.0, "");
-    Ok(())
-}
-
-const ROUNDS: usize = 21;
-
-/// The time until the last of many has its token, against a channel alone.
-///
-/// # Errors
-///
-/// What building a coordinator says.
-pub fn resume(table: &mut Table) -> Result<(), Failure> {
-    println!("{:<26} {:>12} {:>12}", "resuming a waiter, ns", "ours", "channel");
-    for callers in [10, 1_000, 100_000] {
-        let rounds = if callers > 10_000 { 5 } else { ROUNDS };
-        let (mut ours, mut floor) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            let herd = Herd::new()?;
-            let mut waiting = herd.waiting(callers);
-            herd.answer()?;
-            ours.push(spent(callers, || waiting.iter_mut().for_each(|one| drop(black_box(poll(one))))));
-            floor.push(channel(callers));
+impl Release {
+    fn now(self) {
+        match self {
+            Self::Broadcast(sender) => drop(sender.send("token".into())),
+            Self::Shared(sender) => drop(sender.send("token".into())),
+            Self::Ours(endpoint) => endpoint.release(),
         }
-        let (ours, floor) = (median(ours), median(floor));
-        println!("{callers:<26} {ours:>12.0} {floor:>12.0}");
-        table.at_most(
-            format!("resuming {callers} waiters: of the channel's time"),
-            ours / floor,
-            1.05,
-            "times",
-        );
     }
-    println!();
-    Ok(())
 }
 
-fn channel(callers: usize) -> f64 {
-    let (sender, _) = broadcast::channel::<Result<Arc<AccessToken>, RefreshError>>(1);
-    let mut waiting: Vec<Pin<Box<dyn Future<Output = Option<AccessToken>>>>> = (0..callers)
-        .map(|_| {
-            let mut told = sender.subscribe();
-            Box::pin(async move { told.recv().await.ok()?.ok().map(|token| AccessToken::clone(&token)) })
-                as Pin<Box<_>>
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+impl Way {
+    /// `callers` that wait, and what lets them go. `None`: they have no token at all.
+    fn callers(self, runtime: &Runtime, callers: usize) -> Result<(Vec<Waiting>, Release), Failure> {
+        Ok(match self {
+            Self::Broadcast => {
+                let (sender, _) = broadcast::channel(1);
+                let each = || -> Waiting {
+                    let mut receiver = sender.subscribe();
+                    Box::pin(async move { receiver.recv().await.is_ok() })
+                };
+                ((0..callers).map(|_| each()).collect(), Release::Broadcast(sender))
+            }
+            Self::Shared => {
+                let (sender, receiver) = oneshot::channel::<Arc<str>>();
+                let shared = receiver.shared();
+                let each = || -> Waiting { Box::pin(shared.clone().map(|told| told.is_ok())) };
+                ((0..callers).map(|_| each()).collect(), Release::Shared(sender))
+            }
+            Self::Ours => {
+                let endpoint = Endpoint::held(YEAR);
+                let coordinator = endpoint.coordinator(|builder| builder)?;
+                runtime.block_on(coordinator.install(KEY, Endpoint::login(Duration::ZERO)))?;
+                let each = || -> Waiting {
+                    let coordinator = coordinator.clone();
+                    Box::pin(async move { coordinator.token(KEY).await.is_ok() })
+                };
+                ((0..callers).map(|_| each()).collect(), Release::Ours(endpoint))
+            }
         })
-        .collect();
-    waiting.iter_mut().for_each(|one| drop(poll(one)));
-    let _ = sender.send(Ok(Arc::new(AccessToken::from("new"))));
-    spent(callers, || waiting.iter_mut().for_each(|one| drop(black_box(poll(one)))))
+    }
 }
 
-fn spent(callers: usize, work: impl FnOnce()) -> f64 {
-    let before = thread_time();
-    work();
-    (thread_time() - before).as_nanos() as f64 / callers as f64
+/// The moment the first caller was woken.
+#[derive(Default)]
+struct First {
+    at: OnceLock<Instant>,
+    woken: AtomicBool,
+}
+
+impl Wake for First {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.woken.swap(true, Ordering::Relaxed) {
+            self.at.get_or_init(wall);
+        }
+    }
+}
+
+/// Seconds for a caller between the first of them being woken and the last having its token, all polled by
+/// hand on one thread.
+///
+/// # Errors
+///
+/// Where a caller got none.
+pub fn resume(way: Way, callers: usize) -> Result<f64, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut waiting, release) = way.callers(&runtime, callers)?;
+    let first = Arc::new(First::default());
+    let waker = Waker::from(first.clone());
+    let mut context = Context::from_waker(&waker);
+    let entered = runtime.enter();
+    for caller in &mut waiting {
+        if caller.as_mut().poll(&mut context).is_ready() {
+            return Err("a caller did not wait".into());
+        }
+    }
+    release.now();
+    drop(entered);
+    runtime.block_on(async {
+        while first.at.get().is_none() {
+            tokio::task::yield_now().await;
+        }
+    });
+    let _entered = runtime.enter();
+    for caller in &mut waiting {
+        if caller.as_mut().poll(&mut context) != Poll::Ready(true) {
+            return Err("a caller got nothing".into());
+        }
+    }
+    let began = first.at.get().copied().unwrap_or_else(wall);
+    Ok(began.elapsed().as_secs_f64() / f64::from(u32::try_from(callers)?))
+}
+
+/// Seconds until the last of so many tasks on two workers has its token.
+///
+/// # Errors
+///
+/// Where a caller got none.
+pub fn tasks(way: Way, callers: usize) -> Result<f64, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (waiting, release) = way.callers(&runtime, callers)?;
+    let polled = Arc::new(tokio::sync::Semaphore::new(0));
+    let each = |mut caller: Waiting| {
+        let polled = polled.clone();
+        runtime.spawn(async move {
+            let mut seen = false;
+            std::future::poll_fn(move |context| {
+                let poll = caller.as_mut().poll(context);
+                if !std::mem::replace(&mut seen, true) {
+                    polled.add_permits(1);
+                }
+                poll
+            })
+            .await
+        })
+    };
+    let tasks: Vec<_> = waiting.into_iter().map(each).collect();
+    runtime.block_on(async {
+        polled.acquire_many(u32::try_from(callers)?).await?.forget();
+        let began = wall();
+        release.now();
+        for task in tasks {
+            if !task.await? {
+                return Err("a caller got nothing".into());
+            }
+        }
+        Ok(began.elapsed().as_secs_f64())
+    })
+}
+
+/// How often the endpoint is asked for the token that so many callers lack.
+///
+/// # Errors
+///
+/// Where a caller got none.
+pub fn refreshes(callers: usize) -> Result<usize, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let endpoint = Endpoint::of(YEAR);
+    let coordinator = endpoint.coordinator(|builder| builder)?;
+    runtime.block_on(async {
+        coordinator.install(KEY, Endpoint::login(Duration::ZERO)).await?;
+        let each = |_| {
+            let coordinator = coordinator.clone();
+            runtime.spawn(async move { coordinator.token(KEY).await })
+        };
+        let tasks: Vec<_> = (0..callers).map(each).collect();
+        for task in tasks {
+            task.await??;
+        }
+        Ok(endpoint.asked())
+    })
+}
+
+/// What one caller needs while it waits, beyond its future: allocations; and the bytes of its future.
+///
+/// # Errors
+///
+/// What making callers says.
+pub fn waiter(way: Way, measure: impl Fn(&mut dyn FnMut()) -> u64) -> Result<(u64, usize), Failure> {
+    const CALLERS: usize = 1000;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut waiting, release) = way.callers(&runtime, CALLERS + 1)?;
+    let mut context = Context::from_waker(Waker::noop());
+    let bytes = waiting.first().map_or(0, |caller| size_of_val(&**caller));
+    let _entered = runtime.enter();
+    let (first, others) = waiting.split_first_mut().ok_or("no callers")?;
+    // The flight, and what only its first caller does.
+    let mut stayed = first.as_mut().poll(&mut context).is_pending();
+    let allocations = measure(&mut || {
+        for caller in &mut *others {
+            stayed &= caller.as_mut().poll(&mut context).is_pending();
+        }
+    });
+    release.now();
+    if stayed { Ok((allocations / CALLERS as u64, bytes)) } else { Err("a caller did not wait".into()) }
 }

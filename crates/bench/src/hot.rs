@@ -19,9 +19,7 @@ use tower::retry::{Policy, Retry};
 use tower::{Layer as _, Service};
 use tower_http::follow_redirect::FollowRedirect;
 use tower_http::set_header::SetRequestHeader;
-use tower_oauth_refresh::{
-    ClientAuth, Clock, CredentialKey, Now, RefreshCoordinator, RefreshLayer, SystemClock, TokenSet,
-};
+use tower_oauth_refresh::{ClientAuth, CredentialKey, RefreshCoordinator, RefreshLayer, TokenSet};
 
 use crate::Failure;
 
@@ -42,7 +40,6 @@ pub struct Way {
 /// What all threads of a way share.
 #[derive(Clone, Debug)]
 pub struct Shared {
-    coordinator: Arc<RefreshCoordinator>,
     token: HeaderValue,
     ready: Client,
     attach: Client,
@@ -85,15 +82,8 @@ impl Shared {
     ///
     /// What building a coordinator or installing a credential says.
     pub fn new() -> Result<Self, Failure> {
-        Self::on(Arc::new(SystemClock::default()))
-    }
-
-    /// # Errors
-    ///
-    /// What building a coordinator or installing a credential says.
-    pub fn on(clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let token = "t".repeat(893);
-        let coordinator = coordinator(clock, &token)?;
+        let coordinator = coordinator(&token)?;
         let origin: tower_oauth_refresh::Origin = "https://api.example".parse()?;
         let fixed = || RefreshLayer::new(coordinator.clone(), KEY).origin(origin.clone());
         let keyed = RefreshLayer::credential_from_extension(coordinator.clone()).origin(origin.clone());
@@ -105,14 +95,7 @@ impl Shared {
             // Nothing that has bytes can be sent again, so nothing is kept.
             attach: fixed().body_limit(0).layer(Api),
             keyed: keyed.layer(Api),
-            coordinator,
         })
-    }
-
-    /// The coordinator behind ours.
-    #[must_use]
-    pub fn coordinator(&self) -> &Arc<RefreshCoordinator> {
-        &self.coordinator
     }
 
     /// The bytes that the response future has more than the one it wraps and the service it must own.
@@ -127,15 +110,14 @@ impl Shared {
 }
 
 /// The credential of every way.
-pub const KEY: &str = "acme";
+const KEY: &str = "acme";
 
-fn coordinator(clock: Arc<dyn Clock>, token: &str) -> Result<Arc<RefreshCoordinator>, Failure> {
+fn coordinator(token: &str) -> Result<Arc<RefreshCoordinator>, Failure> {
     let endpoint = Uri::from_static("https://auth.example/token");
-    let coordinator = RefreshCoordinator::builder(endpoint, ClientAuth::none("bench")).clock(clock).build(
-        tower::service_fn(|_: Request<Full<Bytes>>| {
-            ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
-        }),
-    )?;
+    let coordinator =
+        RefreshCoordinator::builder(endpoint, ClientAuth::none("bench")).build(tower::service_fn(
+            |_: Request<Full<Bytes>>| ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))),
+        ))?;
     let login = TokenSet::new(token).with_refresh_token("rt").with_expires_in(Duration::from_secs(3600));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(coordinator.install(KEY, login))?;
@@ -259,15 +241,4 @@ fn send_one<S: Service<Request<RequestBody>>>(service: &mut S, template: &Templa
     let future = pin!(service.call(template.request()));
     let answered = matches!(future.poll(&mut context), Poll::Ready(Ok(_)));
     assert!(ready && answered, "a request with a valid token never waits");
-}
-
-/// The clock of the machine, with a count of how often it was asked.
-#[derive(Debug, Default)]
-pub struct CountingClock(pub std::sync::atomic::AtomicUsize);
-
-impl Clock for CountingClock {
-    fn now(&self) -> Now {
-        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        SystemClock::default().now()
-    }
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: what the server runs, in the order that fails soonest.
 
 use crate::step::{Outcome, cargo, output, root, run as step};
-use crate::{check, doc, explore, fuzz, simulate, test};
+use crate::{bench, check, doc, explore, fuzz, simulate, test};
 
 pub(crate) fn run() -> Outcome {
     let mut left_out = Vec::new();
@@ -18,6 +18,8 @@ pub(crate) fn run() -> Outcome {
         left_out.push("the quickstart (there is no examples/quickstart)");
     }
     test::run(&[])?;
+    bench::lints()?;
+    bench::run(&["--counted"])?;
     fuzz::slice()?;
     simulate::run(&["--histories", "1_000_000"])?;
     simulate::run(&["--histories", "1_000_000", "--fresh"])?;

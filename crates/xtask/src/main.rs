@@ -4,6 +4,7 @@
 //! need from the machine. A step that cannot be run is said aloud or fails; none is skipped in silence.
 #![expect(clippy::print_stderr, reason = "a command line tool speaks on standard error")]
 
+mod bench;
 mod check;
 mod ci;
 mod doc;
@@ -43,11 +44,14 @@ usage: cargo xtask <command>
           a million credentials in one process, through an outage and a restart
   soak [--minutes N] [--seed N]
           real processes on real stores behind proxies that hurt; one minute unless given
+  bench [--counted | --plot FILE]
+          the goals of performance with a verdict each; --counted: only what is the same on every machine
   ci      all of it, as the server runs it";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["bench", arguments @ ..] => bench::run(arguments),
         ["check"] => check::run(),
         ["ci"] => ci::run(),
         ["doc"] => doc::run(),

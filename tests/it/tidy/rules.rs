@@ -39,7 +39,7 @@ const LONGEST: usize = 500;
 const EMPTY_NAMES: &[&str] = &["common", "data", "helper", "helpers", "manager", "misc", "util", "utils"];
 
 /// Crates that are tools of the tests, where time may be read and tasks started.
-const TOOLS: &[&str] = &["crates/tower-oauth-refresh-testkit/", "crates/xtask/"];
+const TOOLS: &[&str] = &["crates/bench/", "crates/tower-oauth-refresh-testkit/", "crates/xtask/"];
 
 /// Which module each name at the root of the crate comes from.
 #[derive(Debug, Default)]

@@ -1,0 +1,7 @@
+//! The goals: what is wanted of each row, and what was found.
+
+mod counted;
+mod timed;
+
+pub use self::counted::{Counts, Runs, counted};
+pub use self::timed::timed;
