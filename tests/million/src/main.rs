@@ -59,7 +59,7 @@ fn print(with: &Figures, without: &Figures) {
     let rows: &[Row] = &[
         ("bytes of an idle credential", |f| f.idle_bytes.to_string()),
         ("bytes of its record in the store in memory", |f| f.stored_bytes.to_string()),
-        ("most memory at a time, MB", |f| (f.most_bytes / 1_000_000).to_string()),
+        ("most memory at a time, with the store in memory, MB", |f| (f.most_bytes / 1_000_000).to_string()),
         ("refreshes", |f| f.refreshes().to_string()),
         ("refreshes of one credential, fewest", |f| f.fewest.to_string()),
         ("refreshes of one credential, most", |f| f.most.to_string()),
