@@ -243,3 +243,20 @@ async fn a_short_rest_of_the_endpoint_is_waited_for_in_turn() {
     assert!(start.elapsed() >= SECOND * 2);
     assert_eq!(world.server.submissions(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_valid_token_asks_nothing_of_the_store_and_a_refresh_reads_once_and_writes_twice() {
+    let world = World::new();
+    let faults = world.store.faults.clone();
+    let calls = || (faults.loads.load(Ordering::SeqCst), faults.swaps.load(Ordering::SeqCst));
+    world.install(HOUR).await;
+    let installed = calls();
+    for _ in 0..1000 {
+        world.token().await.unwrap();
+    }
+    assert_eq!(calls(), installed);
+    tokio::time::sleep(HOUR).await;
+    world.token().await.unwrap();
+    // The mark, which must be durable before the refresh token is spent, and the new token set.
+    assert_eq!(calls(), (installed.0 + 1, installed.1 + 2));
+}
