@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn twenty_thousand_credentials_come_through_an_outage_and_a_restart() {
-    let scale = Scale::of(20_000);
+fn four_thousand_credentials_come_through_an_outage_and_a_restart() {
+    let scale = Scale::of(4_000);
     let figures = run(&scale, true);
     assert_eq!(figures.lost, 0);
     assert_eq!(figures.starved, 0);
