@@ -118,7 +118,7 @@ async fn a_panic_in_the_store_hangs_nobody_and_the_next_request_refreshes(way: W
     world.install_expired().await;
     world.store.fault_load(StoreFault::panic());
     for answer in all(crowd(10, |id| try_send(world.client(), world.request(id)))).await {
-        assert_eq!(kind(&answer.expect_err("no token")), ErrorKind::Aborted);
+        assert_eq!(kind(&answer.expect_err("no token")), ErrorKind::Store);
     }
     assert_eq!(world.seen(), (0, 0));
     world.clock.advance(Duration::from_secs(1));
