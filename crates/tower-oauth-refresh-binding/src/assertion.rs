@@ -1,0 +1,106 @@
+//! The assertion itself: a JWT about the client, by the client (RFC 7523 §3).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde_json::json;
+use tower_oauth_refresh::{ClientAssertion, ClientAuth, Clock, SystemClock};
+
+use crate::BoxError;
+use crate::key::SigningKey;
+
+/// Signs a new assertion for every request to the authorization server. Clones share the key, also after
+/// [`replace`](Self::replace).
+///
+/// `iss` and `sub` are the client's id, `jti` is 128 random bits, and it expires 60 seconds after it was made.
+#[derive(Clone)]
+pub struct AssertionSigner {
+    audience: String,
+    key: Arc<ArcSwap<SigningKey>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl AssertionSigner {
+    /// Signs for the authorization server whose issuer identifier is `audience`: the `issuer` of its metadata, to
+    /// the letter. It becomes `aud`, as one string. Some servers want another, such as the URL of the token
+    /// endpoint, and say so.
+    pub fn new(audience: impl Into<String>, key: SigningKey) -> Self {
+        let clock = Arc::new(SystemClock::default());
+        Self { audience: audience.into(), key: Arc::new(ArcSwap::from_pointee(key)), clock }
+    }
+
+    /// Where `iat` and `exp` come from: the coordinator's clock, where that is another than the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Signs with `key` from the next attempt on, a retry of a refresh under way included. An assertion that is
+    /// being signed keeps the old key: leave that registered at the server for another minute.
+    pub fn replace(&self, key: SigningKey) {
+        self.key.store(Arc::new(key));
+    }
+
+    /// The way to authenticate as `client_id`, for the coordinator's builder. It follows
+    /// [`replace`](Self::replace).
+    ///
+    /// Where no assertion can be made, since a [callback](SigningKey::callback) failed, nothing is sent, and the
+    /// refresh token is not spent.
+    pub fn client_auth(&self, client_id: impl Into<String>) -> ClientAuth {
+        let (signer, client_id) = (self.clone(), client_id.into());
+        ClientAuth::assertion(client_id.clone(), move || {
+            let (signer, client_id) = (signer.clone(), client_id.clone());
+            async move { signer.sign(&client_id).await }
+        })
+    }
+
+    async fn sign(&self, client_id: &str) -> Result<ClientAssertion, BoxError> {
+        let key = self.key.load_full();
+        let mut header = json!({ "typ": "JWT", "alg": key.algorithm().name() });
+        if let (Some(header), Some(kid)) = (header.as_object_mut(), key.kid()) {
+            header.insert("kid".to_owned(), kid.into());
+        }
+        let issued = self.clock.now().wall.duration_since(SystemTime::UNIX_EPOCH)?;
+        let claims = json!({
+            "iss": client_id,
+            "sub": client_id,
+            "aud": self.audience,
+            "jti": new_jti()?,
+            "iat": issued.as_secs(),
+            "exp": issued.saturating_add(LIFETIME).as_secs(),
+        });
+        let mut jwt =
+            format!("{}.{}", BASE64URL.encode(header.to_string()), BASE64URL.encode(claims.to_string()));
+        let signature = key.sign(jwt.as_bytes()).await?;
+        jwt.push('.');
+        BASE64URL.encode_string(signature, &mut jwt);
+        Ok(ClientAssertion::new(jwt))
+    }
+}
+
+impl fmt::Debug for AssertionSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AssertionSigner")
+            .field("audience", &self.audience)
+            .field("key", &self.key.load())
+            .finish_non_exhaustive()
+    }
+}
+
+fn new_jti() -> Result<String, BoxError> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| "the system has no randomness")?;
+    Ok(BASE64URL.encode(bytes))
+}
+
+/// Longer than an exchange takes with clocks a little apart, and short enough that a stolen assertion is stale.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

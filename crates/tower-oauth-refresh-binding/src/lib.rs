@@ -1,0 +1,61 @@
+//! Clients that sign who they are: `private_key_jwt` and `client_secret_jwt`.
+//!
+//! A client secret in a request is there for whoever reads the request. A signed assertion (RFC 7523 §2.2, OpenID
+//! Connect Core §9) shows that the client has the key and is good once, for a minute. The core has the place for
+//! one, [`ClientAuth::assertion`]; here is what to put there. It is a crate of its own because it brings
+//! cryptography, which who has no key does without.
+//!
+//! ```
+//! use tower_oauth_refresh::RefreshCoordinator;
+//! use tower_oauth_refresh_binding::{AssertionSigner, SigningKey};
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::{BodyExt as _, Full};
+//! # use tower::{BoxError, service_fn};
+//! # use tower_oauth_refresh::TokenSet;
+//!
+//! # const PEM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/testdata/es256.pem"));
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! # let token_endpoint = service_fn(async |request: Request<Full<Bytes>>| {
+//! #     let body = request.into_body().collect().await?.to_bytes();
+//! #     assert!(String::from_utf8_lossy(&body).contains("&client_assertion=ey"));
+//! #     let answer = r#"{"access_token": "at-2", "refresh_token": "rt-2", "expires_in": 3600}"#;
+//! #     Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(answer)))
+//! # });
+//! // `PEM`: what `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` prints.
+//! let key = SigningKey::es256_pem(PEM)?.key_id("2030-01");
+//! let signer = AssertionSigner::new("https://auth.example", key);
+//!
+//! let endpoint = "https://auth.example/token".parse()?;
+//! let coordinator =
+//!     RefreshCoordinator::builder(endpoint, signer.client_auth("client-id")).build(token_endpoint)?;
+//! # let old = TokenSet::new("at-1").with_refresh_token("rt-1").with_expires_in(std::time::Duration::ZERO);
+//! # coordinator.install("acme", old).await?;
+//! # assert_eq!(coordinator.token("acme").await?.expose_secret(), "at-2");
+//!
+//! // Later, without a restart: from the next attempt on, the new key signs.
+//! signer.replace(SigningKey::es256_pem(PEM)?.key_id("2030-02"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which key
+//!
+//! | the server knows | take |
+//! | --- | --- |
+//! | a public key on P-256 | [`SigningKey::es256_pem`] |
+//! | an RSA public key | [`SigningKey::ps256_pem`] |
+//! | an Ed25519 public key | [`SigningKey::ed25519_pem`] |
+//! | the client secret (`client_secret_jwt`) | [`SigningKey::hs256`] |
+//! | the public key, and the private one never leaves an HSM or KMS | [`SigningKey::callback`] |
+//!
+//! [`ClientAuth::assertion`]: tower_oauth_refresh::ClientAuth::assertion
+
+mod assertion;
+mod key;
+
+pub use self::assertion::AssertionSigner;
+pub use self::key::{Algorithm, InvalidKey, SigningKey};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
