@@ -51,7 +51,13 @@ impl AssertionSigner {
     /// [`replace`](Self::replace).
     ///
     /// Where no assertion can be made, since a [callback](SigningKey::callback) failed, nothing is sent, and the
-    /// refresh token is not spent.
+    /// refresh token is not spent. To the coordinator that is an attempt that did not get through
+    /// ([`ErrorKind::Unavailable`](tower_oauth_refresh::ErrorKind::Unavailable)), to be tried again; it does not pass
+    /// the text of a foreign error on, which may hold anything, so let the callback log its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// An attempt that runs out of time while it is being signed never reaches the server.
     pub fn client_auth(&self, client_id: impl Into<String>) -> ClientAuth {
         let (signer, client_id) = (self.clone(), client_id.into());
         ClientAuth::assertion(client_id.clone(), move || {

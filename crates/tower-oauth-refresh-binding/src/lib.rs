@@ -2,8 +2,8 @@
 //!
 //! A client secret in a request is there for whoever reads the request. A signed assertion (RFC 7523 §2.2, OpenID
 //! Connect Core §9) shows that the client has the key and is good once, for a minute. The core has the place for
-//! one, [`ClientAuth::assertion`]; here is what to put there. It is a crate of its own because it brings
-//! cryptography, which who has no key does without.
+//! one, [`ClientAuth::assertion`]; here is what to put there. It is a crate of its own because it brings cryptography
+//! that only a client with a key needs.
 //!
 //! ```
 //! use tower_oauth_refresh::RefreshCoordinator;

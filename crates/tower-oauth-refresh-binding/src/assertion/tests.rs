@@ -10,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::Value;
 use tower::{BoxError, service_fn};
-use tower_oauth_refresh::{RefreshCoordinator, TokenSet};
+use tower_oauth_refresh::{ErrorKind, RefreshCoordinator, TokenSet};
 use tower_oauth_refresh_testkit::{AuthServer, ClientAuthentication, Fault, ManualClock, TokioClock};
 
 use super::*;
@@ -182,7 +182,7 @@ async fn a_callback_that_fails_sends_nothing_and_once_it_works_the_login_is_aliv
     coordinator.install("acme", old).await.unwrap();
     let error = coordinator.token("acme").await.unwrap_err();
     assert!(*asked.lock().unwrap() > 0 && bodies.lock().unwrap().is_empty(), "{error}");
-    assert!(error.is_transient(), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 
     signer.replace(hs256());

@@ -7,6 +7,7 @@ use ring::signature::{
 
 use super::*;
 
+// Made for these tests by `openssl genpkey`, known to no server.
 const ES256_PEM: &str = include_str!("../testdata/es256.pem");
 const PS256_PEM: &str = include_str!("../testdata/ps256.pem");
 const ED25519_PEM: &str = include_str!("../testdata/ed25519.pem");
