@@ -190,9 +190,12 @@ impl Current {
         let glance = clock.glance();
         // After a jump of the wall clock, either way, this is no small number.
         let since = glance.map(|glance| glance.wrapping_sub(self.looked.load(Ordering::Relaxed)));
-        if since.is_some_and(|since| since < LOOK_EVERY) {
-            return true;
-        }
+        since.is_some_and(|since| since < LOOK_EVERY) || self.is_ready_looked_at_closely(clock, glance)
+    }
+
+    /// Apart from the glance, which nearly all requests leave it at.
+    #[cold]
+    fn is_ready_looked_at_closely(&self, clock: &dyn Clock, glance: Option<u64>) -> bool {
         let now = clock.now();
         let ready = |at| self.is_usable(at) && !self.is_ahead_due(at);
         if let Some(glance) = glance
