@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::future::BoxFuture;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request, Response, request};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -110,9 +110,11 @@ where
             let current = waiter.wait().await?;
             ready_service(&mut service).await?;
             let (mut parts, body) = request.into_parts();
-            let (header, used) = (current.header(), current.id());
-            let (body, exchange) = Exchange::begin(config, Some(slot), used, header, &mut parts, body);
-            let answer = service.call(Request::from_parts(parts, body)).await.map_err(Into::into)?;
+            attach(&mut parts.headers, current.header());
+            let (body, replay) = ReplayBody::recorded(body, config.body_limit);
+            let request = Request::from_parts(parts, body);
+            let exchange = Exchange::begin(&request, replay, config, Some(slot), current.id());
+            let answer = service.call(request).await.map_err(Into::into)?;
             exchange.answered(service, answer).await
         });
         Self { state: State::Slow { slow } }
@@ -174,23 +176,25 @@ where
 // ===== impl Exchange =====
 
 impl<B: Body + 'static> Exchange<B> {
-    /// Gives the request its token. The body to send, and what is kept.
+    /// What is kept of a request that is about to be sent, with its token.
+    #[inline]
     pub(crate) fn begin(
+        request: &Request<ReplayBody<B>>,
+        replay: Replay<B>,
         config: Arc<Config>,
         keyed: Option<Arc<Slot>>,
         used: TokenId,
-        token: HeaderValue,
-        parts: &mut request::Parts,
-        body: B,
-    ) -> (ReplayBody<B>, Self) {
-        let (body, replay) = ReplayBody::recorded(body, config.body_limit);
-        let kept = Kept::new(used, keyed, parts, replay.check().is_ok());
-        attach(&mut parts.headers, token);
-        (body, Self { config, kept, replay })
+    ) -> Self {
+        let mut kept = Kept::new(used, keyed);
+        if replay.check().is_ok() {
+            kept.keep(request);
+        }
+        Self { config, kept, replay }
     }
 
     /// An answer that did not refuse the token. gRPC may still do so in its trailers: too late for a
     /// replay, in time for the next request.
+    #[inline]
     fn accepted<R: Body>(self, answer: Response<R>) -> Response<ResponseBody<R>> {
         let Self { config, mut kept, replay } = self;
         // The frames of its body are freed now, not when the answer has been read.

@@ -13,7 +13,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use http::{HeaderValue, Response, Uri, header, request, response};
+use http::{HeaderValue, Response, Uri, request, response};
 use tower_layer::Layer;
 
 use crate::challenge::is_challenge;
@@ -167,13 +167,14 @@ impl Config {
         }
     }
 
+    /// The token of all requests of this layer, if it is the same, and good to send.
+    #[inline]
+    pub(crate) fn ready(&self) -> Option<(HeaderValue, TokenId)> {
+        self.coordinator.ready(self.fixed()?, true)
+    }
+
     /// The token of this request.
     pub(crate) fn token(&self, request: &request::Parts) -> Next {
-        if let Some(slot) = self.fixed()
-            && let Some((header, used)) = self.coordinator.ready(slot, true)
-        {
-            return Next::Send { header, used, keyed: None };
-        }
         let slot = match self.keyed(request) {
             Ok(slot) => slot,
             Err(error) => return Next::Fail(error),
@@ -205,12 +206,9 @@ impl Config {
         Ok(self.coordinator.slot(key))
     }
 
-    /// Does this request get a token?
-    pub(crate) fn manages(&self, request: &request::Parts) -> bool {
-        !request.headers.contains_key(header::AUTHORIZATION) && self.may_receive(&request.uri)
-    }
-
-    fn may_receive(&self, uri: &Uri) -> bool {
+    /// Does a request to there get a token, if it has none?
+    #[inline]
+    pub(crate) fn may_receive(&self, uri: &Uri) -> bool {
         if uri.authority().is_none() && uri.scheme().is_none() {
             return self.relative;
         }

@@ -8,13 +8,13 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, Entry};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::body::ResponseBody;
-use crate::coordinator::PerThread;
+use crate::coordinator::{PerThread, Slot, TokenId};
 use crate::future::{Exchange, ResponseFuture};
 use crate::layer::{Config, Next};
 use crate::replay::ReplayBody;
@@ -65,24 +65,32 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let config = self.config.mine();
-        let (mut parts, body) = request.into_parts();
-        if !config.manages(&parts) {
-            let request = Request::from_parts(parts, ReplayBody::plain(body));
-            return ResponseFuture::plain(self.inner.call(request));
+        if !config.may_receive(request.uri()) {
+            return self.pass(request);
         }
         let config = config.clone();
-        match config.token(&parts) {
-            // Nothing is boxed, waited for or locked where the token is good.
+        // Nothing is boxed, waited for or locked where the token is good.
+        if let Some((header, used)) = config.ready() {
+            if !attach(request.headers_mut(), header) {
+                return self.pass(request);
+            }
+            return self.send(request, config, None, used);
+        }
+        if request.headers().contains_key(AUTHORIZATION) {
+            return self.pass(request);
+        }
+        let (parts, body) = request.into_parts();
+        let next = config.token(&parts);
+        let mut request = Request::from_parts(parts, body);
+        match next {
             Next::Send { header, used, keyed } => {
-                let (body, exchange) = Exchange::begin(config, keyed, used, header, &mut parts, body);
-                let call = self.inner.call(Request::from_parts(parts, body));
-                ResponseFuture::sending(call, self.inner.clone(), exchange)
+                attach(request.headers_mut(), header);
+                self.send(request, config, keyed, used)
             }
             Next::Wait(waiter, slot) => {
                 self.give_readiness_back();
-                let request = Request::from_parts(parts, body);
                 ResponseFuture::waiting(waiter, self.inner.clone(), config, slot, request)
             }
             Next::Fail(error) => {
@@ -94,6 +102,36 @@ where
 }
 
 impl<S> Refresh<S> {
+    /// Sends as it is what gets no token.
+    fn pass<B, R>(&mut self, request: Request<B>) -> ResponseFuture<S, B, R>
+    where
+        S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
+        R: Body,
+    {
+        ResponseFuture::plain(self.inner.call(request.map(ReplayBody::plain)))
+    }
+
+    /// Sends what has its token.
+    #[inline]
+    fn send<B, R>(
+        &mut self,
+        request: Request<B>,
+        config: Arc<Config>,
+        keyed: Option<Arc<Slot>>,
+        used: TokenId,
+    ) -> ResponseFuture<S, B, R>
+    where
+        S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+        B: Body + 'static,
+        R: Body,
+    {
+        let (parts, body) = request.into_parts();
+        let (body, replay) = ReplayBody::recorded(body, config.body_limit);
+        let request = Request::from_parts(parts, body);
+        let exchange = Exchange::begin(&request, replay, config, keyed, used);
+        ResponseFuture::sending(self.inner.call(request), self.inner.clone(), exchange)
+    }
+
     /// Drops the ready service, and with it a permit: kept by somebody who does not send, it could keep
     /// the very refresh from running that is waited for.
     fn give_readiness_back(&mut self)
@@ -105,7 +143,14 @@ impl<S> Refresh<S> {
     }
 }
 
-/// Writes the token into the request.
-pub(crate) fn attach(headers: &mut HeaderMap, token: HeaderValue) {
-    headers.insert(AUTHORIZATION, token);
+/// Writes the token into the request, unless that has an `Authorization` of its own. Has it been written?
+#[inline]
+pub(crate) fn attach(headers: &mut HeaderMap, token: HeaderValue) -> bool {
+    match headers.entry(AUTHORIZATION) {
+        Entry::Occupied(_) => false,
+        Entry::Vacant(entry) => {
+            entry.insert(token);
+            true
+        }
+    }
 }

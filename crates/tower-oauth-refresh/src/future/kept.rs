@@ -7,7 +7,8 @@ use std::cell::RefCell;
 use std::mem;
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, request};
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use crate::coordinator::{Slot, TokenId};
 
@@ -39,37 +40,39 @@ thread_local! {
 }
 
 impl Kept {
-    /// What replays need to know of this request; of one that cannot be replayed, only its token.
-    pub(super) fn new(
-        used: TokenId,
-        keyed: Option<Arc<Slot>>,
-        request: &request::Parts,
-        replayable: bool,
-    ) -> Box<Self> {
+    /// The token of a request, and nothing yet of its head.
+    pub(super) fn new(used: TokenId, keyed: Option<Arc<Slot>>) -> Box<Self> {
         let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop()).ok().flatten();
-        let mut kept = match spare {
-            Some(mut kept) => {
-                (kept.used, kept.keyed) = (used, keyed);
-                kept
-            }
-            None => Box::new(Self {
-                used,
-                keyed,
-                method: Method::GET,
-                uri: None,
-                version: Version::default(),
-                headers: Vec::new(),
-                extensions: Extensions::new(),
-            }),
-        };
-        if replayable {
-            kept.method = request.method.clone();
-            kept.uri = Some(request.uri.clone());
-            kept.version = request.version;
-            kept.headers.extend(request.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-            kept.extensions = request.extensions.clone();
-        }
+        let mut kept = spare.unwrap_or_else(|| Self::empty(used));
+        kept.used = used;
+        kept.keyed = keyed;
         kept
+    }
+
+    /// What a replay needs to know: all but the token.
+    pub(super) fn keep<B>(&mut self, request: &Request<B>) {
+        self.method = request.method().clone();
+        self.uri = Some(request.uri().clone());
+        self.version = request.version();
+        let headers = request.headers();
+        self.headers.reserve(headers.len());
+        for (name, value) in headers.iter().filter(|(name, _)| *name != AUTHORIZATION) {
+            self.headers.push((name.clone(), value.clone()));
+        }
+        self.extensions = request.extensions().clone();
+    }
+
+    #[cold]
+    fn empty(used: TokenId) -> Box<Self> {
+        Box::new(Self {
+            used,
+            keyed: None,
+            method: Method::GET,
+            uri: None,
+            version: Version::default(),
+            headers: Vec::new(),
+            extensions: Extensions::new(),
+        })
     }
 
     /// The request once more, with another body.
