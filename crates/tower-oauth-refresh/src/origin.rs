@@ -61,11 +61,13 @@ impl Origin {
     }
 
     /// Does `uri` lead to this origin?
+    #[inline]
     pub(crate) fn matches(&self, uri: &Uri) -> bool {
         self.is_spelled_by(uri) || self.is_meant_by(uri)
     }
 
     /// One comparison, on the path of every request.
+    #[inline]
     fn is_spelled_by(&self, uri: &Uri) -> bool {
         let scheme = if self.secure { &Scheme::HTTPS } else { &Scheme::HTTP };
         uri.scheme() == Some(scheme)

@@ -126,6 +126,7 @@ impl<B: Body + 'static> ReplayBody<B> {
     /// At most `limit` bytes of data and trailers are kept. The moment there are more, all of them are
     /// freed and the body goes on unrecorded. What a frame's buffer holds beyond the frame is not
     /// counted, and a kept frame costs another 32 bytes.
+    #[inline]
     pub(crate) fn recorded(body: B, limit: usize) -> (Self, Replay<B>) {
         let hint = body.size_hint();
         let handle = if body.is_end_stream() {

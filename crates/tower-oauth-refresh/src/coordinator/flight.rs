@@ -55,6 +55,7 @@ const STANDS: Duration = Duration::from_millis(500);
 impl RefreshCoordinator {
     /// The header of a token that is good to send, where nothing else is to be done: one atomic load, one
     /// look at the clock. With a token of `many` requests, no count is touched that other threads touch.
+    #[inline]
     pub(crate) fn ready(&self, slot: &Slot, many: bool) -> Option<(HeaderValue, TokenId)> {
         let current = slot.current.load();
         let current = current.as_deref()?;

@@ -181,11 +181,13 @@ impl Current {
     }
 
     /// The same, for one thread of many that all send it. They are made by the first who asks.
+    #[inline]
     pub(super) fn own_header(&self) -> HeaderValue {
         self.copies.get_or_init(|| Box::new(PerThread::new(|| copy(&self.header)))).mine().clone()
     }
 
     /// Is it good to send, and is nothing else to be done?
+    #[inline]
     pub(super) fn is_ready(&self, clock: &dyn Clock) -> bool {
         let glance = clock.glance();
         // After a jump of the wall clock, either way, this is no small number.
