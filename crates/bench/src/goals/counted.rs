@@ -116,7 +116,7 @@ fn hot(counts: &Counts) -> Result<Vec<Row>, Failure> {
         };
         let peers = format!("Retry {}, FollowRedirect {}", number(over(RETRY)), number(over(REDIRECT)));
         rows.push(Row::counted("1d", "instructions over a static header, no replay", "132", over(ATTACH), 180.0).instead(
-            1400.0,
+            1150.0,
             "One path serves requests with and without a replay, and moves more than a fixed header does: request, body \
                  and what is kept of both. Besides, the request's origin and own `Authorization` are looked at, the \
                  clock, and the answer's status and whether it is gRPC.",
@@ -129,7 +129,7 @@ fn hot(counts: &Counts) -> Result<Vec<Row>, Failure> {
                 over(READY),
                 950.0,
             )
-            .instead(1950.0, "As 1d, and the head is copied."),
+            .instead(1780.0, "As 1d, and the head is copied."),
         );
     }
     Ok(rows)
