@@ -23,7 +23,7 @@ pub enum Way {
     Broadcast,
     /// `futures::Shared`, for reference.
     Shared,
-    /// [`RefreshCoordinator::token`].
+    /// [`tower_oauth_refresh::RefreshCoordinator::token`].
     Ours,
 }
 

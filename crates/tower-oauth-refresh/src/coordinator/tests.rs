@@ -99,6 +99,8 @@ struct Faults {
     deaf: AtomicBool,
     deaf_once: AtomicBool,
     panics: AtomicBool,
+    /// Never answers.
+    silent: AtomicBool,
 }
 
 /// Follows tokio's clock, with a wall clock that can be set.
@@ -293,6 +295,9 @@ impl TokenStore for Flaky {
         Box::pin(async move {
             self.faults.loads.fetch_add(1, Ordering::SeqCst);
             self.check()?;
+            if self.faults.silent.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             self.records.load(key).await
         })
     }

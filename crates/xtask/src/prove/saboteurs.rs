@@ -252,9 +252,9 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     ),
     of(
         "the caller's own header is written over",
-        "layer.rs",
-        "!request.headers.contains_key(header::AUTHORIZATION) && self",
-        "(!request.headers.contains_key(header::AUTHORIZATION) || true) && self",
+        "service.rs",
+        "Entry::Occupied(_) => false,",
+        "Entry::Occupied(mut entry) => {\n            entry.insert(token);\n            true\n        }",
     ),
     of(
         "another account repeats the request",

@@ -19,6 +19,19 @@ async fn nothing_is_sent_while_the_store_is_down_and_all_is_well_when_it_returns
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_never_answers_is_a_store_that_failed() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.store.faults.silent.store(true, Ordering::SeqCst);
+    let asked = tokio::time::Instant::now();
+    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Store);
+    assert!(asked.elapsed() <= SECOND * 6, "{:?}", asked.elapsed());
+    world.store.faults.silent.store(false, Ordering::SeqCst);
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_set_that_cannot_be_stored_is_kept_and_written_when_the_store_returns() {
     let world = World::new();
     world.install(Duration::ZERO).await;
