@@ -1,17 +1,43 @@
 //! The `Authorization` header of a request (RFC 6750 §2.1).
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::header::{AUTHORIZATION, Entry};
+use http::{HeaderValue, Request};
 
-use crate::secret::AccessToken;
+use crate::secret::{AccessToken, BoundKey};
 
-/// `Bearer` and the token, marked sensitive. `None`: a byte of the token cannot stand in a header.
+/// What a request gets.
+#[derive(Clone, Debug)]
+pub(crate) struct Attachment {
+    pub(crate) header: HeaderValue,
+    /// For whoever signs a proof further below.
+    pub(crate) bound_key: Option<BoundKey>,
+}
+
+impl Attachment {
+    /// Writes the token into the request, unless that has an `Authorization` of its own. Has it been written?
+    #[inline]
+    pub(crate) fn attach<B>(self, request: &mut Request<B>) -> bool {
+        match request.headers_mut().entry(AUTHORIZATION) {
+            Entry::Occupied(_) => return false,
+            Entry::Vacant(entry) => entry.insert(self.header),
+        };
+        if let Some(key) = self.bound_key {
+            request.extensions_mut().insert(key);
+        }
+        true
+    }
+}
+
+/// The scheme, `Bearer` or `DPoP`, and the token, marked sensitive. `None`: a byte of the token cannot stand in a
+/// header.
 ///
 /// Made once for every token set; requests clone it, which neither copies nor allocates.
-pub(crate) fn bearer(token: &AccessToken) -> Option<HeaderValue> {
+pub(crate) fn authorization(scheme: &str, token: &AccessToken) -> Option<HeaderValue> {
     let text = token.expose_secret();
-    let mut bytes = Vec::with_capacity("Bearer ".len() + text.len());
-    bytes.extend_from_slice(b"Bearer ");
+    let mut bytes = Vec::with_capacity(scheme.len() + 1 + text.len());
+    bytes.extend_from_slice(scheme.as_bytes());
+    bytes.push(b' ');
     bytes.extend_from_slice(text.as_bytes());
     let value = sensitive(Bytes::from(bytes))?;
     // The first clone of bytes allocates their shared count: here, not in a request.
@@ -47,15 +73,15 @@ mod tests {
 
     #[test]
     fn the_header_is_sensitive_and_an_illegal_token_is_no_panic() {
-        let value = bearer(&"abc".into()).unwrap();
+        let value = authorization("Bearer", &"abc".into()).unwrap();
         assert_eq!(value, "Bearer abc");
         assert!(value.is_sensitive());
-        assert!(bearer(&"a\r\nb".into()).is_none());
+        assert!(authorization("Bearer", &"a\r\nb".into()).is_none());
     }
 
     #[test]
     fn a_copy_is_as_sensitive_and_shares_no_bytes() {
-        let value = bearer(&"abc".into()).unwrap();
+        let value = authorization("Bearer", &"abc".into()).unwrap();
         let copy = copy(&value);
         assert_eq!(copy, value);
         assert!(copy.is_sensitive());

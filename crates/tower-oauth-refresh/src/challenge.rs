@@ -167,6 +167,13 @@ pub(crate) fn is_challenge(status: StatusCode, headers: &HeaderMap) -> bool {
     }
 }
 
+/// Does it want the same token once more, in a proof with the nonce that it sends along (RFC 9449 §9)?
+pub(crate) fn wants_nonce(headers: &HeaderMap) -> bool {
+    Challenges::parse(headers)
+        .iter()
+        .any(|challenge| challenge.scheme() == "dpop" && challenge.param("error") == Some("use_dpop_nonce"))
+}
+
 fn is_grpc(headers: &HeaderMap) -> bool {
     const GRPC: &[u8] = b"application/grpc";
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());

@@ -9,14 +9,14 @@ mod transport;
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 pub use self::classify::{AnswerClass, TokenResponse};
@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::coordinator::Answer;
 use crate::error_code::ErrorCode;
 use crate::grant::Grant;
-use crate::secret::RefreshToken;
+use crate::secret::{BoundKey, RefreshToken};
 
 /// Where the requests go, and as whom.
 #[derive(Clone)]
@@ -40,6 +40,8 @@ pub(crate) struct Target {
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) dialect: AnswerDialect,
     pub(crate) classifier: Option<Arc<Classifier>>,
+    /// Are the tokens bound to a key (RFC 9449)?
+    pub(crate) dpop: bool,
 }
 
 /// One client at one authorization server.
@@ -83,12 +85,13 @@ impl Endpoint {
     pub(crate) async fn refresh(
         &self,
         grant: Grant,
-        refresh_token: Option<&RefreshToken>,
+        refresh_token: Option<RefreshToken>,
+        bound_key: Option<BoundKey>,
         limit: Duration,
     ) -> Answer {
         let Target { token, auth, parameters, .. } = &self.target;
-        let request = request::token_request(token, auth, grant, refresh_token, parameters);
-        match self.send(request, limit).await {
+        let request = || request::token_request(token, auth, grant, refresh_token.as_ref(), parameters);
+        match self.send(request, bound_key, limit).await {
             Ok(answer) => self.understand(&answer),
             Err(Unsent::Certain) => Answer::NotSent,
             Err(Unsent::InDoubt) => Answer::Lost,
@@ -96,28 +99,53 @@ impl Endpoint {
     }
 
     /// Has the server confirmed that the token is revoked? A 503 says that it lives on (RFC 7009 §2.2.1).
-    pub(crate) async fn revoke(&self, token: &RefreshToken, limit: Duration) -> bool {
+    pub(crate) async fn revoke(
+        &self,
+        token: &RefreshToken,
+        bound_key: Option<BoundKey>,
+        limit: Duration,
+    ) -> bool {
         let Some(endpoint) = &self.target.revocation else {
             return false;
         };
-        let request = request::revocation_request(endpoint, &self.target.auth, token);
-        self.send(request, limit).await.is_ok_and(|answer| answer.status() == StatusCode::OK)
+        let request = || request::revocation_request(endpoint, &self.target.auth, token);
+        self.send(request, bound_key, limit).await.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    }
+
+    /// Sends what `make` makes; where only a nonce was missing (RFC 9449 §8), what it makes anew, once: a server
+    /// that asks for one has not looked at the refresh token. The limit is one for all of it: the mark in the
+    /// store promises that nothing of this attempt comes later.
+    async fn send<F>(
+        &self,
+        make: impl Fn() -> F,
+        bound_key: Option<BoundKey>,
+        limit: Duration,
+    ) -> Result<Response<Bytes>, Unsent>
+    where
+        F: Future<Output = Result<Request<Bytes>, Box<dyn StdError + Send + Sync>>>,
+    {
+        let mut deadline = pin!(sleep(limit));
+        let answer = self.send_once(make(), bound_key.clone(), deadline.as_mut()).await?;
+        if self.target.dpop && classify::wants_nonce(&answer) {
+            return self.send_once(make(), bound_key, deadline).await;
+        }
+        Ok(answer)
     }
 
     /// The time limit's timer is asked after the answer: one that came in the last moment is read.
-    async fn send(
+    async fn send_once(
         &self,
         request: impl Future<Output = Result<Request<Bytes>, Box<dyn StdError + Send + Sync>>>,
-        limit: Duration,
+        bound_key: Option<BoundKey>,
+        mut deadline: Pin<&mut Sleep>,
     ) -> Result<Response<Bytes>, Unsent> {
         let transport = self.transport.lock().unwrap_or_else(PoisonError::into_inner).boxed_clone();
-        let mut deadline = pin!(sleep(limit));
-        // One limit for both: the mark in the store promises that nothing of this attempt comes later.
-        let request = tokio::select! {
+        let mut request = tokio::select! {
             biased;
             request = request => request.map_err(|_| Unsent::Certain)?,
             () = &mut deadline => return Err(Unsent::Certain),
         };
+        bound_key.and_then(|key| request.extensions_mut().insert(key));
         tokio::select! {
             biased;
             answer = transport.send(request) => answer,
@@ -131,6 +159,10 @@ impl Endpoint {
         let Target { dialect, classifier, .. } = &self.target;
         match classify(answer.status(), answer.headers(), answer.body(), now, *dialect, classifier.as_deref())
         {
+            // Sent in another way than it is made for, it would be refused, or be worth more to a thief than it should.
+            Verdict::Success(set) if set.token_type.eq_ignore_ascii_case("DPoP") != self.target.dpop => {
+                Answer::Unusable { refresh_token: set.refresh_token }
+            }
             Verdict::Success(set) => Answer::Tokens(set),
             Verdict::UnusableSuccess { refresh_token } => Answer::Unusable { refresh_token },
             Verdict::Transient { in_doubt, retry_after } => Answer::Unavailable { in_doubt, retry_after },

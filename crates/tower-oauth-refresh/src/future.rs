@@ -20,9 +20,9 @@ use self::kept::Kept;
 use crate::body::ResponseBody;
 use crate::coordinator::{Slot, TokenId, Waiter};
 use crate::error::RefreshError;
-use crate::layer::Config;
+use crate::layer::{Asks, Config};
 use crate::replay::{Replay, ReplayBody};
-use crate::service::{BoxError, attach};
+use crate::service::BoxError;
 
 pin_project! {
     /// The answer to a request, after at most one replay.
@@ -109,13 +109,16 @@ where
         let slow = Box::pin(async move {
             let current = waiter.wait().await?;
             ready_service(&mut service).await?;
-            let (mut parts, body) = request.into_parts();
-            attach(&mut parts.headers, current.header());
+            let (parts, body) = request.into_parts();
             let (body, replay) = ReplayBody::recorded(body, config.body_limit);
-            let request = Request::from_parts(parts, body);
+            let mut request = Request::from_parts(parts, body);
+            current.attachment().attach(&mut request);
             let exchange = Exchange::begin(&request, replay, config, Some(slot), current.id());
-            let answer = service.call(request).await.map_err(Into::into)?;
-            exchange.answered(service, answer).await
+            let mut answer = service.call(request).await.map_err(Into::into)?;
+            match exchange.config.asks(&mut answer) {
+                Asks::Nothing => Ok(exchange.accepted(answer)),
+                asks => exchange.heal(service, answer, asks).await,
+            }
         });
         Self { state: State::Slow { slow } }
     }
@@ -147,10 +150,10 @@ where
                     let (Some(service), Some(exchange)) = (service.take(), exchange.take()) else {
                         return Poll::Ready(Ok(answer.map(ResponseBody::plain)));
                     };
-                    if !exchange.config.is_challenge(&mut answer) {
-                        return Poll::Ready(Ok(exchange.accepted(answer)));
+                    match exchange.config.asks(&mut answer) {
+                        Asks::Nothing => return Poll::Ready(Ok(exchange.accepted(answer))),
+                        asks => exchange.heal(service, answer, asks),
                     }
-                    exchange.heal(service, answer)
                 }
                 StateProjection::Slow { slow } => return slow.as_mut().poll(cx),
                 StateProjection::Failed { error } => {

@@ -13,10 +13,11 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use http::{HeaderValue, Response, Uri, request, response};
+use http::{Response, StatusCode, Uri, request, response};
 use tower_layer::Layer;
 
-use crate::challenge::is_challenge;
+use crate::attach::Attachment;
+use crate::challenge::{is_challenge, wants_nonce};
 use crate::coordinator::{PerThread, RefreshCoordinator, Slot, Token, TokenId, Waiter};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
@@ -60,13 +61,23 @@ enum Credential {
 /// What is done with a request.
 pub(crate) enum Next {
     Send {
-        header: HeaderValue,
+        token: Attachment,
         used: TokenId,
         /// The credential, where the layer has many.
         keyed: Option<Arc<Slot>>,
     },
     Wait(Waiter, Arc<Slot>),
     Fail(RefreshError),
+}
+
+/// What an answer asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Nothing,
+    /// The same token, in a proof with the nonce that it brings.
+    Nonce,
+    /// A newer token.
+    Token,
 }
 
 type FindKey = dyn Fn(&request::Parts) -> Option<CredentialKey> + Send + Sync;
@@ -169,7 +180,7 @@ impl Config {
 
     /// The token of all requests of this layer, if it is the same, and good to send.
     #[inline]
-    pub(crate) fn ready(&self) -> Option<(HeaderValue, TokenId)> {
+    pub(crate) fn ready(&self) -> Option<(Attachment, TokenId)> {
         self.coordinator.ready(self.fixed()?, true)
     }
 
@@ -179,12 +190,12 @@ impl Config {
             Ok(slot) => slot,
             Err(error) => return Next::Fail(error),
         };
-        if let Some((header, used)) = self.coordinator.ready(&slot, false) {
-            return Next::Send { header, used, keyed: Some(slot) };
+        if let Some((token, used)) = self.coordinator.ready(&slot, false) {
+            return Next::Send { token, used, keyed: Some(slot) };
         }
         match self.coordinator.token_for(&slot) {
             Token::Ready(current) => {
-                Next::Send { header: current.header(), used: current.id(), keyed: Some(slot) }
+                Next::Send { token: current.attachment(), used: current.id(), keyed: Some(slot) }
             }
             Token::Wait(waiter) => Next::Wait(waiter, slot),
             Token::Fail(error) => Next::Fail(error),
@@ -215,8 +226,19 @@ impl Config {
         self.origins.iter().any(|origin| origin.matches(uri))
     }
 
-    /// Does this answer refuse the token?
-    pub(crate) fn is_challenge<R>(&self, answer: &mut Response<R>) -> bool {
+    /// What this answer asks of the request before it is one for the caller.
+    #[inline]
+    pub(crate) fn asks<R>(&self, answer: &mut Response<R>) -> Asks {
+        if answer.status() == StatusCode::UNAUTHORIZED
+            && self.coordinator.proves()
+            && wants_nonce(answer.headers())
+        {
+            return Asks::Nonce;
+        }
+        if self.is_challenge(answer) { Asks::Token } else { Asks::Nothing }
+    }
+
+    fn is_challenge<R>(&self, answer: &mut Response<R>) -> bool {
         match &self.classifier {
             Some(classifier) => {
                 // The head goes to the classifier by itself, and comes back.

@@ -131,7 +131,7 @@ pub use self::layer::RefreshLayer;
 pub use self::origin::{InvalidOrigin, Origin};
 pub use self::replay::{NotReplayable, ReplayBody};
 pub use self::report::{RefreshReport, ReplayOutcome};
-pub use self::secret::{AccessToken, ClientAssertion, ClientSecret, RefreshToken};
+pub use self::secret::{AccessToken, BoundKey, ClientAssertion, ClientSecret, RefreshToken};
 pub use self::service::Refresh;
 pub use self::store::{
     BoxFuture, BoxStream, Doubt, MemoryStore, Record, RecordBody, Sealed, SealingKey, StoreError, Swap,

@@ -81,7 +81,7 @@ enum Source<B> {
 
 /// What the response future keeps in order to send the request's body once more.
 ///
-/// It serves one replay: [`again`](Self::again) consumes it. Dropping it frees everything recorded so
+/// [`again`](Self::again) consumes it. Dropping it frees everything recorded so
 /// far and ends the recording, also while the upload goes on.
 pub(crate) struct Replay<B> {
     handle: Handle<B>,
@@ -108,6 +108,10 @@ pub enum NotReplayable {
     /// It yielded a frame that cannot be kept: one after the trailers, or neither data nor trailers.
     #[error("the request body yielded a frame that cannot be recorded")]
     UnknownFrame,
+    /// It was sent twice: a body that had to be recorded is kept for one replay, and that went to a nonce (RFC 9449
+    /// §9).
+    #[error("the request body has been replayed before")]
+    Replayed,
 }
 
 // === impl ReplayBody ===
@@ -229,7 +233,7 @@ impl<B: Body> Replay<B> {
         }
     }
 
-    /// The same body once more, from its first byte.
+    /// The same body once more, from its first byte, and what would send it yet again.
     ///
     /// The first copy of a recorded body fails from now on, and whoever waits for it is woken to see
     /// that: its connection or stream ends, and with it what was not yet read of the first response.
@@ -240,16 +244,18 @@ impl<B: Body> Replay<B> {
     /// # Errors
     ///
     /// [`NotReplayable`], with the first copy untouched.
-    pub(crate) fn again(mut self) -> Result<ReplayBody<B>, NotReplayable> {
-        let source = match mem::replace(&mut self.handle, Handle::Spent) {
+    pub(crate) fn again(mut self) -> Result<(ReplayBody<B>, Self), NotReplayable> {
+        let (source, handle) = match mem::replace(&mut self.handle, Handle::Spent) {
             Handle::Refused(reason) => return Err(reason),
-            Handle::Nothing(hint) => Source::Nothing(hint),
-            Handle::Whole(bytes) => Source::Whole(bytes),
-            Handle::Recorded(recording) => Source::Second(recording.take_over()?),
+            Handle::Nothing(hint) => (Source::Nothing(hint), Handle::Nothing(hint)),
+            Handle::Whole(bytes) => (Source::Whole(bytes.clone()), Handle::Whole(bytes)),
+            Handle::Recorded(recording) => {
+                (Source::Second(recording.take_over()?), Handle::Refused(NotReplayable::Replayed))
+            }
             // Not reached: this function alone spends the handle, and consumes it.
             Handle::Spent => return Err(NotReplayable::BodyFailed),
         };
-        Ok(ReplayBody { source })
+        Ok((ReplayBody { source }, Self { handle }))
     }
 }
 

@@ -26,7 +26,7 @@ use crate::replay::NotReplayable;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RefreshReport {
-    /// The generation whose token the API refused.
+    /// The generation whose token the API refused, or refused without a nonce (RFC 9449 §9).
     pub refused: Generation,
     /// What came of it.
     pub outcome: ReplayOutcome,

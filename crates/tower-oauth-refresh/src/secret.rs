@@ -5,8 +5,9 @@
 //! `Authorization` header), `endpoint/request.rs` (the token request) and `store/record.rs` (the record).
 
 use std::fmt;
+use std::sync::Arc;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
 macro_rules! secret {
     ($(#[$doc:meta])* $name:ident) => {
@@ -71,4 +72,33 @@ secret! {
 secret! {
     /// A signed statement of who the client is (RFC 7521 §4.2), good for one attempt.
     ClientAssertion
+}
+
+/// The private key that a login's tokens are bound to (RFC 9449 §5), as bytes that only those who sign with it
+/// understand.
+///
+/// Whoever loses it loses the login of a public client, so it is kept where the refresh token is: in the record,
+/// and sealed with it. The HTTP clients below find it in the extensions of every request that carries a token of
+/// that login. Clones share it; its memory is overwritten when the last is dropped.
+#[derive(Clone)]
+pub struct BoundKey(Arc<SecretSlice<u8>>);
+
+impl BoundKey {
+    /// Takes over `bytes`.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Arc::new(SecretSlice::from(bytes.into())))
+    }
+
+    /// The bytes themselves. Whoever calls this answers for where they go.
+    #[must_use]
+    pub fn expose_secret(&self) -> &[u8] {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for BoundKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BoundKey(redacted)")
+    }
 }

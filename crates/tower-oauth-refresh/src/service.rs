@@ -8,8 +8,8 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{AUTHORIZATION, Entry};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -72,8 +72,8 @@ where
         }
         let config = config.clone();
         // Nothing is boxed, waited for or locked where the token is good.
-        if let Some((header, used)) = config.ready() {
-            if !attach(request.headers_mut(), header) {
+        if let Some((token, used)) = config.ready() {
+            if !token.attach(&mut request) {
                 return self.pass(request);
             }
             return self.send(request, config, None, used);
@@ -85,8 +85,8 @@ where
         let next = config.token(&parts);
         let mut request = Request::from_parts(parts, body);
         match next {
-            Next::Send { header, used, keyed } => {
-                attach(request.headers_mut(), header);
+            Next::Send { token, used, keyed } => {
+                token.attach(&mut request);
                 self.send(request, config, keyed, used)
             }
             Next::Wait(waiter, slot) => {
@@ -140,17 +140,5 @@ impl<S> Refresh<S> {
     {
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone));
-    }
-}
-
-/// Writes the token into the request, unless that has an `Authorization` of its own. Has it been written?
-#[inline]
-pub(crate) fn attach(headers: &mut HeaderMap, token: HeaderValue) -> bool {
-    match headers.entry(AUTHORIZATION) {
-        Entry::Occupied(_) => false,
-        Entry::Vacant(entry) => {
-            entry.insert(token);
-            true
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::secret::{AccessToken, RefreshToken};
+use crate::secret::{AccessToken, BoundKey, RefreshToken};
 
 /// A token set: what one successful answer of the token endpoint said (RFC 6749 §5.1).
 ///
@@ -23,6 +23,9 @@ pub struct TokenSet {
     pub refresh_in: Option<Duration>,
     /// Granted scope, if the server named it.
     pub scope: Option<String>,
+    /// What the tokens are bound to, where every login has a key of its own. Absent in an answer: the login keeps
+    /// the one it has.
+    pub bound_key: Option<BoundKey>,
 }
 
 impl TokenSet {
@@ -36,6 +39,7 @@ impl TokenSet {
             expires_in: None,
             refresh_in: None,
             scope: None,
+            bound_key: None,
         }
     }
 
@@ -56,6 +60,15 @@ impl TokenSet {
     #[must_use]
     pub fn with_expires_in(mut self, expires_in: Duration) -> Self {
         self.expires_in = Some(expires_in);
+        self
+    }
+
+    /// Bound to this key, and so of the type `DPoP` (RFC 9449 §5): for a coordinator that is
+    /// [set up for it](crate::Builder::dpop).
+    #[must_use]
+    pub fn with_bound_key(mut self, key: BoundKey) -> Self {
+        self.bound_key = Some(key);
+        "DPoP".clone_into(&mut self.token_type);
         self
     }
 

@@ -73,6 +73,7 @@ impl Builder {
                 parameters: Vec::new(),
                 dialect: AnswerDialect::new(),
                 classifier: None,
+                dpop: false,
             },
             store: None,
             seed: None,
@@ -123,6 +124,18 @@ impl Builder {
     /// What this token endpoint calls things in its answers. Default: what RFC 6749 §5.1 calls them.
     pub fn answer_dialect(mut self, dialect: AnswerDialect) -> Self {
         self.target.dialect = dialect;
+        self
+    }
+
+    /// The access tokens are bound to a key (RFC 9449): an answer with a token of another type is not used, though
+    /// its refresh token is stored, and requests say `Authorization: DPoP`. Default: no.
+    ///
+    /// The proofs are made below, by the HTTP clients that are given to [`build`](Self::build) and wrapped by
+    /// the layer; the crate `tower-oauth-refresh-binding` has both. A server that asks for another nonce gets the
+    /// request once more, made anew, which is neither a refresh nor the replay.
+    pub fn dpop(mut self) -> Self {
+        self.target.dpop = true;
+        self.policy.dpop = true;
         self
     }
 

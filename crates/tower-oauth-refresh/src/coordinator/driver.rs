@@ -96,11 +96,11 @@ async fn fly(flight: &mut Flight, begin: impl Fn() -> Machine) {
             Step::Swap { expected, version, new } => {
                 Event::Swapped(coordinator.swap(slot, expected, Some((version, &new))).await)
             }
-            Step::Send { refresh_token } => {
+            Step::Send { refresh_token, bound_key } => {
                 coordinator.emit(slot, EventKind::RefreshStarted);
                 let limit = coordinator.policy.exchange_limit;
                 let grant = coordinator.policy.grant;
-                let answer = coordinator.endpoint.refresh(grant, refresh_token.as_ref(), limit).await;
+                let answer = coordinator.endpoint.refresh(grant, refresh_token, bound_key, limit).await;
                 coordinator.gate.heard(&answer, coordinator.clock.now());
                 Event::Answered(answer)
             }
@@ -108,9 +108,9 @@ async fn fly(flight: &mut Flight, begin: impl Fn() -> Machine) {
                 coordinator.pause(slot, pause).await;
                 Event::Woke
             }
-            Step::Revoke { refresh_token } => {
+            Step::Revoke { refresh_token, bound_key } => {
                 let limit = coordinator.policy.exchange_limit;
-                let confirmed = coordinator.endpoint.revoke(&refresh_token, limit).await;
+                let confirmed = coordinator.endpoint.revoke(&refresh_token, bound_key, limit).await;
                 slot.state().given_back = Some(confirmed);
                 Event::Revoked
             }

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -15,6 +14,7 @@ use super::machine::Note;
 use super::policy::RECHECK;
 use super::slot::{Current, Slot, State, TokenId, Told};
 use super::{RefreshCoordinator, jitter};
+use crate::attach::Attachment;
 use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
 use crate::error::{ErrorKind, RefreshError};
@@ -56,13 +56,23 @@ impl RefreshCoordinator {
     /// The header of a token that is good to send, where nothing else is to be done: one atomic load, one
     /// look at the clock. With a token of `many` requests, no count is touched that other threads touch.
     #[inline]
-    pub(crate) fn ready(&self, slot: &Slot, many: bool) -> Option<(HeaderValue, TokenId)> {
+    pub(crate) fn ready(&self, slot: &Slot, many: bool) -> Option<(Attachment, TokenId)> {
         let current = slot.current.load();
         let current = current.as_deref()?;
         if !current.is_ready(&*self.clock) {
             return None;
         }
-        Some((if many { current.own_header() } else { current.header() }, current.id()))
+        Some((if many { current.own_attachment() } else { current.attachment() }, current.id()))
+    }
+
+    /// Are its tokens bound to a key that requests must prove to have?
+    pub(crate) fn proves(&self) -> bool {
+        self.policy.dpop
+    }
+
+    /// The token set in use, if it is of the login of the one that was used.
+    pub(crate) fn same_login(&self, slot: &Slot, used: TokenId) -> Option<Arc<Current>> {
+        slot.current.load_full().filter(|current| current.held.login == used.login)
     }
 
     /// A token good to send, or the way to one.

@@ -18,7 +18,7 @@ use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
 use crate::generation::Generation;
-use crate::secret::RefreshToken;
+use crate::secret::{BoundKey, RefreshToken};
 use crate::store::record::{CredentialRecord, Life, LoginId};
 use crate::store::{StoreError, Version};
 use crate::token::TokenSet;
@@ -136,7 +136,7 @@ impl RefreshCoordinator {
             return Ok(Logout::NothingStored);
         };
         let limit = self.policy.exchange_limit;
-        let confirmed = self.endpoint.revoke(refresh_token, limit).await;
+        let confirmed = self.endpoint.revoke(refresh_token, ended.bound_key, limit).await;
         Ok(if confirmed && ended.certain { Logout::Revoked } else { Logout::NotRevoked })
     }
 
@@ -180,7 +180,9 @@ impl RefreshCoordinator {
         // own flight we know that it brought one and gave it back.
         let given_back = slot.state().given_back == Some(true);
         let certain = (mark.is_none() || given_back && !foreign) && old.record.doubt.is_none();
-        Ok(Some(Ended { refresh_token: old.record.refresh_token().cloned(), certain }))
+        let (refresh_token, bound_key) =
+            (old.record.refresh_token().cloned(), old.record.bound_key().cloned());
+        Ok(Some(Ended { refresh_token, bound_key, certain }))
     }
 
     /// Takes the token out of this process. Returns the flight under way, to be heard out.
@@ -260,6 +262,7 @@ struct Written {
 
 struct Ended {
     refresh_token: Option<RefreshToken>,
+    bound_key: Option<BoundKey>,
     /// Was it surely the newest refresh token of the login?
     certain: bool,
 }

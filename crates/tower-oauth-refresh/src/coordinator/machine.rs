@@ -25,7 +25,7 @@ use super::policy::Policy;
 use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
 use crate::error::{ErrorKind, RefreshError};
-use crate::secret::RefreshToken;
+use crate::secret::{BoundKey, RefreshToken};
 use crate::store::record::{CredentialRecord, Holder, Verdict};
 use crate::store::{StoreError, Version};
 use crate::token::TokenSet;
@@ -189,12 +189,14 @@ pub(crate) enum Step {
     /// [`Event::Answered`].
     Send {
         refresh_token: Option<RefreshToken>,
+        bound_key: Option<BoundKey>,
     },
     /// [`Event::Woke`], when the time is over or the record may have changed.
     Wait(Duration),
     /// [`Event::Revoked`].
     Revoke {
         refresh_token: RefreshToken,
+        bound_key: Option<BoundKey>,
     },
     Done,
 }

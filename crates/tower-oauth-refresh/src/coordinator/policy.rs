@@ -28,6 +28,8 @@ pub(crate) struct Policy {
     pub(crate) refresh_ahead: bool,
     /// A token that this coordinator refreshed less than this ago is not refreshed for a challenge.
     pub(crate) challenge_min_age: Duration,
+    /// Are access tokens bound to a key?
+    pub(crate) dpop: bool,
 }
 
 impl Default for Policy {
@@ -43,6 +45,7 @@ impl Default for Policy {
             wait_limit: Duration::from_secs(45),
             refresh_ahead: true,
             challenge_min_age: Duration::from_secs(5),
+            dpop: false,
         }
     }
 }

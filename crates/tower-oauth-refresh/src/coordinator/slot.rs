@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 
 use super::per_thread::PerThread;
 use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, doubled};
-use crate::attach::{bearer, copy};
+use crate::attach::{Attachment, authorization, copy};
 use crate::clock::{Clock, Now};
 use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
@@ -157,10 +157,11 @@ impl Slot {
 impl Current {
     /// `None`: the access token is not one to bear, or cannot stand in a header.
     pub(super) fn new(held: Held, policy: &Policy, born: Option<Now>, unit: f64) -> Option<Self> {
-        if !held.tokens.token_type.eq_ignore_ascii_case("bearer") {
+        let scheme = if policy.dpop { "DPoP" } else { "Bearer" };
+        if !held.tokens.token_type.eq_ignore_ascii_case(scheme) {
             return None;
         }
-        let header = bearer(held.tokens.access_token.as_ref()?)?;
+        let header = authorization(scheme, held.tokens.access_token.as_ref()?)?;
         let until = policy::usable_until(&held.tokens, held.obtained);
         let ahead = policy::ahead_from(&held.tokens, held.obtained, unit).filter(|_| policy.refresh_ahead);
         let ahead = AtomicU64::new(ahead.map_or(u64::MAX, |at| millis(at.boot)));
@@ -175,15 +176,22 @@ impl Current {
         TokenId { login: self.held.login, generation: self.held.generation }
     }
 
-    /// The `Authorization` header.
-    pub(crate) fn header(&self) -> HeaderValue {
-        self.header.clone()
+    /// What a request with this token gets.
+    #[inline]
+    pub(crate) fn attachment(&self) -> Attachment {
+        self.attach(self.header.clone())
     }
 
     /// The same, for one thread of many that all send it. They are made by the first who asks.
     #[inline]
-    pub(super) fn own_header(&self) -> HeaderValue {
-        self.copies.get_or_init(|| Box::new(PerThread::new(|| copy(&self.header)))).mine().clone()
+    pub(super) fn own_attachment(&self) -> Attachment {
+        let copies = self.copies.get_or_init(|| Box::new(PerThread::new(|| copy(&self.header))));
+        self.attach(copies.mine().clone())
+    }
+
+    #[inline]
+    fn attach(&self, header: HeaderValue) -> Attachment {
+        Attachment { header, bound_key: self.held.tokens.bound_key.clone() }
     }
 
     /// Is it good to send, and is nothing else to be done?

@@ -12,8 +12,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
 use self::retry_after::retry_after;
 use super::dialect::AnswerDialect;
@@ -193,6 +194,15 @@ pub(crate) fn classify(
     Verdict::new(class, status, code, answer, retry_after(headers, now))
 }
 
+/// Did the authorization server refuse the request for the lack of a nonce alone (RFC 9449 §8)?
+pub(crate) fn wants_nonce(answer: &Response<Bytes>) -> bool {
+    if !matches!(answer.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
+        return false;
+    }
+    let parsed = Answer::parse(answer.headers(), answer.body(), AnswerDialect::new());
+    TokenResponse::new(answer.status(), answer.headers(), &parsed).error() == Some("use_dpop_nonce")
+}
+
 /// The class of an answer, knowing nothing about the provider.
 fn judge(response: &TokenResponse<'_>) -> AnswerClass {
     let status = response.status();
@@ -246,7 +256,7 @@ fn known_code(code: &str, status: StatusCode) -> Option<AnswerClass> {
         | "invalid_scope"
         | "invalid_target"
         | "incorrect_client_credentials"
-        // Proofs of possession are not made here, so a server that wants one is set up for another client.
+        // A proof with the nonce it gave has been sent already, or none is made: that client is set up wrongly.
         | "use_dpop_nonce"
         | "invalid_dpop_proof" => AnswerClass::Configuration,
         "interaction_required" | "login_required" | "consent_required" | "access_denied" => AnswerClass::NeedsUser,

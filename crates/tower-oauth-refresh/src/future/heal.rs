@@ -1,6 +1,8 @@
-//! What is done about an answer that refuses the token: a newer token and the same request, once.
+//! What is done about an answer that refuses the token: a newer token and the same request, once. Where only a
+//! nonce was missing (RFC 9449 §9): the same token and the same request, once too, and neither counts as the other.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -11,11 +13,12 @@ use tower_service::Service;
 
 use super::{Exchange, ready_service};
 use crate::body::{RefusedBody, ResponseBody};
-use crate::coordinator::{Current, Refusal, Waiter};
+use crate::coordinator::{Current, Refusal, Slot, Waiter};
 use crate::error::RefreshError;
+use crate::layer::Asks;
 use crate::replay::ReplayBody;
 use crate::report::{RefreshReport, ReplayOutcome};
-use crate::service::{BoxError, attach};
+use crate::service::BoxError;
 
 /// How long the rest of a refused answer may keep a replay waiting that could go at once.
 const READ_AHEAD_LIMIT: Duration = Duration::from_millis(100);
@@ -25,84 +28,105 @@ where
     B: Body + Unpin + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Heals the answer if it refuses the token.
-    pub(super) async fn answered<S, R>(
-        self,
-        service: S,
-        mut answer: Response<R>,
-    ) -> Result<Response<ResponseBody<R>>, BoxError>
-    where
-        S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
-        S::Error: Into<BoxError>,
-        R: Body,
-    {
-        let refused = self.config.is_challenge(&mut answer);
-        if refused { self.heal(service, answer).await } else { Ok(self.accepted(answer)) }
-    }
-
-    /// Gets a newer token and sends the request once more. Whatever comes back then is the answer; where
-    /// no replay is possible, the refused answer is, every byte of it.
+    /// Sends the request once more, as the answer asks, at most once for a nonce and once with a newer token.
+    /// Where no replay is possible, the refused answer is the answer, every byte of it.
     pub(super) async fn heal<S, R>(
         self,
         mut service: S,
-        refused: Response<R>,
+        mut answer: Response<R>,
+        mut asks: Asks,
     ) -> Result<Response<ResponseBody<R>>, BoxError>
     where
         S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
         S::Error: Into<BoxError>,
         R: Body,
     {
-        let Self { config, kept, replay } = self;
-        let used = kept.used;
-        let keyed = kept.keyed.clone();
+        let mut exchange = self;
+        let (config, keyed) = (exchange.config.clone(), exchange.kept.keyed.clone());
         let Some(slot) = keyed.as_ref().or(config.fixed()) else {
-            return Ok(refused.map(ResponseBody::plain));
+            return Ok(answer.map(ResponseBody::plain));
         };
-        let (parts, body) = refused.into_parts();
-        let mut body = RefusedBody::new(body);
-        let generation = used.generation;
-        let refusal = config.coordinator.refused(slot, used);
-        let found = match (refusal, replay.check()) {
-            (Refusal::TooFresh, _) => Err(ReplayOutcome::TokenTooFresh),
-            (Refusal::Fail(error), _) => Err(ReplayOutcome::Failed(error)),
-            // The flight goes on for the next request; this one need not wait for it.
-            (_, Err(reason)) => Err(ReplayOutcome::NotReplayable(reason)),
-            (Refusal::Wait(waiter), Ok(())) => {
-                wait_and_read(waiter, &mut body).await.map_err(ReplayOutcome::Failed)
+        let (mut nonce, mut newer) = (false, None);
+        loop {
+            let used = exchange.kept.used;
+            match asks {
+                Asks::Nonce if !nonce => nonce = true,
+                Asks::Token if newer.is_none() => {}
+                Asks::Nothing | Asks::Nonce | Asks::Token => break,
             }
-            (Refusal::Replay(current), Ok(())) => {
-                let _ = timeout(READ_AHEAD_LIMIT, body.read_ahead()).await;
-                Ok(current)
+            let (parts, body) = answer.into_parts();
+            let mut body = RefusedBody::new(body);
+            let again = exchange.token(asks, slot, &mut body).await;
+            let again = again.and_then(|token| Ok((exchange.again(&token)?, token)));
+            let ((request, sent), token) = match again {
+                Ok(again) => again,
+                Err(outcome) => {
+                    let mut response = Response::from_parts(parts, ResponseBody::refused(body));
+                    response.extensions_mut().insert(RefreshReport { refused: used.generation, outcome });
+                    return Ok(response);
+                }
+            };
+            drop((parts, body));
+            ready_service(&mut service).await?;
+            answer = service.call(request).await.map_err(Into::into)?;
+            if asks == Asks::Token {
+                newer = Some((used.generation, token));
             }
-        };
-        let replay = found.and_then(|current| {
-            // Perhaps another account's: what was asked of the one must not be done to the other.
-            if current.held.login != used.login {
-                return Err(ReplayOutcome::LoginChanged);
-            }
-            let again = replay.again().map_err(ReplayOutcome::NotReplayable)?;
-            Ok((again, current))
-        });
-        let (again, current) = match replay {
-            Ok(replay) => replay,
-            Err(outcome) => {
-                let mut response = Response::from_parts(parts, ResponseBody::refused(body));
-                response.extensions_mut().insert(RefreshReport { refused: generation, outcome });
-                return Ok(response);
-            }
-        };
-        drop((parts, body));
-        ready_service(&mut service).await?;
-        let mut request = kept.again(again);
-        attach(request.headers_mut(), current.header());
-        let mut answer = service.call(request).await.map_err(Into::into)?;
-        if config.is_challenge(&mut answer) {
-            config.coordinator.refused_again(slot, &current);
+            (asks, exchange) = (config.asks(&mut answer), sent);
         }
+        let Some((refused, token)) = newer else {
+            return Ok(exchange.accepted(answer));
+        };
+        if asks == Asks::Token {
+            config.coordinator.refused_again(slot, &token);
+        }
+        let outcome = ReplayOutcome::Replayed(token.generation());
         let mut response = answer.map(ResponseBody::plain);
-        let outcome = ReplayOutcome::Replayed(current.generation());
-        response.extensions_mut().insert(RefreshReport { refused: generation, outcome });
+        response.extensions_mut().insert(RefreshReport { refused, outcome });
         Ok(response)
+    }
+
+    /// The token that the request is to be sent with, while as much of the refused answer is read as comes.
+    async fn token<R: Body>(
+        &self,
+        asks: Asks,
+        slot: &Arc<Slot>,
+        body: &mut RefusedBody<R>,
+    ) -> Result<Arc<Current>, ReplayOutcome> {
+        let used = self.kept.used;
+        let (refusal, replayable) = match asks {
+            Asks::Nonce => {
+                let same = self.config.coordinator.same_login(slot, used);
+                (Refusal::Replay(same.ok_or(ReplayOutcome::LoginChanged)?), self.replay.check())
+            }
+            Asks::Nothing | Asks::Token => (self.config.coordinator.refused(slot, used), self.replay.check()),
+        };
+        let token = match (refusal, replayable) {
+            (Refusal::TooFresh, _) => return Err(ReplayOutcome::TokenTooFresh),
+            (Refusal::Fail(error), _) => return Err(ReplayOutcome::Failed(error)),
+            // The flight goes on for the next request; this one need not wait for it.
+            (_, Err(reason)) => return Err(ReplayOutcome::NotReplayable(reason)),
+            (Refusal::Wait(waiter), Ok(())) => {
+                wait_and_read(waiter, body).await.map_err(ReplayOutcome::Failed)?
+            }
+            (Refusal::Replay(token), Ok(())) => {
+                let _ = timeout(READ_AHEAD_LIMIT, body.read_ahead()).await;
+                token
+            }
+        };
+        // Perhaps another account's: what was asked of the one must not be done to the other.
+        if token.held.login == used.login { Ok(token) } else { Err(ReplayOutcome::LoginChanged) }
+    }
+
+    /// The request once more, with this token, and what is kept of it now.
+    fn again(self, token: &Current) -> Result<(Request<ReplayBody<B>>, Self), ReplayOutcome> {
+        let Self { config, mut kept, replay } = self;
+        let keyed = kept.keyed.take();
+        let (body, replay) = replay.again().map_err(ReplayOutcome::NotReplayable)?;
+        let mut request = kept.again(body);
+        token.attachment().attach(&mut request);
+        let exchange = Self::begin(&request, replay, config, keyed, token.id());
+        Ok((request, exchange))
     }
 }
 
@@ -110,7 +134,7 @@ where
 async fn wait_and_read<R: Body>(
     waiter: Waiter,
     body: &mut RefusedBody<R>,
-) -> Result<std::sync::Arc<Current>, RefreshError> {
+) -> Result<Arc<Current>, RefreshError> {
     let told = pin!(waiter.wait());
     match select(told, pin!(body.read_ahead())).await {
         Either::Left((told, _)) => told,

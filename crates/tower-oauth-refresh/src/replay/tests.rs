@@ -26,7 +26,7 @@ fn frames(texts: &[&'static str]) -> Vec<Step> {
 fn a_fully_sent_body_is_replayed_byte_for_byte() {
     let (mut first, replay) = ReplayBody::recorded(Script::new(frames(&["ab", "c", "def"])), LIMIT);
     assert_eq!(rest(&mut first).unwrap(), (b"abcdef".to_vec(), None));
-    assert_eq!(rest(&mut replay.again().unwrap()).unwrap(), (b"abcdef".to_vec(), None));
+    assert_eq!(rest(&mut replay.again().unwrap().0).unwrap(), (b"abcdef".to_vec(), None));
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_body_is_replayed_whole_after_any_number_of_its_frames() {
         for _ in 0..sent {
             assert!(next(&mut first).is_ready());
         }
-        let mut second = replay.again().unwrap();
+        let mut second = replay.again().unwrap().0;
         assert_eq!(rest(&mut second).unwrap(), (b"abcdef".to_vec(), None), "after {sent} frames");
     }
 }
@@ -49,7 +49,7 @@ fn trailers_are_replayed_whether_sent_before_or_not() {
         for _ in 0..sent {
             assert!(next(&mut first).is_ready());
         }
-        let mut second = replay.again().unwrap();
+        let mut second = replay.again().unwrap().0;
         assert_eq!(rest(&mut second).unwrap(), (b"abc".to_vec(), Some(trailers("t"))), "after {sent} frames");
     }
 }
@@ -59,7 +59,7 @@ fn trailers_alone_are_replayed() {
     let (mut first, replay) =
         ReplayBody::recorded(Script::<Bytes>::new([Step::Trailers(trailers("t"))]), LIMIT);
     rest(&mut first).unwrap();
-    let mut second = replay.again().unwrap();
+    let mut second = replay.again().unwrap().0;
     assert!(!second.is_end_stream());
     assert_eq!(rest(&mut second).unwrap(), (Vec::new(), Some(trailers("t"))));
 }
@@ -70,7 +70,7 @@ fn an_upload_that_waits_goes_on_in_the_replay() {
     let (mut first, replay) = ReplayBody::recorded(Script::new(steps), LIMIT);
     assert!(next(&mut first).is_ready());
     assert!(next(&mut first).is_pending());
-    assert_eq!(rest(&mut replay.again().unwrap()).unwrap().0, b"abcd");
+    assert_eq!(rest(&mut replay.again().unwrap().0).unwrap().0, b"abcd");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn empty_frames_are_passed_on_and_not_kept() {
         passed += 1;
     }
     assert_eq!(passed, 4);
-    let mut second = replay.again().unwrap();
+    let mut second = replay.again().unwrap().0;
     assert_eq!(next(&mut second).map(|frame| frame.unwrap().unwrap().into_data().unwrap()), {
         Poll::Ready(Bytes::from_static(b"ab"))
     });
@@ -101,7 +101,7 @@ fn buffers_other_than_bytes_are_replayed() {
         for _ in 0..sent {
             assert!(next(&mut first).is_ready());
         }
-        assert_eq!(rest(&mut replay.again().unwrap()).unwrap().0, b"abcdef");
+        assert_eq!(rest(&mut replay.again().unwrap().0).unwrap().0, b"abcdef");
     }
 }
 
@@ -118,7 +118,7 @@ fn bytes_are_never_copied() {
         (0..frames).map(|_| frame()).collect()
     };
     assert_eq!(pointers(&mut first, 2), sent[..2]);
-    assert_eq!(pointers(&mut replay.again().unwrap(), 3), sent);
+    assert_eq!(pointers(&mut replay.again().unwrap().0, 3), sent);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_body_in_one_buffer_is_replayed_from_that_buffer() {
     let bytes = Bytes::from(vec![7; LIMIT]);
     let pointer = bytes.as_ptr();
     let (mut first, replay) = ReplayBody::recorded(Full::new(bytes), LIMIT);
-    let mut second = replay.again().unwrap();
+    let mut second = replay.again().unwrap().0;
     for body in [&mut first, &mut second] {
         assert_eq!((body.is_end_stream(), body.size_hint().exact()), (false, Some(64)));
         let Poll::Ready(Some(Ok(frame))) = next(body) else { panic!("no frame") };
@@ -140,7 +140,7 @@ fn a_body_in_one_buffer_is_replayed_from_that_buffer() {
 #[test]
 fn an_empty_body_is_replayed_as_empty() {
     let (first, replay) = ReplayBody::recorded(Empty::<Bytes>::new(), 0);
-    for mut body in [first, replay.again().unwrap()] {
+    for mut body in [first, replay.again().unwrap().0] {
         assert!(body.is_end_stream());
         assert_eq!(body.size_hint().exact(), Some(0));
         assert!(matches!(next(&mut body), Poll::Ready(None)));
@@ -150,7 +150,7 @@ fn an_empty_body_is_replayed_as_empty() {
 #[test]
 fn an_ended_body_without_a_length_is_replayed_without_one() {
     let (first, replay) = ReplayBody::recorded(Script::<Bytes>::new([]).ending_early(), LIMIT);
-    for body in [first, replay.again().unwrap()] {
+    for body in [first, replay.again().unwrap().0] {
         assert!(body.is_end_stream());
         assert_eq!(body.size_hint().exact(), None);
     }
@@ -161,7 +161,7 @@ fn a_body_is_not_polled_before_somebody_asks_for_it() {
     let script = Script::new(frames(&["ab"])).claiming(SizeHint::with_exact(2));
     let polls = script.polls();
     let (first, replay) = ReplayBody::recorded(script, LIMIT);
-    let second = replay.again().unwrap();
+    let second = replay.again().unwrap().0;
     assert_eq!((first.is_end_stream(), second.size_hint().exact()), (false, Some(2)));
     assert_eq!(polls.load(Ordering::Relaxed), 0);
 }
@@ -172,7 +172,7 @@ fn a_body_is_not_polled_before_somebody_asks_for_it() {
 fn a_body_of_exactly_the_limit_is_replayed() {
     let (mut first, replay) = ReplayBody::recorded(Script::new(frames(&["abc", "de"])), 5);
     rest(&mut first).unwrap();
-    assert_eq!(rest(&mut replay.again().unwrap()).unwrap().0, b"abcde");
+    assert_eq!(rest(&mut replay.again().unwrap().0).unwrap().0, b"abcde");
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_body_that_fails_in_the_replay_fails_there() {
     let steps = frames(&["ab"]).into_iter().chain([Step::Fail]);
     let (mut first, replay) = ReplayBody::recorded(Script::new(steps), LIMIT);
     assert!(next(&mut first).is_ready());
-    assert_eq!(rest(&mut replay.again().unwrap()).unwrap_err().to_string(), "script failed");
+    assert_eq!(rest(&mut replay.again().unwrap().0).unwrap_err().to_string(), "script failed");
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn the_first_copy_fails_for_good_once_the_replay_took_over() {
         for _ in 0..sent {
             assert!(next(&mut first).is_ready());
         }
-        let mut second = replay.again().unwrap();
+        let mut second = replay.again().unwrap().0;
         for _ in 0..2 {
             assert!(!first.is_end_stream());
             assert_eq!(first.size_hint().exact(), None);
@@ -276,7 +276,7 @@ fn whoever_waits_for_the_first_copy_is_woken_to_see_it_fail() {
     let (mut first, replay) = ReplayBody::recorded(Script::<Bytes>::new([Step::Pending]), LIMIT);
     let mut upload = tokio_test::task::spawn(first.frame());
     tokio_test::assert_pending!(upload.poll());
-    let second = replay.again().unwrap();
+    let second = replay.again().unwrap().0;
     assert!(upload.is_woken());
     assert!(tokio_test::assert_ready!(upload.poll()).unwrap().is_err());
     drop(second);
@@ -290,7 +290,7 @@ fn a_first_copy_that_sent_everything_does_not_fail() {
         for _ in 0..polls {
             assert!(next(&mut first).is_ready());
         }
-        let mut second = replay.again().unwrap();
+        let mut second = replay.again().unwrap().0;
         assert!(first.is_end_stream());
         assert!(matches!(next(&mut first), Poll::Ready(None)));
         assert_eq!(rest(&mut second).unwrap().0, b"ab");
@@ -305,7 +305,7 @@ fn dropping_the_first_copy_early_loses_nothing() {
             assert!(next(&mut first).is_ready());
         }
         drop(first);
-        assert_eq!(rest(&mut replay.again().unwrap()).unwrap().0, b"abcd");
+        assert_eq!(rest(&mut replay.again().unwrap().0).unwrap().0, b"abcd");
     }
 }
 
@@ -344,7 +344,7 @@ fn an_exact_length_stays_exact_frame_by_frame() {
     assert_eq!(first.size_hint().exact(), Some(6));
     assert!(next(&mut first).is_ready());
     assert!(next(&mut first).is_ready());
-    let mut second = replay.again().unwrap();
+    let mut second = replay.again().unwrap().0;
     for left in [6, 4, 3] {
         assert_eq!(second.size_hint().exact(), Some(left));
         assert!(!second.is_end_stream());
@@ -365,7 +365,7 @@ fn a_body_without_a_length_never_gains_one() {
             for _ in 0..sent {
                 assert!(next(&mut first).is_ready());
             }
-            let mut second = replay.again().unwrap();
+            let mut second = replay.again().unwrap().0;
             assert_eq!(second.size_hint().lower(), hint.lower());
             assert_eq!(second.size_hint().upper(), hint.upper());
             for _ in 0..3 {
@@ -385,7 +385,7 @@ fn the_replay_ends_where_the_first_copy_ended() {
     assert!(!first.is_end_stream());
     assert!(next(&mut first).is_ready());
     assert!(first.is_end_stream());
-    let mut second = replay.again().unwrap();
+    let mut second = replay.again().unwrap().0;
     for _ in 0..2 {
         assert!(!second.is_end_stream());
         assert!(next(&mut second).is_ready());
@@ -427,7 +427,7 @@ fn the_replay_frees_each_frame_as_it_hands_it_out() {
     let (frames, live) = counted_frames(4);
     let (mut first, replay) = ReplayBody::recorded(Script::new(frames), LIMIT);
     rest(&mut first).unwrap();
-    let mut second = replay.again().unwrap();
+    let mut second = replay.again().unwrap().0;
     for left in [3, 2, 1, 0] {
         assert!(next(&mut second).is_ready());
         assert_eq!(live.load(Ordering::Relaxed), left);
@@ -439,7 +439,7 @@ fn dropping_the_replay_frees_everything_though_the_first_copy_lives_on() {
     let (frames, live) = counted_frames(4);
     let (mut first, replay) = ReplayBody::recorded(Script::new(frames), LIMIT);
     assert!(next(&mut first).is_ready());
-    drop(replay.again().unwrap());
+    drop(replay.again().unwrap().0);
     assert_eq!(live.load(Ordering::Relaxed), 0);
     assert!(fails(&mut first));
 }
@@ -448,7 +448,7 @@ fn dropping_the_replay_frees_everything_though_the_first_copy_lives_on() {
 fn debug_shows_no_content() {
     let (first, replay) = ReplayBody::recorded(Script::new(frames(&["canary"])), LIMIT);
     assert_eq!(format!("{first:?} {replay:?}"), "ReplayBody::First Replay::Recorded");
-    assert_eq!(format!("{:?}", replay.again().unwrap()), "ReplayBody::Second");
+    assert_eq!(format!("{:?}", replay.again().unwrap().0), "ReplayBody::Second");
     let (first, replay) = ReplayBody::recorded(Full::new(Bytes::from("canary")), LIMIT);
     assert_eq!(format!("{first:?} {replay:?}"), "ReplayBody::Plain Replay::Whole");
 }

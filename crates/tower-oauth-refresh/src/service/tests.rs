@@ -1,5 +1,7 @@
 //! The layer by itself: a scripted API below it, one coordinator behind it.
 
+mod nonce;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Mutex;
@@ -9,14 +11,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use allocation_counter::measure;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
 use crate::{
-    ClientAuth, Clock, Now, RefreshCoordinator, RefreshError, RefreshLayer, RefreshReport, ReplayOutcome,
-    SystemClock, TokenSet,
+    Builder, ClientAuth, Clock, Now, RefreshCoordinator, RefreshError, RefreshLayer, RefreshReport,
+    ReplayOutcome, SystemClock, TokenSet,
 };
 
 type Api =
@@ -69,18 +71,27 @@ async fn coordinator() -> Arc<RefreshCoordinator> {
 }
 
 async fn coordinator_at(clock: Arc<dyn Clock>) -> Arc<RefreshCoordinator> {
+    coordinator_with(|builder| builder.clock(clock), "Bearer").await
+}
+
+async fn coordinator_with(
+    adjust: impl FnOnce(Builder) -> Builder,
+    token_type: &'static str,
+) -> Arc<RefreshCoordinator> {
     let issued = Arc::new(std::sync::atomic::AtomicU32::new(1));
     let endpoint = service_fn(move |_: Request<Full<Bytes>>| {
         let number = issued.fetch_add(1, Ordering::SeqCst) + 1;
-        let body =
-            format!(r#"{{"access_token":"at-{number}","expires_in":3600,"refresh_token":"rt-{number}"}}"#);
+        let body = format!(
+            r#"{{"access_token":"at-{number}","expires_in":3600,"refresh_token":"rt-{number}","token_type":"{token_type}"}}"#
+        );
         std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(body))))
     });
     let endpoint = tower::util::BoxCloneSyncService::new(endpoint);
     let uri = http::Uri::from_static("https://as.example/token");
-    let coordinator =
-        RefreshCoordinator::builder(uri, ClientAuth::none("c")).clock(clock).build(endpoint).unwrap();
-    let set = TokenSet::new("at-1").with_refresh_token("rt-1").with_expires_in(Duration::from_secs(3600));
+    let builder = adjust(RefreshCoordinator::builder(uri, ClientAuth::none("c")));
+    let coordinator = builder.build(endpoint).unwrap();
+    let mut set = TokenSet::new("at-1").with_refresh_token("rt-1").with_expires_in(Duration::from_secs(3600));
+    token_type.clone_into(&mut set.token_type);
     coordinator.install("k", set).await.unwrap();
     coordinator
 }
@@ -339,8 +350,8 @@ async fn a_valid_token_costs_no_allocation_to_attach() {
     let mut request = post(URI, "");
     request.headers_mut().reserve(8);
     let attached = measure(|| {
-        let (header, _) = coordinator.ready(&slot, false).unwrap();
-        attach(request.headers_mut(), header);
+        let (token, _) = coordinator.ready(&slot, false).unwrap();
+        token.attach(&mut request);
     });
     assert_eq!(request.headers()[AUTHORIZATION], "Bearer at-1");
     assert_eq!(attached.count_total, 0);

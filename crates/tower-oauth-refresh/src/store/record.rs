@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use super::{RecordBody, StoreError, Version};
 use crate::generation::Generation;
-use crate::secret::{AccessToken, RefreshToken};
+use crate::secret::{AccessToken, BoundKey, RefreshToken};
 use crate::token::TokenSet;
 
 /// The durable state of one credential.
@@ -84,6 +84,8 @@ pub(crate) struct Tokens {
     pub(crate) expires_in: Option<Duration>,
     pub(crate) refresh_in: Option<Duration>,
     pub(crate) scope: Option<String>,
+    /// The same for all sets of a login.
+    pub(crate) bound_key: Option<BoundKey>,
     /// How old the set was when the record was written.
     pub(crate) age: Duration,
 }
@@ -179,6 +181,11 @@ impl CredentialRecord {
         self.tokens.as_ref()?.refresh_token.as_ref()
     }
 
+    /// The key that the tokens of this login are bound to.
+    pub(crate) fn bound_key(&self) -> Option<&BoundKey> {
+        self.tokens.as_ref()?.bound_key.as_ref()
+    }
+
     /// The fingerprint of the refresh token it holds.
     pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
         self.refresh_token().map(|token| Fingerprint::of(self.login, token))
@@ -217,6 +224,7 @@ impl Tokens {
             expires_in: set.expires_in,
             refresh_in: set.refresh_in,
             scope: set.scope.as_ref().or(kept_scope).cloned(),
+            bound_key: set.bound_key.clone(),
             age: Duration::ZERO,
         }
     }
@@ -230,6 +238,7 @@ impl Tokens {
             expires_in: None,
             refresh_in: None,
             scope: None,
+            bound_key: None,
             age: Duration::ZERO,
         }
     }

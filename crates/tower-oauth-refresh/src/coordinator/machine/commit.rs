@@ -45,8 +45,10 @@ impl Machine {
         lots: Lots,
         attempt: Attempt,
         sent: Now,
-        tokens: Tokens,
+        mut tokens: Tokens,
     ) -> Step {
+        // What the answer's tokens are bound to has been in our request, not in the answer.
+        tokens.bound_key = attempt.record.bound_key().cloned();
         let spent = attempt.record.generation;
         let login = attempt.record.login;
         let spent_token = attempt.record.fingerprint();
@@ -197,7 +199,7 @@ impl Machine {
             return self.look(now);
         };
         self.phase = Phase::Revoking;
-        Step::Revoke { refresh_token }
+        Step::Revoke { refresh_token, bound_key: commit.tokens.bound_key }
     }
 }
 

@@ -107,8 +107,9 @@ impl Machine {
             Grant::RefreshToken => attempt.record.refresh_token().cloned(),
             Grant::ClientCredentials => None,
         };
+        let bound_key = attempt.record.bound_key().cloned();
         self.phase = Phase::Sending { attempt, sent: now };
-        Step::Send { refresh_token }
+        Step::Send { refresh_token, bound_key }
     }
 
     pub(super) fn answered(

@@ -174,7 +174,7 @@ impl Play {
     }
 
     fn sends(&self) -> Option<&str> {
-        let Some(Step::Send { refresh_token }) = &self.step else {
+        let Some(Step::Send { refresh_token, .. }) = &self.step else {
             panic!("{:?}", self.step);
         };
         refresh_token.as_ref().map(RefreshToken::expose_secret)

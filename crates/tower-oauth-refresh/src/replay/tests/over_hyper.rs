@@ -163,7 +163,7 @@ async fn early_401_then_replay(version: Version, sent: usize, length: Option<u64
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     refused.into_body().collect().await.unwrap();
 
-    let second = replay.again().unwrap();
+    let second = replay.again().unwrap().0;
     let end = length.is_none().then(|| trailers("t"));
     for frame in frames {
         sender.send(data(frame)).unwrap();
@@ -210,7 +210,7 @@ async fn the_connection_of_a_stalled_first_attempt_is_closed_by_the_replay() {
     let refused = send(&client, server.address, "/early", first).await;
     refused.into_body().collect().await.unwrap();
     // The upload stays silent: nothing but the takeover can wake the connection.
-    let second = replay.again().unwrap();
+    let second = replay.again().unwrap().0;
     // The bound only turns a hang into a failure.
     timeout(Duration::from_secs(30), server.closed.recv()).await.unwrap().unwrap();
     assert_eq!(server.seen.recv().await.unwrap().body, Err(()));
@@ -230,7 +230,7 @@ async fn a_body_refused_after_its_end_arrives_twice_the_same() {
             drop(sender);
             let (first, replay) = ReplayBody::recorded(body, LIMIT);
             send(&client, server.address, "/", first).await;
-            send(&client, server.address, "/", replay.again().unwrap()).await;
+            send(&client, server.address, "/", replay.again().unwrap().0).await;
             let first = server.seen.recv().await.unwrap();
             assert_eq!(first.body, Ok((Bytes::from("abcdef"), None)));
             assert_eq!(first, server.seen.recv().await.unwrap());
@@ -243,7 +243,7 @@ async fn a_body_in_memory_keeps_its_content_length_in_the_replay() {
     let mut server = server(Version::HTTP_11).await;
     let client = Client::builder(TokioExecutor::new()).build_http::<ReplayBody<Full<Bytes>>>();
     let (first, replay) = ReplayBody::recorded(Full::new(Bytes::from("abcdef")), LIMIT);
-    for body in [first, replay.again().unwrap(), Bytes::from("abcdef").into()] {
+    for body in [first, replay.again().unwrap().0, Bytes::from("abcdef").into()] {
         let request = Request::post(format!("http://{}/", server.address)).body(body).unwrap();
         client.request(request).await.unwrap();
         let seen = server.seen.recv().await.unwrap();
@@ -258,7 +258,7 @@ async fn an_empty_body_stays_empty_in_the_replay() {
     let client = Client::builder(TokioExecutor::new()).build_http::<ReplayBody<Empty<Bytes>>>();
     let (first, replay) = ReplayBody::recorded(Empty::new(), LIMIT);
     let mut framings = Vec::new();
-    for body in [first, replay.again().unwrap()] {
+    for body in [first, replay.again().unwrap().0] {
         let request = Request::get(format!("http://{}/", server.address)).body(body).unwrap();
         client.request(request).await.unwrap();
         framings.push(server.seen.recv().await.unwrap());

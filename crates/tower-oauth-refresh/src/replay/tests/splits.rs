@@ -51,7 +51,7 @@ proptest! {
         let too_large = recorded > limit || (announced && data.len() > limit);
 
         match replay.again() {
-            Ok(mut second) => {
+            Ok((mut second, _)) => {
                 prop_assert!(!too_large);
                 prop_assert_eq!(second.size_hint().exact(), announced.then_some(data.len() as u64));
                 prop_assert!(!second.is_end_stream() || (data.is_empty() && end.is_none()));

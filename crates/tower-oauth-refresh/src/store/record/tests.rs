@@ -21,6 +21,7 @@ pub(crate) fn full() -> CredentialRecord {
             expires_in: Some(Duration::from_secs(3600)),
             refresh_in: None,
             scope: Some("a b".to_owned()),
+            bound_key: Some(BoundKey::new([0, 255, 34])),
             age: Duration::from_millis(1234),
         }),
         under: Some(Under { nonce: u128::MAX, number: 3, spent: Generation::new(3) }),
@@ -96,11 +97,13 @@ fn ms() -> impl Strategy<Value = Duration> {
 prop_compose! {
     fn tokens()(
         access_token: Option<String>, refresh_token: Option<String>, token_type: String, scope: Option<String>,
+        bound_key: Option<Vec<u8>>,
         expires_in in prop::option::of(ms()), refresh_in in prop::option::of(ms()), age in ms(),
     ) -> Tokens {
         let access_token = access_token.map(AccessToken::new);
         let refresh_token = refresh_token.map(RefreshToken::new);
-        Tokens { access_token, refresh_token, token_type, expires_in, refresh_in, scope, age }
+        let bound_key = bound_key.map(BoundKey::new);
+        Tokens { access_token, refresh_token, token_type, expires_in, refresh_in, scope, bound_key, age }
     }
 }
 

@@ -4,13 +4,15 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::{
     CredentialRecord, Doubt, Fingerprint, Generation, Holder, Life, LoginId, Mark, Rest, RestReason,
 };
 use super::{StoreError, Tokens, Under, Verdict};
-use crate::secret::{AccessToken, RefreshToken};
+use crate::secret::{AccessToken, BoundKey, RefreshToken};
 
 /// Grows when a release writes what earlier ones must not overwrite.
 const FORMAT: u32 = 1;
@@ -31,6 +33,10 @@ struct RecordWire<'a> {
     failures: u32,
     doubt: Option<DoubtWire>,
 }
+
+/// A key's bytes, as Base64.
+#[derive(PartialEq)]
+struct KeyWire(Vec<u8>);
 
 /// 128 bits as text: JSON numbers do not hold them everywhere.
 struct Bits(u128);
@@ -55,6 +61,8 @@ pub(super) struct TokensWire<'a> {
     refresh_in_ms: Option<u64>,
     #[serde(borrow)]
     scope: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bound_key: Option<KeyWire>,
     age_ms: u64,
 }
 
@@ -167,6 +175,7 @@ impl<'a> TokensWire<'a> {
             expires_in_ms: tokens.expires_in.map(millis),
             refresh_in_ms: tokens.refresh_in.map(millis),
             scope: tokens.scope.as_deref().map(Cow::from),
+            bound_key: tokens.bound_key.as_ref().map(|key| KeyWire(key.expose_secret().to_vec())),
             age_ms: millis(tokens.age),
         }
     }
@@ -179,6 +188,7 @@ impl<'a> TokensWire<'a> {
             expires_in: self.expires_in_ms.map(Duration::from_millis),
             refresh_in: self.refresh_in_ms.map(Duration::from_millis),
             scope: self.scope.map(Cow::into_owned),
+            bound_key: self.bound_key.map(|key| BoundKey::new(key.0)),
             age: Duration::from_millis(self.age_ms),
         }
     }
@@ -234,6 +244,19 @@ impl RestWire {
 
     fn into_rest(self) -> Rest {
         Rest { wait: Duration::from_millis(self.wait_ms), reason: self.reason, code: self.code }
+    }
+}
+
+impl Serialize for KeyWire {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyWire {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        BASE64.decode(&*text).map(Self).map_err(|_| serde::de::Error::custom("not Base64"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Making a received token set durable, whatever the store says.
 
 use super::*;
+use crate::secret::BoundKey;
 use crate::store::record::{Doubt, Life, Under, Verdict};
 
 #[test]
@@ -76,6 +77,31 @@ fn a_smaller_scope_is_told_and_an_absent_one_changes_nothing() {
     }
 }
 
+/// 9449-02: no answer says it, and whoever loses it loses the login.
+#[test]
+fn every_set_of_a_login_keeps_the_key_that_it_is_bound_to() {
+    let bound = |mut record: CredentialRecord| {
+        record.tokens.as_mut().unwrap().bound_key = Some(BoundKey::new(*b"key"));
+        record
+    };
+    let has_key = |key: Option<&BoundKey>| key.is_some_and(|key| key.expose_secret() == b"key");
+    for answer in [
+        Answer::Tokens(set("access-6", Some("refresh-6"))),
+        Answer::Tokens(set("access-6", None)),
+        Answer::Unusable { refresh_token: Some("refresh-6".into()) },
+    ] {
+        let mut play = Play::knowing(5);
+        play.loaded(snapshot(bound(expired()))).swapped();
+        assert!(matches!(&play.step, Some(Step::Send { bound_key, .. }) if has_key(bound_key.as_ref())));
+        play.answered(answer);
+        assert!(has_key(play.swap().1.bound_key()));
+    }
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(bound(expired()))).swapped();
+    play.answered(Answer::Tokens(set("access-6", Some("refresh-6")))).conflict(None);
+    assert!(matches!(&play.step, Some(Step::Revoke { bound_key, .. }) if has_key(bound_key.as_ref())));
+}
+
 // ===== conflicts =====
 
 #[test]
@@ -86,7 +112,7 @@ fn a_set_for_a_login_that_has_ended_is_given_back() {
         let mut play = Play::received();
         play.conflict(found);
         assert!(
-            matches!(&play.step, Some(Step::Revoke { refresh_token }) if refresh_token.expose_secret() == "refresh-6")
+            matches!(&play.step, Some(Step::Revoke { refresh_token, .. }) if refresh_token.expose_secret() == "refresh-6")
         );
         play.revoked().looks();
         assert!(matches!(play.notes.as_slice(), [Note::Discarded]));

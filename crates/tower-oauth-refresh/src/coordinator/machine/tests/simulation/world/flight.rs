@@ -26,7 +26,7 @@ impl World {
         let pending = match step {
             Step::Load => Pending::Load,
             Step::Swap { expected, version, new } => Pending::Swap { expected, version, new },
-            Step::Send { refresh_token } => {
+            Step::Send { refresh_token, .. } => {
                 let token = refresh_token.unwrap();
                 self.sending(id, &token)?;
                 Pending::Sent(Some(token))
@@ -35,7 +35,7 @@ impl World {
                 let until = self.now + u64::try_from(pause.as_millis()).unwrap();
                 Pending::Wait { until, seen: self.writes }
             }
-            Step::Revoke { refresh_token } => Pending::Revoke(refresh_token),
+            Step::Revoke { refresh_token, .. } => Pending::Revoke(refresh_token),
             Step::Done => {
                 self.processes[id].flight = None;
                 return Ok(());

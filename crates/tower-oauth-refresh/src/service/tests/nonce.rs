@@ -1,0 +1,132 @@
+//! Where tokens are bound to a key (RFC 9449): the proof is made below the layer, what it needs comes from here.
+
+use futures_util::stream;
+use http_body::Frame;
+use http_body_util::StreamBody;
+
+use super::*;
+use crate::{BoundKey, NotReplayable};
+
+const NONCE: &[(&str, &str)] =
+    &[("www-authenticate", r#"DPoP error="use_dpop_nonce", algs="ES256""#), ("dpop-nonce", "n-1")];
+
+/// Keeps what the requests carried besides their token, and answers as the world says.
+type Keys = Arc<Mutex<Vec<Option<Vec<u8>>>>>;
+
+async fn bound(world: &Arc<World>) -> (Refresh<Api>, Keys) {
+    let coordinator = coordinator_with(|builder| builder.dpop(), "DPoP").await;
+    let set = TokenSet::new("at-1").with_refresh_token("rt-1").with_expires_in(Duration::from_secs(3600));
+    coordinator.install("k", set.with_bound_key(BoundKey::new(*b"key"))).await.unwrap();
+    let (keys, api) = (Keys::default(), world.api());
+    let inner = service_fn({
+        let keys = keys.clone();
+        move |request: Request<ReplayBody<Full<Bytes>>>| {
+            let key = request.extensions().get::<BoundKey>().map(|key| key.expose_secret().to_vec());
+            keys.lock().unwrap().push(key);
+            api.clone().oneshot(request)
+        }
+    });
+    let layer = RefreshLayer::new(coordinator, "k").origin("https://api.example".parse().unwrap());
+    (layer.layer(Api::new(inner)), keys)
+}
+
+/// 9449-05, 9449-02
+#[tokio::test]
+async fn the_token_goes_out_as_dpop_and_its_key_goes_along() {
+    let world = Arc::<World>::default();
+    let (client, keys) = bound(&world).await;
+    client.oneshot(post(URI, "hello")).await.unwrap();
+    assert_eq!(world.tokens(), ["DPoP at-1"]);
+    assert_eq!(*keys.lock().unwrap(), [Some(b"key".to_vec())]);
+}
+
+/// 9449-11
+#[tokio::test]
+async fn a_missing_nonce_costs_no_refresh_and_is_not_reported() {
+    let world = Arc::<World>::default();
+    world.then(401, NONCE, "nonce, please");
+    let (client, _) = bound(&world).await;
+    let response = client.oneshot(post(URI, "hello")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(report(&response).is_none());
+    assert_eq!(world.tokens(), ["DPoP at-1", "DPoP at-1"]);
+    assert!(world.seen.lock().unwrap().iter().all(|seen| seen.body == "hello"));
+}
+
+/// 9449-11, and its key goes with the newer token too.
+#[tokio::test]
+async fn after_a_nonce_a_refused_token_is_still_healed_and_the_other_way_round() {
+    for (first, second) in [(NONCE, INVALID_TOKEN), (INVALID_TOKEN, NONCE)] {
+        let world = Arc::<World>::default();
+        world.then(401, first, "");
+        world.then(401, second, "");
+        let (client, keys) = bound(&world).await;
+        let response = client.oneshot(post(URI, "hello")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(matches!(report(&response), Some(ReplayOutcome::Replayed(_))));
+        let again = if first == NONCE { "DPoP at-1" } else { "DPoP at-2" };
+        assert_eq!(world.tokens(), ["DPoP at-1", again, "DPoP at-2"]);
+        assert!(keys.lock().unwrap().iter().all(|key| key.as_deref() == Some(b"key")));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_nonces_without_end_gets_one_request_more() {
+    let world = Arc::<World>::default();
+    for _ in 0..5 {
+        world.then(401, NONCE, "nonce, please");
+    }
+    let (client, _) = bound(&world).await;
+    let response = client.oneshot(post(URI, "hello")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "nonce, please");
+    assert_eq!(world.tokens().len(), 2);
+}
+
+#[tokio::test]
+async fn without_a_key_a_nonce_is_nobodys_business() {
+    let world = Arc::<World>::default();
+    world.then(401, NONCE, "");
+    let (client, _) = layered(&world).await;
+    let response = client.oneshot(post(URI, "hello")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(world.tokens(), ["Bearer at-1"]);
+}
+
+/// Sends `body`, refused for a nonce and then for the token, through a layer that keeps 5 bytes.
+async fn streamed(body: &'static [&'static str]) -> (usize, Option<ReplayOutcome>) {
+    let world = Arc::<World>::default();
+    world.then(401, NONCE, "");
+    world.then(401, INVALID_TOKEN, "");
+    let coordinator = coordinator_with(|builder| builder.dpop(), "DPoP").await;
+    let api = world.api();
+    let inner = service_fn(move |request: Request<ReplayBody<_>>| {
+        let api = api.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = ReplayBody::plain(Full::new(body.collect().await?.to_bytes()));
+            api.oneshot(Request::from_parts(parts, body)).await
+        }
+    });
+    let layer = RefreshLayer::new(coordinator, "k").origin("https://api.example".parse().unwrap());
+    let frames: Vec<_> =
+        body.iter().map(|text| Ok::<_, Infallible>(Frame::data(Bytes::from(*text)))).collect();
+    let request = Request::post(URI).body(StreamBody::new(stream::iter(frames))).unwrap();
+    let response = layer.body_limit(5).layer(inner).oneshot(request).await.unwrap();
+    (world.tokens().len(), report(&response).cloned())
+}
+
+/// A body that can be read once is recorded for one replay.
+#[tokio::test]
+async fn a_streamed_body_is_sent_once_more_for_a_nonce_and_then_says_that_it_is_spent() {
+    let (sent, outcome) = streamed(&["he", "llo"]).await;
+    assert_eq!(sent, 2);
+    assert!(matches!(outcome, Some(ReplayOutcome::NotReplayable(NotReplayable::Replayed))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_body_too_large_to_keep_is_not_sent_again_for_a_nonce_and_says_so() {
+    let (sent, outcome) = streamed(&["hel", "lo!"]).await;
+    assert_eq!(sent, 1);
+    assert!(matches!(outcome, Some(ReplayOutcome::NotReplayable(NotReplayable::TooLarge))), "{outcome:?}");
+}
