@@ -43,9 +43,10 @@ impl Machine {
             Life::Live => {}
         }
         if let Some(verdict) = self.dead.take_if(|dead| record.fingerprint() == Some(dead.fingerprint)) {
-            // The store did not take the verdict when it was given. It may by now.
+            // The store did not take the verdict when it was given, or has lost it since. Whoever is asking the
+            // server himself will hear it there.
             let marked = |mark: &Mark| mark.holder.coordinator == self.me.coordinator;
-            if record.mark.as_ref().is_some_and(marked) {
+            if record.mark.as_ref().is_none_or(marked) {
                 return self.condemn(lots, seen.snapshot.version, record, verdict);
             }
             return self.fail(verdict_error(&verdict));

@@ -110,17 +110,20 @@ fn a_refresh_token_known_to_be_dead_is_not_sent_though_the_store_did_not_take_th
     });
     let machine = || Machine::new(Policy::default(), holder(ME), None, dead.clone());
     let mut play = Play::flown(machine());
-    play.loaded(snapshot(expired()));
-    assert_eq!(play.failed().kind(), ErrorKind::InvalidGrant);
-    let mut play = Play::flown(machine());
     play.loaded(snapshot(fresh(6, "refresh-6")));
     assert_eq!(play.adopted().generation, Generation::new(6));
-    // Under our mark, the verdict is written now.
+    // Somebody else is asking the server, and will hear it there.
     let mut play = Play::flown(machine());
-    play.loaded(snapshot(marked(expired(), ME, 70)));
-    assert!(matches!(play.swap().1.life, Life::Dead(_)));
-    play.swapped();
+    play.loaded(snapshot(marked(expired(), ME + 1, 70)));
     assert_eq!(play.failed().kind(), ErrorKind::InvalidGrant);
+    // Where nobody is, or the mark is ours, the verdict is written now: a store that was set back has lost it.
+    for record in [expired(), marked(expired(), ME, 70)] {
+        let mut play = Play::flown(machine());
+        play.loaded(snapshot(record));
+        assert!(matches!(play.swap().1.life, Life::Dead(_)));
+        play.swapped();
+        assert_eq!(play.failed().kind(), ErrorKind::InvalidGrant);
+    }
 }
 
 #[test]
