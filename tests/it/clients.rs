@@ -9,6 +9,7 @@ mod grpc;
 mod hyper;
 mod promises;
 mod reqwest;
+mod tls;
 
 use std::fmt::Write as _;
 use std::fs;

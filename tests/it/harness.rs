@@ -1,9 +1,11 @@
 //! What the tests of the whole crate start from: servers, a coordinator in front of them, and real HTTP.
 //!
 //! [`World`] has the test kit's servers, all on a clock that the test moves; [`Foreign`] has the server that
-//! others wrote. Both speak to their servers through [`HttpClient`], as a user of hyper-util would.
+//! others wrote. Both speak to their servers through [`HttpClient`], as a user of hyper-util would. A [`Front`] puts TLS
+//! before any of them.
 
 mod foreign;
+mod tls;
 mod world;
 
 use std::error::Error as StdError;
@@ -27,6 +29,7 @@ use tower::{Service, ServiceExt as _};
 use tower_oauth_refresh::{ErrorKind, NotReplayable, RefreshError, RefreshReport, ReplayBody, ReplayOutcome};
 
 pub(crate) use self::foreign::{Foreign, LONG};
+pub(crate) use self::tls::{Certificate, Front};
 pub(crate) use self::world::{Way, World, origin, until};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;

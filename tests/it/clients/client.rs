@@ -11,9 +11,11 @@ use http_body::Frame;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
 use tower_oauth_refresh::{BoxFuture, RefreshReport, ReplayOutcome};
+use tower_oauth_refresh_testkit::ResourceServer;
 
+use super::tls::Tls;
 use super::{backend, grpc, hyper, reqwest};
-use crate::harness::{BoxError, Got, Way, World, kind};
+use crate::harness::{BoxError, Front, Got, Way, World, kind};
 
 /// Larger bodies are not kept for a replay.
 pub(super) const LIMIT: usize = 10_000;
@@ -21,6 +23,7 @@ pub(super) const LIMIT: usize = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     HyperUtil,
+    HyperUtilTls,
     Reqwest,
     ReqwestMiddleware,
     Tonic,
@@ -58,17 +61,33 @@ pub(super) struct Probe(Arc<Mutex<Vec<bool>>>);
 /// A client and the servers that it talks to.
 pub(super) struct Stage {
     pub(super) world: World,
+    /// Between the two, for some.
+    pub(super) tls: Option<Tls>,
     pub(super) client: Arc<dyn Client>,
     pub(super) probe: Probe,
 }
 
+/// An API that nobody may send a token to.
+pub(super) struct Other {
+    pub(super) url: String,
+    _server: ResourceServer,
+    _front: Option<Front>,
+}
+
 impl Kind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::HyperUtil, Self::Reqwest, Self::ReqwestMiddleware, Self::Tonic, Self::AxumBackEnd];
+    pub(super) const ALL: [Self; 6] = [
+        Self::HyperUtil,
+        Self::HyperUtilTls,
+        Self::Reqwest,
+        Self::ReqwestMiddleware,
+        Self::Tonic,
+        Self::AxumBackEnd,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::HyperUtil => "hyper-util",
+            Self::HyperUtilTls => "hyper-util over TLS",
             Self::Reqwest => "reqwest",
             Self::ReqwestMiddleware => "reqwest-middleware",
             Self::Tonic => "tonic",
@@ -81,14 +100,38 @@ impl Stage {
     pub(super) async fn set(kind: Kind) -> Self {
         let mut world = World::start(Way { http2: false, sealed: false }).await;
         let probe = Probe::default();
-        let client: Arc<dyn Client> = match kind {
-            Kind::HyperUtil => Arc::new(hyper::open(&world, &probe)),
-            Kind::Reqwest => Arc::new(reqwest::open(&mut world, &probe)),
-            Kind::ReqwestMiddleware => Arc::new(reqwest::open_chain(&mut world, &probe)),
-            Kind::Tonic => Arc::new(grpc::open(&world, &probe).await),
-            Kind::AxumBackEnd => Arc::new(backend::open(&world, &probe).await),
+        let tls = match kind {
+            Kind::HyperUtilTls => Some(Tls::before(&world).await),
+            _ => None,
         };
-        Self { world, client, probe }
+        let client: Arc<dyn Client> = match (kind, &tls) {
+            (Kind::HyperUtil | Kind::HyperUtilTls, None) => Arc::new(hyper::open(&world, &probe)),
+            (Kind::HyperUtil | Kind::HyperUtilTls, Some(tls)) => {
+                Arc::new(hyper::open_tls(&mut world, tls, &probe))
+            }
+            (Kind::Reqwest, _) => Arc::new(reqwest::open(&mut world, &probe)),
+            (Kind::ReqwestMiddleware, _) => Arc::new(reqwest::open_chain(&mut world, &probe)),
+            (Kind::Tonic, _) => Arc::new(grpc::open(&world, &probe).await),
+            (Kind::AxumBackEnd, _) => Arc::new(backend::open(&world, &probe).await),
+        };
+        Self { world, tls, client, probe }
+    }
+
+    /// Where the client finds the API.
+    fn origin(&self) -> String {
+        self.tls.as_ref().map_or_else(|| self.world.api.url(""), |tls| tls.api.url(""))
+    }
+
+    /// Another API, as the client finds it.
+    pub(super) async fn other(&self) -> Other {
+        let server = ResourceServer::start(&self.world.auth).await.unwrap();
+        match &self.tls {
+            None => Other { url: server.url(""), _server: server, _front: None },
+            Some(tls) => {
+                let front = tls.certificate.front(&server.origin()).await;
+                Other { url: front.url(""), _server: server, _front: Some(front) }
+            }
+        }
     }
 
     /// A small request to the API.
@@ -97,7 +140,7 @@ impl Stage {
     }
 
     pub(super) fn call_with(&self, id: usize, body: impl Into<Bytes>) -> BoxFuture<'static, Outcome> {
-        self.client.call(Call { id, origin: self.world.api.url(""), body: body.into() })
+        self.client.call(Call { id, origin: self.origin(), body: body.into() })
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use tower_oauth_refresh::{BoxFuture, EventKind};
-use tower_oauth_refresh_testkit::{Answer, Fault, ResourceServer};
+use tower_oauth_refresh_testkit::{Answer, Fault};
 
 use super::client::{Call, Kind, LIMIT, Outcome, Stage};
 use crate::harness::{all, crowd, start, until, within};
@@ -78,9 +78,9 @@ async fn marks(kind: Kind) -> Cell {
 
 async fn keeps_the_token_home(kind: Kind) -> Cell {
     let stage = Stage::set(kind).await;
-    let other = ResourceServer::start(&stage.world.auth).await.unwrap();
+    let other = stage.other().await;
     stage.world.install().await;
-    let call = Call { id: 0, origin: other.url(""), body: "tea".into() };
+    let call = Call { id: 0, origin: other.url.clone(), body: "tea".into() };
     assert_eq!(stage.client.call(call).await, Outcome { status: Some(401), said: String::new() });
     let sent = stage.world.auth.ledger().api_requests();
     assert_eq!(sent.iter().map(|request| request.token).collect::<Vec<_>>(), [None]);
@@ -93,9 +93,9 @@ async fn redirects(kind: Kind) -> Cell {
         return Cell::Except(NO_REDIRECTS);
     }
     let stage = Stage::set(kind).await;
-    let other = ResourceServer::start(&stage.world.auth).await.unwrap();
+    let other = stage.other().await;
     stage.world.install().await;
-    let location = HeaderValue::from_str(&other.url("/elsewhere")).unwrap();
+    let location = HeaderValue::from_str(&format!("{}/elsewhere", other.url)).unwrap();
     let away = Answer::new(StatusCode::FOUND).header(header::LOCATION, location);
     stage.world.api.always(Fault::answer(away));
     let outcome = stage.call(0).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, request};
+use http::{Request, Uri, request};
 use http_body::Body;
 use http_body_util::Full;
 use tower::Layer as _;
@@ -55,13 +55,20 @@ impl World {
         let store = FaultyStore::new(MemoryStore::with_clock(Arc::new(clock.clone())));
         let connector = Counted::new();
         let client = connector.client(way.http2);
-        let coordinator = coordinator(builder(way, &auth, &clock, &store)).build(client.clone()).unwrap();
+        let coordinator = coordinator(builder(way, auth.token_endpoint(), &auth, &clock, &store))
+            .build(client.clone())
+            .unwrap();
         Self { way, clock, auth, api, store, coordinator, connector, client }
     }
 
     /// A coordinator like the first one, on the same store.
     pub(crate) fn builder(&self) -> Builder {
-        builder(self.way, &self.auth, &self.clock, &self.store)
+        self.builder_at(self.auth.token_endpoint())
+    }
+
+    /// As [`builder`](Self::builder), where the token endpoint is found elsewhere.
+    pub(crate) fn builder_at(&self, token_endpoint: Uri) -> Builder {
+        builder(self.way, token_endpoint, &self.auth, &self.clock, &self.store)
     }
 
     /// The bare client: below the layer, and for the token endpoint.
@@ -154,9 +161,15 @@ pub(crate) fn origin(api: &ResourceServer) -> Origin {
     api.origin().try_into().unwrap()
 }
 
-fn builder(way: Way, auth: &AuthServer, clock: &ManualClock, store: &FaultyStore<MemoryStore>) -> Builder {
+fn builder(
+    way: Way,
+    token_endpoint: Uri,
+    auth: &AuthServer,
+    clock: &ManualClock,
+    store: &FaultyStore<MemoryStore>,
+) -> Builder {
     let client = ClientAuth::basic(auth.client_id(), auth.client_secret());
-    let builder = RefreshCoordinator::builder(auth.token_endpoint(), client)
+    let builder = RefreshCoordinator::builder(token_endpoint, client)
         .revocation_endpoint(auth.revocation_endpoint())
         .clock(Arc::new(clock.clone()));
     match way.sealed {
