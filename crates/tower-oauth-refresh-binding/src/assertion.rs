@@ -99,7 +99,7 @@ impl fmt::Debug for AssertionSigner {
     }
 }
 
-fn new_jti() -> Result<String, BoxError> {
+pub(crate) fn new_jti() -> Result<String, BoxError> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).map_err(|_| "the system has no randomness")?;
     Ok(BASE64URL.encode(bytes))

@@ -7,7 +7,7 @@ use ring::error::KeyRejected;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PSS_SHA256, RsaKeyPair,
 };
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -15,6 +15,7 @@ use tower_oauth_refresh::BoxFuture;
 use zeroize::Zeroizing;
 
 use crate::BoxError;
+use crate::jwk::PublicJwk;
 
 /// A key, and the name that the server knows it by. Clones share the key.
 ///
@@ -67,10 +68,8 @@ impl SigningKey {
     ///
     /// The text is no PKCS#8 in PEM, or holds a key of another kind, or one that contradicts itself.
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
-        let read = |der: &[u8]| {
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &SystemRandom::new())
-        };
-        read_pem(Algorithm::Es256, pem.as_ref(), read).map(|key| Self::new(Signer::Es256(Arc::new(key))))
+        let key = read_pem(Algorithm::Es256, pem.as_ref(), read_es256)?;
+        Ok(Self::new(Signer::Es256(Arc::new(key))))
     }
 
     /// An RSA private key of 2048 to 4096 bits, for PS256.
@@ -144,8 +143,35 @@ impl SigningKey {
         }
     }
 
+    /// A private key on P-256 as PKCS#8 in DER.
+    pub(crate) fn es256_pkcs8(der: &[u8]) -> Result<Self, InvalidKey> {
+        let key = read_es256(der).map_err(|error| InvalidKey::rejected(Algorithm::Es256, error))?;
+        Ok(Self::new(Signer::Es256(Arc::new(key))))
+    }
+
+    /// The public half, where there is one and it is here.
+    pub(crate) fn public_jwk(&self) -> Result<PublicJwk, InvalidKey> {
+        let missing = |reason: &str| InvalidKey { algorithm: self.algorithm(), reason: reason.to_owned() };
+        match &self.signer {
+            Signer::Es256(key) => PublicJwk::p256(key.public_key().as_ref())
+                .ok_or_else(|| missing("its public key is no point on P-256")),
+            Signer::Ps256(key) => Ok(PublicJwk::rsa(key.public())),
+            Signer::EdDsa(key) => Ok(PublicJwk::ed25519(key.public_key().as_ref())),
+            Signer::Hs256(_) => Err(missing("a shared secret has no public key")),
+            Signer::Elsewhere(..) => Err(missing("it is kept elsewhere, and its public key is not known")),
+        }
+    }
+
     /// The signature in the form of RFC 7518 §3.
     pub(crate) async fn sign(&self, input: &[u8]) -> Result<Vec<u8>, BoxError> {
+        let Signer::Elsewhere(algorithm, sign) = &self.signer else { return self.sign_here(input) };
+        let signature = sign(input.to_vec()).await?;
+        algorithm.check_length(&signature)?;
+        Ok(signature)
+    }
+
+    /// The same, at once; for a key that is kept elsewhere an error.
+    pub(crate) fn sign_here(&self, input: &[u8]) -> Result<Vec<u8>, BoxError> {
         let failed = |_| "the key could not sign";
         match &self.signer {
             Signer::Es256(key) => {
@@ -158,11 +184,7 @@ impl SigningKey {
             }
             Signer::EdDsa(key) => Ok(key.sign(input).as_ref().to_vec()),
             Signer::Hs256(key) => Ok(hmac::sign(key, input).as_ref().to_vec()),
-            Signer::Elsewhere(algorithm, sign) => {
-                let signature = sign(input.to_vec()).await?;
-                algorithm.check_length(&signature)?;
-                Ok(signature)
-            }
+            Signer::Elsewhere(..) => Err("the key is kept elsewhere".into()),
         }
     }
 }
@@ -203,6 +225,26 @@ impl Algorithm {
     }
 }
 
+impl InvalidKey {
+    fn rejected(algorithm: Algorithm, error: KeyRejected) -> Self {
+        Self { algorithm, reason: format!("the key was rejected: {error}") }
+    }
+}
+
+fn read_es256(der: &[u8]) -> Result<EcdsaKeyPair, KeyRejected> {
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &SystemRandom::new())
+}
+
+/// A new private key on P-256, as PKCS#8 in DER with its public key.
+pub(crate) fn generate_es256() -> Result<Zeroizing<Vec<u8>>, InvalidKey> {
+    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+    let no_randomness = |_| InvalidKey {
+        algorithm: Algorithm::Es256,
+        reason: "the system has no randomness to make one".to_owned(),
+    };
+    document.map(|der| Zeroizing::new(der.as_ref().to_vec())).map_err(no_randomness)
+}
+
 fn read_pem<K>(
     algorithm: Algorithm,
     pem: &[u8],
@@ -211,7 +253,7 @@ fn read_pem<K>(
     let invalid = |reason: &str| InvalidKey { algorithm, reason: reason.to_owned() };
     let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| invalid(why_no_pkcs8(pem)))?;
     let der = Zeroizing::new(der);
-    read(der.secret_pkcs8_der()).map_err(|error| invalid(&format!("the key was rejected: {error}")))
+    read(der.secret_pkcs8_der()).map_err(|error| InvalidKey::rejected(algorithm, error))
 }
 
 /// What is there in place of PKCS#8, for those files that are mistaken for it.

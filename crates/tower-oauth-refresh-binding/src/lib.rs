@@ -53,9 +53,15 @@
 //! [`ClientAuth::assertion`]: tower_oauth_refresh::ClientAuth::assertion
 
 mod assertion;
+mod dpop;
+mod jwk;
 mod key;
+mod nonce;
+mod proof;
 
 pub use self::assertion::AssertionSigner;
+pub use self::dpop::{Dpop, DpopError, DpopFuture, DpopService};
 pub use self::key::{Algorithm, InvalidKey, SigningKey};
+pub use self::proof::DpopKey;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,162 @@
+use std::sync::Mutex;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Response, StatusCode};
+use serde_json::Value;
+use tower::{BoxError, Service, ServiceExt as _, service_fn};
+use tower_oauth_refresh::NotSent;
+use tower_oauth_refresh_testkit::ManualClock;
+
+use super::*;
+
+fn dpop() -> Dpop {
+    Dpop::new(DpopKey::generate().unwrap()).clock(Arc::new(ManualClock::new()))
+}
+
+/// The requests so far.
+type Seen = Arc<Mutex<Vec<HeaderMap>>>;
+
+/// Answers with these statuses and nonces, one after the other, then with nothing but 200.
+fn network(
+    seen: &Seen,
+    answers: &'static [(u16, &'static str)],
+) -> impl Service<Request<()>, Response = Response<()>, Error = BoxError, Future: Send> + Clone {
+    let seen = Arc::clone(seen);
+    service_fn(move |request: Request<()>| {
+        let mut seen = seen.lock().unwrap();
+        let (status, nonce) = answers.get(seen.len()).copied().unwrap_or((200, ""));
+        seen.push(request.headers().clone());
+        let answer = Response::builder().status(status).header("dpop-nonce", nonce).body(()).unwrap();
+        std::future::ready(Ok::<_, BoxError>(answer))
+    })
+}
+
+fn request(uri: &str, authorization: &str) -> Request<()> {
+    Request::get(uri).header(AUTHORIZATION, authorization).body(()).unwrap()
+}
+
+fn claims(headers: &HeaderMap) -> Value {
+    let proof = headers["dpop"].to_str().unwrap();
+    serde_json::from_slice(&BASE64URL.decode(proof.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
+
+fn last(seen: &Seen) -> HeaderMap {
+    seen.lock().unwrap().last().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_request_with_a_bound_token_gets_a_proof_and_others_are_left_alone() {
+    let seen = Seen::default();
+    let client = dpop().client(network(&seen, &[]));
+    for scheme in ["DPoP", "dpop", "DPOP "] {
+        client.clone().oneshot(request("https://api.example/x?y", &format!("{scheme} at-1"))).await.unwrap();
+        let claims = claims(&last(&seen));
+        assert_eq!(claims["htu"], "https://api.example/x");
+        assert_eq!(claims["htm"], "GET");
+        assert_eq!(claims["iat"], 1_700_000_000);
+        let hash = ring::digest::digest(&ring::digest::SHA256, b"at-1");
+        assert_eq!(claims["ath"], BASE64URL.encode(hash));
+        assert!(last(&seen)["dpop"].is_sensitive());
+    }
+    for other in ["Bearer at-1", "Basic eDp5", "DPoP", "DPoPat-1 x", ""] {
+        client.clone().oneshot(request("https://api.example/x", other)).await.unwrap();
+        assert!(!last(&seen).contains_key("dpop"), "{other}");
+    }
+    let mut theirs = request("https://api.example/x", "DPoP at-1");
+    theirs.headers_mut().insert("dpop", HeaderValue::from_static("their own"));
+    client.oneshot(theirs).await.unwrap();
+    assert_eq!(last(&seen)["dpop"], "their own");
+}
+
+#[tokio::test]
+async fn every_request_to_an_endpoint_gets_a_proof_without_ath() {
+    let seen = Seen::default();
+    let endpoint = dpop().endpoint(network(&seen, &[]));
+    let post = || Request::post("https://as.example/token").header("dpop", "old").body(()).unwrap();
+    for _ in 0..2 {
+        endpoint.clone().oneshot(post()).await.unwrap();
+    }
+    let seen = seen.lock().unwrap();
+    let (first, second) = (claims(&seen[0]), claims(&seen[1]));
+    assert_eq!(first["htm"], "POST");
+    assert!(first.get("ath").is_none() && first.get("nonce").is_none());
+    assert_ne!(first["jti"], second["jti"]);
+    assert_eq!(seen[0].get_all("dpop").iter().count(), 1);
+}
+
+#[tokio::test]
+async fn a_nonce_is_learned_from_whatever_answer_has_one_and_sent_to_its_origin_alone() {
+    // 9449-09 and 9449-12: from a success, a refusal, a failure.
+    let seen = Seen::default();
+    let dpop = dpop();
+    let client = dpop.client(network(&seen, &[(200, "n-1"), (401, "n-2"), (503, "n-3"), (200, "not one")]));
+    let mut nonces = Vec::new();
+    for _ in 0..5 {
+        client.clone().oneshot(request("https://api.example/", "DPoP at-1")).await.unwrap();
+        nonces.push(claims(&last(&seen))["nonce"].clone());
+    }
+    assert_eq!(nonces, [Value::Null, "n-1".into(), "n-2".into(), "n-3".into(), "n-3".into()]);
+
+    // 9449-10.
+    for other in ["https://api.example:8443/", "https://as.example/", "http://127.0.0.1/"] {
+        client.clone().oneshot(request(other, "DPoP at-1")).await.unwrap();
+        assert!(claims(&last(&seen)).get("nonce").is_none(), "{other}");
+    }
+    // Both services of one `Dpop` know the same nonces: an API may live where the token endpoint does.
+    let endpoint = dpop.endpoint(network(&seen, &[]));
+    endpoint.oneshot(request("https://api.example/token", "")).await.unwrap();
+    assert_eq!(claims(&last(&seen))["nonce"], "n-3");
+}
+
+#[tokio::test]
+async fn a_nonce_on_the_answer_to_a_request_without_a_proof_counts_as_well() {
+    let seen = Seen::default();
+    let client = dpop().client(network(&seen, &[(200, "n-1")]));
+    client.clone().oneshot(request("https://api.example/", "Bearer at-1")).await.unwrap();
+    client.oneshot(request("https://api.example/", "DPoP at-1")).await.unwrap();
+    assert_eq!(claims(&last(&seen))["nonce"], "n-1");
+}
+
+#[tokio::test]
+async fn what_cannot_be_proved_is_not_sent_and_says_why() {
+    let seen = Seen::default();
+    let dpop = dpop();
+    for uri in ["http://api.example/", "/relative"] {
+        let error = dpop.client(network(&seen, &[])).oneshot(request(uri, "DPoP at-1")).await.unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(DpopError::Target(_))), "{error:?}");
+        let error = dpop.endpoint(network(&seen, &[])).oneshot(request(uri, "")).await.unwrap_err();
+        assert!(error.is::<NotSent>(), "{error:?}");
+        assert!(error.source().unwrap().is::<DpopError>());
+    }
+    assert!(seen.lock().unwrap().is_empty());
+    // Nothing to prove: what becomes of it is the client's business.
+    dpop.client(network(&seen, &[])).oneshot(request("/relative", "Bearer at-1")).await.unwrap();
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn errors_of_the_client_pass_through() {
+    let broken = service_fn(async |_: Request<()>| {
+        Err::<Response<()>, BoxError>(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)))
+    });
+    let error = dpop().endpoint(broken).oneshot(request("https://as.example/", "")).await.unwrap_err();
+    assert!(error.is::<std::io::Error>());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_twice_here() {
+    let seen = Seen::default();
+    let client = dpop().client(network(&seen, &[(401, "n-1"), (401, "n-2")]));
+    let answer = client.oneshot(request("https://api.example/", "DPoP at-1")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn nothing_shows_a_nonce_or_a_key() {
+    let dpop = dpop();
+    let shown = format!("{dpop:?} {:?}", dpop.client("Bearer hunter2"));
+    assert!(shown.contains("thumbprint") && !shown.contains("hunter2"), "{shown}");
+}
