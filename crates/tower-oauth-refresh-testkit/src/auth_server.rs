@@ -23,9 +23,10 @@ pub use self::builder::AuthServerBuilder;
 use self::families::Families;
 use self::form::Client;
 pub use self::rotation::Rotation;
+use crate::dpop::Nonces;
 use crate::fault::Fault;
 use crate::gate::Gate;
-use crate::ledger::{FamilyId, Ledger};
+use crate::ledger::{ClientAuthentication, FamilyId, Ledger};
 use crate::script::Script;
 use crate::wire::{Answering as _, Listening, Peer};
 
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     families: Mutex<Families>,
     client: Mutex<Client>,
     scope: Option<String>,
+    pub(crate) dpop: bool,
+    nonces: Nonces,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ledger: Ledger,
     token_faults: Script<Fault>,
@@ -141,8 +144,20 @@ impl AuthServer {
     /// Somebody logs in: a new family, of which these are the first tokens.
     #[must_use]
     pub fn login(&self) -> TokenSet {
+        self.log_in(None)
+    }
+
+    /// Somebody logs in through a client with this key, given by its thumbprint (RFC 7638). The access token is
+    /// bound to it, and a public client's refresh tokens are.
+    #[must_use]
+    pub fn login_bound_to(&self, thumbprint: &str) -> TokenSet {
+        self.log_in(Some(thumbprint.to_owned()))
+    }
+
+    fn log_in(&self, key: Option<String>) -> TokenSet {
         let now = self.shared.clock.now();
-        let issued = self.shared.families().login(self.shared.scope.clone(), now);
+        let public = self.shared.client().required == Some(ClientAuthentication::None);
+        let issued = self.shared.families().login(self.shared.scope.clone(), key, public, now);
         let mut tokens = TokenSet::new(issued.access_token).with_expires_in(issued.expires_in);
         tokens.refresh_token = issued.refresh_token;
         tokens.scope = issued.scope;
@@ -154,6 +169,12 @@ impl AuthServer {
     #[must_use]
     pub fn logins(&self) -> String {
         restart::save(&self.shared.families())
+    }
+
+    /// Proofs need a nonce from now on, which answers of this server carry (RFC 9449 §8). Said again, it is a new
+    /// one, and those before are refused.
+    pub fn demand_nonce(&self) {
+        self.shared.nonces.demand();
     }
 
     /// The next request at the token endpoint that has no fault yet gets this one.

@@ -10,7 +10,8 @@
 //! | [`AuthServer`] | token and revocation endpoint, with the [`Rotation`] rules of real servers |
 //! | [`ResourceServer`] | an API that accepts its tokens, refuses the others, and describes what it got |
 //! | [`Fault`], [`Gate`], [`Answer`] | what goes wrong, and when |
-//! | [`Ledger`], [`Verdict`] | what each server saw: refreshes at once, spent tokens, replays |
+//! | [`AuthServerBuilder::dpop`], [`Proof`] | tokens that are bound to a key (RFC 9449), with nonces or without |
+//! | [`Ledger`], [`Verdict`] | what each server saw: refreshes at once, spent tokens, replays, proofs |
 //! | [`ManualClock`], [`TokioClock`] | time that a test moves |
 //! | [`FaultyStore`] | a token store that fails, hangs or panics |
 //! | [`store_conformance!`] | the promises of a token store, as tests: one line per store |
@@ -59,6 +60,7 @@ mod answer;
 mod auth_server;
 mod clock;
 pub mod conformance;
+mod dpop;
 mod fault;
 mod gate;
 mod hash;
@@ -73,6 +75,7 @@ mod wire;
 pub use self::answer::Answer;
 pub use self::auth_server::{AuthServer, AuthServerBuilder, Rotation};
 pub use self::clock::{ManualClock, TokioClock};
+pub use self::dpop::Proof;
 pub use self::fault::Fault;
 pub use self::gate::Gate;
 pub use self::hash::TokenHash;

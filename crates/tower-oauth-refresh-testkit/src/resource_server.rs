@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::answer::{Answer, INVALID_TOKEN};
 use crate::auth_server::{AuthServer, Shared};
+use crate::dpop::{Nonces, Proof};
 use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::hash::{TokenHash, hex};
@@ -26,8 +27,9 @@ use crate::wire::{Answering, Listening, Peer, Reply, WireBody};
 /// Any method on any path is answered with a JSON description of the request as it arrived: `method`,
 /// `path`, `query`, `headers` (those about the body, and `x-…`), `body_length`, `body_sha256`, and the
 /// `generation` of the token. A token that is expired, revoked or unknown is refused as RFC 6750 §3 says; a
-/// request of type `application/grpc*` is refused with `grpc-status: 16` instead. The body is read before
-/// the token is checked, unless a fault says [`before_body`](Fault::before_body).
+/// request of type `application/grpc*` is refused with `grpc-status: 16` instead. A token that is bound to a key
+/// has to come as `DPoP` and with a proof (RFC 9449 §7.1), which is checked first. The body is read before the token
+/// is checked, unless a fault says [`before_body`](Fault::before_body).
 ///
 /// Dropped, it stops at once. It keeps working when its authorization server has stopped: checking a
 /// token takes no network.
@@ -40,6 +42,7 @@ pub struct ResourceServer {
 struct Api {
     shared: Arc<Shared>,
     faults: Script<Fault>,
+    nonces: Nonces,
 }
 
 impl ResourceServer {
@@ -49,7 +52,11 @@ impl ResourceServer {
     ///
     /// No port could be had, or there is no tokio runtime.
     pub async fn start(auth_server: &AuthServer) -> io::Result<Self> {
-        let api = Arc::new(Api { shared: auth_server.shared(), faults: Script::default() });
+        let api = Arc::new(Api {
+            shared: auth_server.shared(),
+            faults: Script::default(),
+            nonces: Nonces::default(),
+        });
         let listening = Listening::start(Arc::clone(&api)).await?;
         let origin = format!("http://{}", listening.address).parse().map_err(io::Error::other)?;
         Ok(Self { api, listening, origin })
@@ -71,6 +78,12 @@ impl ResourceServer {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.api.shared.ledger.clone()
+    }
+
+    /// Proofs need a nonce from now on, which answers of this API carry (RFC 9449 §9). Said again, it is a new one,
+    /// and those before are refused.
+    pub fn demand_nonce(&self) {
+        self.api.nonces.demand();
     }
 
     /// The next request gets this answer, whatever token it carries.
@@ -133,6 +146,7 @@ impl Answering for Api {
         let (answer, cut) = fault.play(|| self.check(&parts, read, &entry)).await?;
         // Kept until here: dropping it tells hyper to drain the request or close.
         drop(unread);
+        let answer = self.nonces.stamp(answer);
         entry.api(|line| line.status = Some(answer.status));
         Some(WireBody::respond(answer, cut, entry))
     }
@@ -140,15 +154,19 @@ impl Answering for Api {
 
 impl Api {
     fn describe(&self, parts: &Parts, fault: Option<&Fault>) -> ApiRequest {
+        let (at, token) = (self.shared.clock.now(), credentials(&parts.headers).map(|(_, token)| token));
         ApiRequest {
             number: 0,
-            at: self.shared.clock.now(),
+            at,
             version: parts.version,
             request_id: text(&parts.headers, "x-request-id"),
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
             token_in_query: parts.uri.query().is_some_and(|query| query.contains("access_token=")),
-            token: bearer(&parts.headers).map(TokenHash::of),
+            token: token.map(TokenHash::of),
+            proof: Proof::of(parts, token, at.wall, &self.nonces),
+            downgraded: false,
+            nonce_demanded: false,
             family: None,
             generation: None,
             accepted: false,
@@ -161,9 +179,13 @@ impl Api {
     }
 
     fn check(&self, parts: &Parts, body: Option<(u64, String)>, entry: &OpenEntry) -> Answer {
-        let Some(token) = bearer(&parts.headers) else {
-            return refusal(&parts.headers, HeaderValue::from_static(r#"Bearer realm="testkit""#));
+        let Some((scheme, token)) = credentials(&parts.headers) else {
+            let challenge = if self.shared.dpop { DPOP } else { r#"Bearer realm="testkit""# };
+            return refusal(&parts.headers, HeaderValue::from_static(challenge));
         };
+        if let Err(challenge) = self.check_binding(scheme, token, entry) {
+            return refusal(&parts.headers, challenge);
+        }
         let known = self.shared.families().check(token, self.shared.clock.now());
         let Some(known) = known else { return refusal(&parts.headers, INVALID_TOKEN) };
         entry.api(|line| {
@@ -171,6 +193,27 @@ impl Api {
             line.accepted = known.good;
         });
         if known.good { echo(parts, body, known.generation) } else { refusal(&parts.headers, INVALID_TOKEN) }
+    }
+
+    /// Does the token come as what it is: bound to a key, with a proof of that, or bound to none?
+    fn check_binding(&self, scheme: Scheme, token: &str, entry: &OpenEntry) -> Result<(), HeaderValue> {
+        let key = self.shared.families().key_of(token);
+        let Some(key) = key else {
+            return if scheme == Scheme::Bearer { Ok(()) } else { Err(INVALID_TOKEN) };
+        };
+        if scheme == Scheme::Bearer {
+            entry.api(|line| line.downgraded = true);
+            return Err(HeaderValue::from_static(INVALID_BOUND_TOKEN));
+        }
+        let mut proof = None;
+        entry.api(|line| proof = line.proof.clone());
+        let proof = proof.filter(|proof| proof.flaw.is_none() && proof.key.as_ref() == Some(&key));
+        let Some(proof) = proof else { return Err(HeaderValue::from_static(INVALID_PROOF)) };
+        if !self.nonces.accepts(proof.nonce.as_deref()) {
+            entry.api(|line| line.nonce_demanded = true);
+            return Err(HeaderValue::from_static(USE_NONCE));
+        }
+        Ok(())
     }
 }
 
@@ -207,10 +250,24 @@ fn echo(parts: &Parts, body: Option<(u64, String)>, generation: u64) -> Answer {
     Answer::json(StatusCode::OK, &members)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Bearer,
+    Dpop,
 }
+
+fn credentials(headers: &HeaderMap) -> Option<(Scheme, &str)> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let scheme = [("bearer", Scheme::Bearer), ("dpop", Scheme::Dpop)]
+        .into_iter()
+        .find_map(|(name, kind)| scheme.eq_ignore_ascii_case(name).then_some(kind))?;
+    Some((scheme, token.trim()))
+}
+
+const DPOP: &str = r#"DPoP realm="testkit", algs="ES256 PS256 EdDSA""#;
+const INVALID_BOUND_TOKEN: &str = r#"DPoP realm="testkit", algs="ES256 PS256 EdDSA", error="invalid_token", error_description="it is bound""#;
+const INVALID_PROOF: &str = r#"DPoP realm="testkit", algs="ES256 PS256 EdDSA", error="invalid_dpop_proof""#;
+const USE_NONCE: &str = r#"DPoP realm="testkit", algs="ES256 PS256 EdDSA", error="use_dpop_nonce""#;
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())

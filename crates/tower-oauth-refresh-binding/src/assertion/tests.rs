@@ -92,7 +92,8 @@ async fn refresh_with_a_retry(
     signer: &AssertionSigner,
     between: impl Fn() + Clone + Send + 'static,
 ) -> Bodies {
-    let server = AuthServer::builder().client("app", "").client_authentication(ClientAuthentication::None);
+    let server =
+        AuthServer::builder().client("app", "").client_authentication(ClientAuthentication::Assertion);
     let server = server.start().await.unwrap();
     server.fault(Fault::drop_connection());
     let http = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();

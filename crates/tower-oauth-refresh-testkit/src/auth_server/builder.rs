@@ -11,6 +11,7 @@ use super::families::Families;
 use super::form::Client;
 use super::rotation::Rotation;
 use super::{AuthServer, Shared, restart};
+use crate::dpop::Nonces;
 use crate::ledger::{ClientAuthentication, Ledger};
 use crate::script::Script;
 use crate::wire::Listening;
@@ -29,6 +30,7 @@ pub struct AuthServerBuilder {
     client_id: String,
     client_secret: Secret,
     authentication: Option<ClientAuthentication>,
+    dpop: bool,
     clock: Arc<dyn Clock>,
     seed: Option<u64>,
     logins: String,
@@ -56,6 +58,7 @@ impl AuthServerBuilder {
             client_id: "testkit client".to_owned(),
             client_secret: Secret("kit:50%+5/secret=&ü".to_owned()),
             authentication: None,
+            dpop: false,
             clock: Arc::new(SystemClock::default()),
             seed: None,
             logins: String::new(),
@@ -122,6 +125,14 @@ impl AuthServerBuilder {
         self
     }
 
+    /// Binds tokens to the key of the client (RFC 9449): a token request needs a proof of possession, access tokens
+    /// are of type `DPoP` and good with proofs of that key alone. So are the refresh tokens of a public client. Off
+    /// by default. Nonces come [later](AuthServer::demand_nonce), if at all.
+    pub fn dpop(mut self) -> Self {
+        self.dpop = true;
+        self
+    }
+
     /// Where the time comes from: the machine by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -162,6 +173,8 @@ impl AuthServerBuilder {
             families: Mutex::new(families),
             client: Mutex::new(client),
             scope: self.scope,
+            dpop: self.dpop,
+            nonces: Nonces::default(),
             clock: self.clock,
             ledger: Ledger::new(),
             token_faults: Script::default(),

@@ -11,6 +11,7 @@ use super::Shared;
 use super::families::Issued;
 use super::form::{Form, Refusal};
 use crate::answer::Answer;
+use crate::dpop::Proof;
 use crate::fault::Fault;
 use crate::hash::TokenHash;
 use crate::ledger::{FamilyId, OpenEntry, Revocation, TokenRequest};
@@ -34,7 +35,7 @@ impl Answering for Shared {
         }
         let Ok(body) = Limited::new(body, FORM_LIMIT).collect().await else { return None };
         let form = Form::read(&parts.headers, &body.to_bytes());
-        if is_token { self.token(&parts, &form, &peer).await } else { self.revoke(&form).await }
+        if is_token { self.token(&parts, &form, &peer).await } else { self.revoke(&parts, &form).await }
     }
 }
 
@@ -58,6 +59,7 @@ impl Shared {
             }
         };
         let (answer, cut) = fault.unwrap_or_else(Fault::none).play(work).await?;
+        let answer = self.nonces.stamp(answer);
         let names_successor = successor.is_some_and(|token| names(&answer, &token));
         entry.token(|line| {
             line.status = Some(answer.status);
@@ -71,6 +73,8 @@ impl Shared {
         form.get("grant_type").unwrap_or_default().clone_into(&mut line.grant_type);
         line.parameters = form.printable(|value| self.is_secret(value));
         line.client_authentication = form.authentication();
+        line.assertion = form.assertion_jti();
+        line.proof = Proof::of(parts, None, line.at.wall, &self.nonces);
         if let Some(token) = form.get("refresh_token") {
             let families = self.families();
             line.refresh_token = Some(TokenHash::of(token));
@@ -84,11 +88,12 @@ impl Shared {
 
     fn grant(&self, form: &Form, entry: &OpenEntry) -> Result<Issued, Refusal> {
         form.check(&self.client())?;
+        let key = if self.dpop { Some(self.proved(entry)?) } else { None };
         let issued = match form.get("grant_type") {
-            Some("refresh_token") => self.refresh(form, entry)?,
+            Some("refresh_token") => self.refresh(form, key, entry)?,
             Some("client_credentials") => {
                 let scope = form.get("scope").map(ToOwned::to_owned).or_else(|| self.scope.clone());
-                self.families().client_credentials(scope, self.clock.now())
+                self.families().client_credentials(scope, key, self.clock.now())
             }
             Some(_) => return Err(Refusal::new("unsupported_grant_type", "this grant is not offered")),
             None => return Err(Refusal::new("invalid_request", "grant_type is missing")),
@@ -102,7 +107,22 @@ impl Shared {
         Ok(issued)
     }
 
-    fn refresh(&self, form: &Form, entry: &OpenEntry) -> Result<Issued, Refusal> {
+    /// The key of a proof that nothing is wrong with (RFC 9449 §5 and §8).
+    fn proved(&self, entry: &OpenEntry) -> Result<String, Refusal> {
+        let mut proof = None;
+        entry.token(|line| proof = line.proof.clone());
+        let wrong = |description| Refusal::new("invalid_dpop_proof", description);
+        let proof = proof.ok_or(wrong("the proof is missing"))?;
+        if let Some(flaw) = proof.flaw {
+            return Err(wrong(flaw));
+        }
+        if !self.nonces.accepts(proof.nonce.as_deref()) {
+            return Err(Refusal::new("use_dpop_nonce", "the proof needs the nonce of this answer"));
+        }
+        proof.key.ok_or(wrong("jwk"))
+    }
+
+    fn refresh(&self, form: &Form, key: Option<String>, entry: &OpenEntry) -> Result<Issued, Refusal> {
         let Some(token) = form.get("refresh_token") else {
             return Err(Refusal::new("invalid_request", "refresh_token is missing"));
         };
@@ -124,8 +144,11 @@ impl Shared {
         if families.one_at_a_time && under_way > 1 {
             return Err(Refusal::new("invalid_grant", "token request is already being processed"));
         }
+        if families.is_bound_elsewhere(token, key.as_deref()) {
+            return Err(Refusal::new("invalid_grant", "the refresh token is bound to another key"));
+        }
         let spent = families.is_spent(token);
-        let result = families.refresh(token, asked.or(granted), now);
+        let result = families.refresh(token, asked.or(granted), key, now);
         drop(families);
         let reuse_detected = result.as_ref().is_err_and(|dead| dead.reuse_detected);
         entry.token(|line| {
@@ -135,18 +158,21 @@ impl Shared {
         result.map_err(|_| Refusal::new("invalid_grant", "the refresh token is invalid, expired or revoked"))
     }
 
-    async fn revoke(&self, form: &Form) -> Reply {
+    async fn revoke(&self, parts: &Parts, form: &Form) -> Reply {
         let token = form.get("token");
         let found = token.and_then(|token| self.families().find(token));
         let fault = self.revocation_faults.next();
+        let at = self.clock.now();
         let entry = self.ledger.open_revocation(Revocation {
             number: 0,
-            at: self.clock.now(),
+            at,
             token: token.map(TokenHash::of),
             family: found.map(|(family, _)| family),
             is_refresh_token: found.map(|(_, is_refresh)| is_refresh),
             hint: form.get("token_type_hint").filter(|hint| !self.is_secret(hint)).map(ToOwned::to_owned),
             client_authentication: form.authentication(),
+            assertion: form.assertion_jti(),
+            proof: Proof::of(parts, None, at.wall, &self.nonces),
             committed: false,
             error: None,
             fault: fault.as_ref().map(ToString::to_string),
@@ -164,6 +190,7 @@ impl Shared {
             }
         };
         let (answer, cut) = fault.unwrap_or_else(Fault::none).play(work).await?;
+        let answer = self.nonces.stamp(answer);
         entry.revocation(|line| line.status = Some(answer.status));
         Some(WireBody::respond(answer, cut, entry))
     }
@@ -212,7 +239,7 @@ fn names(answer: &Answer, token: &RefreshToken) -> bool {
 fn token_answer(issued: &Issued) -> Answer {
     let mut members = json!({
         "access_token": issued.access_token.expose_secret(),
-        "token_type": "Bearer",
+        "token_type": if issued.key.is_some() { "DPoP" } else { "Bearer" },
         "expires_in": issued.expires_in.as_secs(),
     });
     if let Value::Object(members) = &mut members {

@@ -35,6 +35,8 @@ struct Family {
     newest: Option<RefreshToken>,
     /// When its newest access token expires.
     access_expires: Option<Now>,
+    /// The thumbprint of the key that its refresh tokens are bound to.
+    key: Option<String>,
 }
 
 struct Refresh {
@@ -51,6 +53,8 @@ struct Access {
     expires: Now,
     revoked: bool,
     first_used: Option<Now>,
+    /// The thumbprint of the key it is bound to.
+    key: Option<String>,
 }
 
 /// One set of tokens as the server gave it out.
@@ -61,6 +65,8 @@ pub(crate) struct Issued {
     pub(crate) refresh_token: Option<RefreshToken>,
     pub(crate) expires_in: Duration,
     pub(crate) scope: Option<String>,
+    /// The thumbprint of the key that the access token is bound to.
+    pub(crate) key: Option<String>,
 }
 
 /// Why no tokens were issued: `invalid_grant`, and whether that ended the family just now.
@@ -103,10 +109,19 @@ impl Families {
         families
     }
 
-    /// A new family with its first tokens.
-    pub(super) fn login(&mut self, scope: Option<String>, now: Now) -> Issued {
+    /// A new family with its first tokens. `key`: what they are bound to, and `bind`: the refresh tokens as well.
+    pub(super) fn login(
+        &mut self,
+        scope: Option<String>,
+        key: Option<String>,
+        bind: bool,
+        now: Now,
+    ) -> Issued {
         let family = self.open(scope.clone());
-        self.issue(family, scope, true, now)
+        if bind && let Some(state) = self.families.get_mut(&family) {
+            state.key.clone_from(&key);
+        }
+        self.issue(family, scope, true, key, now)
     }
 
     /// A new family without tokens.
@@ -135,12 +150,35 @@ impl Families {
     }
 
     /// Tokens for the client itself: no refresh token (RFC 6749 §4.4.3).
-    pub(super) fn client_credentials(&mut self, scope: Option<String>, now: Now) -> Issued {
-        self.issue(FamilyId::CLIENT, scope, false, now)
+    pub(super) fn client_credentials(
+        &mut self,
+        scope: Option<String>,
+        key: Option<String>,
+        now: Now,
+    ) -> Issued {
+        self.issue(FamilyId::CLIENT, scope, false, key, now)
     }
 
-    /// Spends a refresh token. `scope`: what was asked for, already known to be granted.
-    pub(super) fn refresh(&mut self, token: &str, scope: Option<String>, now: Now) -> Result<Issued, Dead> {
+    /// Is the refresh token bound to another key than this?
+    pub(super) fn is_bound_elsewhere(&self, token: &str, key: Option<&str>) -> bool {
+        let family = self.family_of_refresh(&Digest::of(token)).and_then(|family| self.families.get(&family));
+        family.and_then(|family| family.key.as_deref()).is_some_and(|bound| Some(bound) != key)
+    }
+
+    /// The key that an access token is bound to.
+    pub(crate) fn key_of(&self, token: &str) -> Option<String> {
+        self.access.get(&Digest::of(token))?.key.clone()
+    }
+
+    /// Spends a refresh token. `scope`: what was asked for, already known to be granted. `key`: what the new access
+    /// token is bound to.
+    pub(super) fn refresh(
+        &mut self,
+        token: &str,
+        scope: Option<String>,
+        key: Option<String>,
+        now: Now,
+    ) -> Result<Issued, Dead> {
         let digest = Digest::of(token);
         let Some(family) = self.family_of_refresh(&digest) else {
             return Err(Dead { reuse_detected: false });
@@ -154,7 +192,7 @@ impl Families {
                 return Err(Dead { reuse_detected: true });
             }
         };
-        let mut issued = self.issue(family, scope, rotate, now);
+        let mut issued = self.issue(family, scope, rotate, key, now);
         if self.rotation == Rotation::ParentAllowed {
             issued.refresh_token = self.families.get(&family).and_then(|family| family.newest.clone());
         }
@@ -251,6 +289,7 @@ impl Families {
             scope,
             newest: None,
             access_expires: None,
+            key: None,
         };
         self.families.insert(id, family);
     }
@@ -321,7 +360,14 @@ impl Families {
         issued.iter().any(|child| child.refresh_token.as_ref().map(RefreshToken::expose_secret) == newest)
     }
 
-    fn issue(&mut self, id: FamilyId, scope: Option<String>, with_refresh: bool, now: Now) -> Issued {
+    fn issue(
+        &mut self,
+        id: FamilyId,
+        scope: Option<String>,
+        with_refresh: bool,
+        key: Option<String>,
+        now: Now,
+    ) -> Issued {
         let access_token = AccessToken::new(self.mint.access_token());
         let refresh_token = with_refresh.then(|| RefreshToken::new(self.mint.refresh_token()));
         let mut generation = 1;
@@ -335,14 +381,15 @@ impl Families {
             family.access_expires = Some(now.after(self.access_lifetime));
         }
         let expires = now.after(self.access_lifetime);
-        let access = Access { family: id, generation, expires, revoked: false, first_used: None };
+        let bound = key.clone();
+        let access = Access { family: id, generation, expires, revoked: false, first_used: None, key: bound };
         self.access.insert(Digest::of(access_token.expose_secret()), access);
         if let Some(token) = &refresh_token {
             let expires = self.refresh_lifetime.map(|lifetime| now.after(lifetime));
             let refresh = Refresh { family: id, issued: now, expires, spent: None };
             self.refresh.insert(Digest::of(token.expose_secret()), refresh);
         }
-        Issued { generation, access_token, refresh_token, expires_in: self.access_lifetime, scope }
+        Issued { generation, access_token, refresh_token, expires_in: self.access_lifetime, scope, key }
     }
 }
 

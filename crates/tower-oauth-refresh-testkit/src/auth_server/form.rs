@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
 
+use crate::dpop::Jwt;
 use crate::hash::TokenHash;
 use crate::ledger::ClientAuthentication;
 
@@ -73,9 +75,21 @@ impl Form {
             Some(ClientAuthentication::Basic)
         } else if self.get("client_secret").is_some() {
             Some(ClientAuthentication::Post)
+        } else if self.get("client_assertion").is_some() {
+            Some(ClientAuthentication::Assertion)
         } else {
             self.get("client_id").map(|_| ClientAuthentication::None)
         }
+    }
+
+    /// What the client assertion says, without a look at its signature.
+    fn assertion(&self) -> Option<Value> {
+        Some(Jwt::read(self.get("client_assertion")?.as_bytes())?.claims)
+    }
+
+    /// What makes the client assertion another one than all before.
+    pub(super) fn assertion_jti(&self) -> Option<TokenHash> {
+        self.assertion()?.get("jti")?.as_str().map(TokenHash::of)
     }
 
     /// Is it a form, without contradictions, from the client?
@@ -105,6 +119,15 @@ impl Form {
         match &self.basic {
             Some(Some((id, secret))) => *id == client.id && *secret == client.secret,
             Some(None) => false,
+            None if client.required == Some(ClientAuthentication::Assertion) => {
+                let of_jwts = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+                let claims = self.assertion().unwrap_or_default();
+                let claims_client = |name| claims.get(name).and_then(Value::as_str) == Some(&client.id);
+                self.get("client_assertion_type") == Some(of_jwts)
+                    && claims_client("iss")
+                    && claims_client("sub")
+                    && self.assertion_jti().is_some()
+            }
             None => {
                 let secret = self.get("client_secret");
                 let public = client.required == Some(ClientAuthentication::None);

@@ -5,6 +5,7 @@ use std::fmt;
 use http::{Method, StatusCode, Version};
 use tower_oauth_refresh::Now;
 
+use crate::dpop::Proof;
 use crate::hash::TokenHash;
 
 /// One login and all tokens that descend from it (RFC 9700 §4.14.2).
@@ -32,6 +33,8 @@ pub enum ClientAuthentication {
     Post,
     /// `client_id` alone: a public client.
     None,
+    /// A client assertion (RFC 7523 §2.2) about the client, by the client. Its signature is not looked at.
+    Assertion,
 }
 
 /// One request at the token endpoint.
@@ -51,6 +54,10 @@ pub struct TokenRequest {
     pub parameters: Vec<(String, String)>,
     /// How the client showed who it is, as far as it tried; whether it succeeded, `error` tells.
     pub client_authentication: Option<ClientAuthentication>,
+    /// The `jti` of the client assertion, where there was one.
+    pub assertion: Option<TokenHash>,
+    /// The proof of possession, where there was one (RFC 9449 §5).
+    pub proof: Option<Proof>,
     /// The family of the refresh token, if this server knows it.
     pub family: Option<FamilyId>,
     /// The refresh token that came in.
@@ -94,6 +101,8 @@ impl TokenRequest {
             grant_type: String::new(),
             parameters: Vec::new(),
             client_authentication: None,
+            assertion: None,
+            proof: None,
             family: None,
             refresh_token: None,
             in_flight: 1,
@@ -137,6 +146,10 @@ pub struct Revocation {
     pub hint: Option<String>,
     /// How the client showed who it is.
     pub client_authentication: Option<ClientAuthentication>,
+    /// The `jti` of the client assertion, where there was one.
+    pub assertion: Option<TokenHash>,
+    /// The proof of possession, where there was one.
+    pub proof: Option<Proof>,
     /// Was something revoked?
     pub committed: bool,
     /// The honest verdict, where it is an error.
@@ -167,8 +180,14 @@ pub struct ApiRequest {
     pub path: String,
     /// Did the query hold an `access_token`, which RFC 9700 §2.6 forbids?
     pub token_in_query: bool,
-    /// The bearer token it carried.
+    /// The token it carried, as `Bearer` or `DPoP`.
     pub token: Option<TokenHash>,
+    /// The proof of possession, where there was one (RFC 9449 §7).
+    pub proof: Option<Proof>,
+    /// Did a token that is bound to a key come as `Bearer`, which whoever stole it could do?
+    pub downgraded: bool,
+    /// Was it refused for want of the newest nonce, and nothing else (RFC 9449 §9)?
+    pub nonce_demanded: bool,
     /// The family of that token, if known.
     pub family: Option<FamilyId>,
     /// The generation of that token in its family: the login is 1.

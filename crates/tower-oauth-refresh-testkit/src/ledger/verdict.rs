@@ -1,10 +1,11 @@
 //! The book in a few figures.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use http::StatusCode;
 
 use super::{ApiRequest, Revocation, TokenRequest};
+use crate::dpop::Proof;
 
 /// What a whole run came to. The figures of a faultless client are in [`is_clean`](Self::is_clean).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,12 +35,24 @@ pub struct Verdict {
     pub api_unauthorized: usize,
     /// Those with an `x-request-id` that had been seen before.
     pub replays: usize,
-    /// Most sends of one `x-request-id`.
+    /// Most sends of one `x-request-id`. The first that was refused for want of a nonce does not count.
     pub max_sends_of_one_request: usize,
     /// Request ids whose sends did not all carry the same body, of those read to the end.
     pub altered_replays: usize,
     /// Requests with an access token in the URL.
     pub tokens_in_query: usize,
+    /// Proofs of possession, at all endpoints.
+    pub proofs: usize,
+    /// Proofs with a [flaw](Proof::flaw).
+    pub flawed_proofs: usize,
+    /// Proofs with a nonce that the server they came to never issued.
+    pub foreign_nonces: usize,
+    /// Requests refused for want of the newest nonce, on both sides.
+    pub nonce_challenges: usize,
+    /// Proofs and client assertions whose `jti` had been seen before.
+    pub repeated_jtis: usize,
+    /// Bound tokens that came as `Bearer`.
+    pub downgrades: usize,
 }
 
 impl Verdict {
@@ -51,6 +64,14 @@ impl Verdict {
                 sends.entry(id).or_default().push(request);
             }
         }
+        let proofs: Vec<&Proof> = (tokens.iter().map(|request| &request.proof))
+            .chain(revocations.iter().map(|request| &request.proof))
+            .chain(api.iter().map(|request| &request.proof))
+            .flatten()
+            .collect();
+        let assertions = tokens.iter().map(|request| request.assertion);
+        let assertions = assertions.chain(revocations.iter().map(|request| request.assertion)).flatten();
+        let mut jtis = HashSet::new();
         Self {
             token_requests: tokens.len(),
             refreshes: refreshes().count(),
@@ -64,15 +85,28 @@ impl Verdict {
             api_requests: api.len(),
             api_unauthorized: api.iter().filter(|r| r.status == Some(StatusCode::UNAUTHORIZED)).count(),
             replays: sends.values().map(|sends| sends.len() - 1).sum(),
-            max_sends_of_one_request: sends.values().map(Vec::len).max().unwrap_or(0),
+            max_sends_of_one_request: sends.values().map(|sends| counted(sends)).max().unwrap_or(0),
             altered_replays: sends.values().filter(|sends| altered(sends)).count(),
             tokens_in_query: api.iter().filter(|request| request.token_in_query).count(),
+            proofs: proofs.len(),
+            flawed_proofs: proofs.iter().filter(|proof| proof.flaw.is_some()).count(),
+            foreign_nonces: proofs.iter().filter(|proof| proof.foreign_nonce).count(),
+            nonce_challenges: tokens.iter().filter(|r| r.error.as_deref() == Some("use_dpop_nonce")).count()
+                + api.iter().filter(|request| request.nonce_demanded).count(),
+            repeated_jtis: proofs
+                .iter()
+                .filter_map(|proof| proof.jti)
+                .chain(assertions)
+                .filter(|jti| !jtis.insert(*jti))
+                .count(),
+            downgrades: api.iter().filter(|request| request.downgraded).count(),
         }
     }
 
     /// Would a faultless client leave this behind, whatever the servers did? One refresh of a family at a
-    /// time, no spent token after its successor, no request sent more than twice or with another body,
-    /// no token in a URL.
+    /// time, no spent token after its successor, no request sent more than twice or with another body, no token
+    /// in a URL; no proof that is wrong or has another server's nonce, no `jti` twice, no bound token as
+    /// `Bearer`.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.max_in_flight_per_family <= 1
@@ -80,7 +114,15 @@ impl Verdict {
             && self.max_sends_of_one_request <= 2
             && self.altered_replays == 0
             && self.tokens_in_query == 0
+            && self.flawed_proofs == 0
+            && self.foreign_nonces == 0
+            && self.repeated_jtis == 0
+            && self.downgrades == 0
     }
+}
+
+fn counted(sends: &[&ApiRequest]) -> usize {
+    sends.len() - usize::from(sends.iter().any(|send| send.nonce_demanded))
 }
 
 fn altered(sends: &[&ApiRequest]) -> bool {
