@@ -6,9 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderValue, Request};
-use tower_oauth_refresh::{Clock, InvalidOrigin, Origin, SystemClock};
+use tower_oauth_refresh::{BoundKey, Clock, InvalidOrigin, Origin, SystemClock};
 
 pub use self::service::{DpopFuture, DpopService};
+use crate::key::InvalidKey;
 use crate::nonce::Nonces;
 use crate::proof::{About, DpopKey};
 
@@ -19,26 +20,51 @@ use crate::proof::{About, DpopKey};
 /// `Dpop`. A nonce that a server asks for is in the next proof for that server, whatever the answer that brought
 /// it was, and is sent to no other origin.
 ///
-/// Nothing is sent twice here. A request that a server refuses for want of a nonce has to be sent again by what
-/// stands outside.
+/// Nothing is sent twice here. It is the coordinator that asks again where a nonce is wanted, and the layer that
+/// sends the request again, each with a new proof and once: [`Builder::dpop`] tells both.
+///
+/// [`Builder::dpop`]: tower_oauth_refresh::Builder::dpop
 ///
 /// ```
-/// use http::{Request, Response, header::AUTHORIZATION};
-/// use tower::{BoxError, ServiceExt as _, service_fn};
+/// use http::{Request, Response, StatusCode};
+/// use tower::{BoxError, ServiceBuilder, ServiceExt as _, service_fn};
+/// use tower_oauth_refresh::{ClientAuth, RefreshCoordinator, RefreshLayer, ReplayBody, TokenSet};
 /// use tower_oauth_refresh_binding::{Dpop, DpopKey};
+/// # use bytes::Bytes;
+/// # use http_body_util::Full;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), BoxError> {
-/// // In earnest a hyper client. This one tells whether there was a proof.
-/// let http = service_fn(async |request: Request<()>| {
-///     Ok::<_, BoxError>(Response::new(request.headers().contains_key("dpop")))
+/// // In earnest one hyper client is both of these. Here: a token endpoint, and an API that wants `at-2`.
+/// let token_endpoint = service_fn(async |request: Request<Full<Bytes>>| {
+///     assert!(request.headers().contains_key("dpop"));
+///     let answer =
+///         r#"{"access_token": "at-2", "token_type": "DPoP", "refresh_token": "rt-2", "expires_in": 3600}"#;
+///     Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(answer)))
 /// });
-/// let dpop = Dpop::new(DpopKey::generate()?);
+/// let api = service_fn(async |request: Request<ReplayBody<Full<Bytes>>>| {
+///     let headers = request.headers();
+///     let good = headers["authorization"] == "DPoP at-2" && headers.contains_key("dpop");
+///     let status = if good { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+///     Response::builder().status(status).body(Full::<Bytes>::default())
+/// });
 ///
-/// let request = Request::get("https://api.example/").header(AUTHORIZATION, "DPoP at-1").body(())?;
-/// assert!(dpop.client(http).oneshot(request).await?.into_body());
-/// let request = Request::get("https://api.example/").header(AUTHORIZATION, "Bearer at-1").body(())?;
-/// assert!(!dpop.client(http).oneshot(request).await?.into_body());
+/// let dpop = Dpop::per_login();
+/// let coordinator =
+///     RefreshCoordinator::builder("https://auth.example/token".parse()?, ClientAuth::none("client-id"))
+///         .dpop()
+///         .build(dpop.endpoint(token_endpoint))?;
+/// let client = ServiceBuilder::new()
+///     .layer(RefreshLayer::new(coordinator.clone(), "acme").origin("https://api.example".parse()?))
+///     .service(dpop.client(api));
+///
+/// // The key comes before the login, whose own requests need its proofs: `Dpop::new(key)` around that client.
+/// let key = DpopKey::generate()?;
+/// let login = TokenSet::new("at-1").with_refresh_token("rt-1").with_bound_key(key.bound_key()?);
+/// coordinator.install("acme", login).await?;
+///
+/// let request = Request::get("https://api.example/orders").body(Full::<Bytes>::default())?;
+/// assert_eq!(client.oneshot(request).await?.status(), StatusCode::OK);
 /// # Ok(())
 /// # }
 /// ```
@@ -46,7 +72,8 @@ use crate::proof::{About, DpopKey};
 /// The client below must not follow redirects: the proof names the URI that was asked for.
 #[derive(Clone)]
 pub struct Dpop {
-    key: DpopKey,
+    /// `None`: that of the login whose request it is.
+    key: Option<DpopKey>,
     clock: Arc<dyn Clock>,
     nonces: Arc<Nonces>,
 }
@@ -55,6 +82,13 @@ pub struct Dpop {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DpopError {
+    /// The login has no key with it, and its tokens are worth nothing without. Log in again, with a
+    /// [key](DpopKey::bound_key) in the token set that is installed.
+    #[error("the login has no DPoP key")]
+    NoKey,
+    /// What is kept with the login is no key. Log in again.
+    #[error("the DPoP key of the login cannot be read")]
+    UnusableKey(#[from] InvalidKey),
     /// A proof names where its request goes, and no token may go there.
     #[error("no DPoP proof for this URI")]
     Target(#[from] InvalidOrigin),
@@ -67,6 +101,18 @@ impl Dpop {
     /// One key for everything: that of the client, or of the only login there is.
     #[must_use]
     pub fn new(key: DpopKey) -> Self {
+        Self::with(Some(key))
+    }
+
+    /// Each login has a key of its own, which is [kept](DpopKey::bound_key) with its tokens: the coordinator puts it
+    /// into the extensions of what it sends. A request of a login without one is not sent
+    /// ([`DpopError::NoKey`]).
+    #[must_use]
+    pub fn per_login() -> Self {
+        Self::with(None)
+    }
+
+    fn with(key: Option<DpopKey>) -> Self {
         Self { key, clock: Arc::new(SystemClock::default()), nonces: Arc::default() }
     }
 
@@ -94,6 +140,15 @@ impl Dpop {
         origin: &Origin,
         access_token: Option<&[u8]>,
     ) -> Result<HeaderValue, DpopError> {
+        let kept;
+        let key = match &self.key {
+            Some(key) => key,
+            None => {
+                let bound = request.extensions().get::<BoundKey>().ok_or(DpopError::NoKey)?;
+                kept = DpopKey::try_from(bound.clone())?;
+                &kept
+            }
+        };
         let nonce = self.nonces.of(origin);
         let about = About {
             method: request.method(),
@@ -102,7 +157,7 @@ impl Dpop {
             nonce: nonce.as_deref(),
             at: self.clock.now().wall,
         };
-        self.key.prove(&about).map_err(|_| DpopError::NotSigned)
+        key.prove(&about).map_err(|_| DpopError::NotSigned)
     }
 }
 

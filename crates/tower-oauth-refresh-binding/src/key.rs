@@ -55,11 +55,8 @@ pub enum Algorithm {
 
 /// A key that cannot be used, and why. Says nothing of what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a key for {}: {reason}", .algorithm.name())]
-pub struct InvalidKey {
-    algorithm: Algorithm,
-    reason: String,
-}
+#[error("not a key {0}")]
+pub struct InvalidKey(String);
 
 impl SigningKey {
     /// A private key on P-256, for ES256. Its public key must be in the file, as it usually is.
@@ -101,7 +98,7 @@ impl SigningKey {
         let secret = secret.as_ref();
         if secret.len() < 32 {
             let reason = format!("a secret of {} bytes, where at least 32 are required", secret.len());
-            return Err(InvalidKey { algorithm: Algorithm::Hs256, reason });
+            return Err(InvalidKey::new(Algorithm::Hs256, &reason));
         }
         Ok(Self::new(Signer::Hs256(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))))
     }
@@ -151,7 +148,7 @@ impl SigningKey {
 
     /// The public half, where there is one and it is here.
     pub(crate) fn public_jwk(&self) -> Result<PublicJwk, InvalidKey> {
-        let missing = |reason: &str| InvalidKey { algorithm: self.algorithm(), reason: reason.to_owned() };
+        let missing = |reason| InvalidKey(format!("for DPoP: {reason}"));
         match &self.signer {
             Signer::Es256(key) => PublicJwk::p256(key.public_key().as_ref())
                 .ok_or_else(|| missing("its public key is no point on P-256")),
@@ -226,8 +223,16 @@ impl Algorithm {
 }
 
 impl InvalidKey {
+    fn new(algorithm: Algorithm, reason: &str) -> Self {
+        Self(format!("for {}: {reason}", algorithm.name()))
+    }
+
     fn rejected(algorithm: Algorithm, error: KeyRejected) -> Self {
-        Self { algorithm, reason: format!("the key was rejected: {error}") }
+        Self::new(algorithm, &format!("the key was rejected: {error}"))
+    }
+
+    pub(crate) fn not_kept() -> Self {
+        Self("to keep with a login: it stays where it came from".to_owned())
     }
 }
 
@@ -238,10 +243,7 @@ fn read_es256(der: &[u8]) -> Result<EcdsaKeyPair, KeyRejected> {
 /// A new private key on P-256, as PKCS#8 in DER with its public key.
 pub(crate) fn generate_es256() -> Result<Zeroizing<Vec<u8>>, InvalidKey> {
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
-    let no_randomness = |_| InvalidKey {
-        algorithm: Algorithm::Es256,
-        reason: "the system has no randomness to make one".to_owned(),
-    };
+    let no_randomness = |_| InvalidKey::new(Algorithm::Es256, "the system has no randomness to make one");
     document.map(|der| Zeroizing::new(der.as_ref().to_vec())).map_err(no_randomness)
 }
 
@@ -250,8 +252,8 @@ fn read_pem<K>(
     pem: &[u8],
     read: impl FnOnce(&[u8]) -> Result<K, KeyRejected>,
 ) -> Result<K, InvalidKey> {
-    let invalid = |reason: &str| InvalidKey { algorithm, reason: reason.to_owned() };
-    let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| invalid(why_no_pkcs8(pem)))?;
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem);
+    let der = der.map_err(|_| InvalidKey::new(algorithm, why_no_pkcs8(pem)))?;
     let der = Zeroizing::new(der);
     read(der.secret_pkcs8_der()).map_err(|error| InvalidKey::rejected(algorithm, error))
 }

@@ -1,9 +1,16 @@
-//! Clients that sign who they are: `private_key_jwt` and `client_secret_jwt`.
+//! Clients that sign: who they are (`private_key_jwt`, `client_secret_jwt`), and that their tokens are their own (DPoP).
 //!
-//! A client secret in a request is there for whoever reads the request. A signed assertion (RFC 7523 §2.2, OpenID
-//! Connect Core §9) shows that the client has the key and is good once, for a minute. The core has the place for
-//! one, [`ClientAuth::assertion`]; here is what to put there. It is a crate of its own because it brings cryptography
-//! that only a client with a key needs.
+//! A client secret in a request is there for whoever reads the request, and so is a bearer token. A signature shows
+//! that the client has a key, and is good once, for about a minute:
+//!
+//! | so that nobody else can | sign | with |
+//! | --- | --- | --- |
+//! | pretend to be the client (RFC 7523 §2.2, OpenID Connect Core §9) | each token request | [`AssertionSigner`] |
+//! | use its tokens (RFC 9449) | each request, to the API as well | [`Dpop`] |
+//!
+//! A client may do both. The core has the places for them, [`ClientAuth::assertion`] and the HTTP clients that it
+//! sends by; here is what to put there. It is a crate of its own because it brings cryptography that only a client
+//! with a key needs. This is the first; the second has an [example of its own](Dpop).
 //!
 //! ```
 //! use tower_oauth_refresh::RefreshCoordinator;
@@ -49,6 +56,7 @@
 //! | an Ed25519 public key | [`SigningKey::ed25519_pem`] |
 //! | the client secret (`client_secret_jwt`) | [`SigningKey::hs256`] |
 //! | the public key, and the private one never leaves an HSM or KMS | [`SigningKey::callback`] |
+//! | nothing yet, since the key belongs to a login (DPoP) | [`DpopKey::generate`] |
 //!
 //! [`ClientAuth::assertion`]: tower_oauth_refresh::ClientAuth::assertion
 

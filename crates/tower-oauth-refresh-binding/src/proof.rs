@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use http::{HeaderValue, Method, Uri};
 use ring::digest::{SHA256, digest};
 use serde_json::json;
+use tower_oauth_refresh::BoundKey;
 
 use crate::BoxError;
 use crate::assertion::new_jti;
@@ -27,6 +28,8 @@ struct Inner {
     /// The first part of every proof, which is always the same.
     header: String,
     thumbprint: String,
+    /// What it was read from, where it is to be kept with a login.
+    bound: Option<BoundKey>,
 }
 
 impl DpopKey {
@@ -36,7 +39,7 @@ impl DpopKey {
     ///
     /// The system has no randomness.
     pub fn generate() -> Result<Self, InvalidKey> {
-        Self::new(SigningKey::es256_pkcs8(&generate_es256()?)?)
+        Self::try_from(BoundKey::new(generate_es256()?.to_vec()))
     }
 
     /// A key that is kept elsewhere between two runs, such as one for all logins of the client. Its key id is not
@@ -48,11 +51,26 @@ impl DpopKey {
     ///
     /// A client secret, or a key behind a callback: a server could not tell the public key.
     pub fn new(key: SigningKey) -> Result<Self, InvalidKey> {
+        Self::with(key, None)
+    }
+
+    /// The key as it is kept with a login, for [`TokenSet::with_bound_key`]: the private key, as PKCS#8 in DER.
+    ///
+    /// # Errors
+    ///
+    /// It was made by [`new`](Self::new), so it is kept where it came from.
+    ///
+    /// [`TokenSet::with_bound_key`]: tower_oauth_refresh::TokenSet::with_bound_key
+    pub fn bound_key(&self) -> Result<BoundKey, InvalidKey> {
+        self.0.bound.clone().ok_or_else(InvalidKey::not_kept)
+    }
+
+    fn with(key: SigningKey, bound: Option<BoundKey>) -> Result<Self, InvalidKey> {
         let public = key.public_jwk()?;
         let algorithm = key.algorithm().name();
         let header = format!(r#"{{"typ":"dpop+jwt","alg":"{algorithm}","jwk":{}}}"#, public.as_json());
         let (header, thumbprint) = (BASE64URL.encode(header), public.thumbprint());
-        Ok(Self(Arc::new(Inner { key, header, thumbprint })))
+        Ok(Self(Arc::new(Inner { key, header, thumbprint, bound })))
     }
 
     /// The thumbprint of the public key (RFC 7638, SHA-256): the `dpop_jkt` of an authorization request, which
@@ -82,6 +100,15 @@ impl DpopKey {
         let mut header = HeaderValue::try_from(jwt)?;
         header.set_sensitive(true);
         Ok(header)
+    }
+}
+
+/// A key that was kept with a login. It must be one on P-256, as [`generate`](DpopKey::generate) makes them.
+impl TryFrom<BoundKey> for DpopKey {
+    type Error = InvalidKey;
+
+    fn try_from(key: BoundKey) -> Result<Self, InvalidKey> {
+        Self::with(SigningKey::es256_pkcs8(key.expose_secret())?, Some(key))
     }
 }
 

@@ -137,6 +137,38 @@ async fn what_cannot_be_proved_is_not_sent_and_says_why() {
 }
 
 #[tokio::test]
+async fn each_login_proves_with_its_own_key_and_one_without_sends_nothing() {
+    let seen = Seen::default();
+    let dpop = Dpop::per_login().clock(Arc::new(ManualClock::new()));
+    let keys = [DpopKey::generate().unwrap(), DpopKey::generate().unwrap()];
+    for key in &keys {
+        let mut request = request("https://api.example/", "DPoP at-1");
+        request.extensions_mut().insert(key.bound_key().unwrap());
+        dpop.client(network(&seen, &[])).oneshot(request).await.unwrap();
+    }
+    let header =
+        |headers: &HeaderMap| headers["dpop"].to_str().unwrap().split_once('.').unwrap().0.to_owned();
+    let headers: Vec<_> = seen.lock().unwrap().iter().map(header).collect();
+    assert_ne!(headers[0], headers[1]);
+
+    let broken = |key: Option<BoundKey>| {
+        let mut request = request("https://api.example/", "DPoP at-1");
+        key.and_then(|key| request.extensions_mut().insert(key));
+        request
+    };
+    let error = dpop.client(network(&seen, &[])).oneshot(broken(None)).await.unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&DpopError::NoKey));
+    let error = dpop.endpoint(network(&seen, &[])).oneshot(broken(None)).await.unwrap_err();
+    assert_eq!(error.source().unwrap().downcast_ref(), Some(&DpopError::NoKey));
+    let damaged = broken(Some(BoundKey::new(*b"damaged")));
+    let error = dpop.client(network(&seen, &[])).oneshot(damaged).await.unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(DpopError::UnusableKey(_))), "{error}");
+    assert_eq!(seen.lock().unwrap().len(), 2, "and nothing goes out as a bearer token instead");
+
+    dpop.client(network(&seen, &[])).oneshot(request("https://api.example/", "Bearer at-1")).await.unwrap();
+}
+
+#[tokio::test]
 async fn errors_of_the_client_pass_through() {
     let broken = service_fn(async |_: Request<()>| {
         Err::<Response<()>, BoxError>(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)))

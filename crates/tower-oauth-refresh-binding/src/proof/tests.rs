@@ -146,7 +146,7 @@ fn every_asymmetric_key_proves_with_its_public_half_alone() {
 fn a_key_without_a_public_half_is_refused() {
     let secret = SigningKey::hs256("hunter2-hunter2-hunter2-hunter2-hunter2").unwrap();
     let error = DpopKey::new(secret).unwrap_err().to_string();
-    assert_eq!(error, "not a key for HS256: a shared secret has no public key");
+    assert_eq!(error, "not a key for DPoP: a shared secret has no public key");
     let elsewhere = SigningKey::callback(Algorithm::Es256, async |_| Ok(vec![7; 64]));
     let error = DpopKey::new(elsewhere).unwrap_err().to_string();
     assert!(error.contains("its public key is not known"), "{error}");
@@ -178,6 +178,20 @@ fn the_target_is_normalised_as_far_as_the_wire_does_and_has_no_query() {
     for uri in ["/relative", "*", "api.example:443", "ftp://api.example/"] {
         assert_eq!(target(&uri.parse().unwrap()), None, "{uri}");
     }
+}
+
+#[test]
+fn a_key_that_was_kept_with_a_login_is_the_same_key() {
+    let key = DpopKey::generate().unwrap();
+    let again = DpopKey::try_from(key.bound_key().unwrap()).unwrap();
+    assert_eq!(again.thumbprint(), key.thumbprint());
+    assert!(again.bound_key().is_ok());
+    let kept_elsewhere = DpopKey::new(SigningKey::es256_pem(ES256_PEM).unwrap()).unwrap();
+    let error = kept_elsewhere.bound_key().unwrap_err().to_string();
+    assert_eq!(error, "not a key to keep with a login: it stays where it came from");
+    let error = DpopKey::try_from(BoundKey::new(*b"hunter2-hunter2")).unwrap_err();
+    assert!(error.to_string().starts_with("not a key for ES256: the key was rejected"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
 
 #[test]
