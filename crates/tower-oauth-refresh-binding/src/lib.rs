@@ -58,17 +58,25 @@
 //! | the public key, and the private one never leaves an HSM or KMS | [`SigningKey::callback`] |
 //! | nothing yet, since the key belongs to a login (DPoP) | [`DpopKey::generate`] |
 //!
+//! # Which server
+//!
+//! [`Metadata::discover`] asks an authorization server for its endpoints, given its issuer identifier.
+//!
 //! [`ClientAuth::assertion`]: tower_oauth_refresh::ClientAuth::assertion
 
 mod assertion;
 mod dpop;
 mod jwk;
+mod discovery;
+mod document;
 mod key;
 mod nonce;
 mod proof;
 
 pub use self::assertion::AssertionSigner;
 pub use self::dpop::{Dpop, DpopError, DpopFuture, DpopService};
+pub use self::discovery::{Metadata, Moved};
+pub use self::document::MetadataError;
 pub use self::key::{Algorithm, InvalidKey, SigningKey};
 pub use self::proof::DpopKey;
 
