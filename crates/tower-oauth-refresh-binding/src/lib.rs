@@ -60,7 +60,9 @@
 //!
 //! # Which server
 //!
-//! [`Metadata::discover`] asks an authorization server for its endpoints, given its issuer identifier.
+//! [`Metadata::discover`] asks an authorization server for its endpoints, given its issuer identifier. Where an
+//! API refuses what no refresh can cure, [`Needs::of`] its answer says what it wants instead, and
+//! [`ResourceMetadata::fetch`] which servers it trusts.
 //!
 //! [`ClientAuth::assertion`]: tower_oauth_refresh::ClientAuth::assertion
 
@@ -72,6 +74,8 @@ mod document;
 mod key;
 mod nonce;
 mod proof;
+mod needs;
+mod resource;
 
 pub use self::assertion::AssertionSigner;
 pub use self::dpop::{Dpop, DpopError, DpopFuture, DpopService};
@@ -79,5 +83,7 @@ pub use self::discovery::{Metadata, Moved};
 pub use self::document::MetadataError;
 pub use self::key::{Algorithm, InvalidKey, SigningKey};
 pub use self::proof::DpopKey;
+pub use self::needs::{Authentication, Needs};
+pub use self::resource::ResourceMetadata;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
