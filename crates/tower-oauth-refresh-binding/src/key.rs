@@ -1,5 +1,7 @@
 //! Keys that sign, in memory or elsewhere.
 
+mod private_jwk;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use rustls_pki_types::pem::PemObject as _;
 use tower_oauth_refresh::BoxFuture;
 use zeroize::Zeroizing;
 
+pub use self::private_jwk::InvalidJwk;
 use crate::BoxError;
 use crate::jwk::PublicJwk;
 

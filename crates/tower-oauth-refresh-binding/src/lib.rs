@@ -54,6 +54,7 @@
 //! | a public key on P-256 | [`SigningKey::es256_pem`] |
 //! | an RSA public key | [`SigningKey::ps256_pem`] |
 //! | an Ed25519 public key | [`SigningKey::ed25519_pem`] |
+//! | one of these, and you have the private one as a JWK | [`SigningKey::from_jwk`] |
 //! | the client secret (`client_secret_jwt`) | [`SigningKey::hs256`] |
 //! | the public key, and the private one never leaves an HSM or KMS | [`SigningKey::callback`] |
 //! | nothing yet, since the key belongs to a login (DPoP) | [`DpopKey::generate`] |
@@ -83,6 +84,7 @@ pub use self::discovery::{Metadata, Moved};
 pub use self::document::MetadataError;
 pub use self::key::{Algorithm, InvalidKey, SigningKey};
 pub use self::proof::DpopKey;
+pub use self::key::{Algorithm, InvalidJwk, InvalidKey, SigningKey};
 pub use self::needs::{Authentication, Needs};
 pub use self::resource::ResourceMetadata;
 
