@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base64::Engine as _;
@@ -13,16 +13,18 @@ use tower_oauth_refresh::{ClientAssertion, ClientAuth, Clock, SystemClock};
 
 use crate::BoxError;
 use crate::key::SigningKey;
+use crate::listen::{Listening, ServerTime};
 
 /// Signs a new assertion for every request to the authorization server. Clones share the key, also after
 /// [`replace`](Self::replace).
 ///
-/// `iss` and `sub` are the client's id, `jti` is 128 random bits, and it expires 60 seconds after it was made.
+/// `iss` and `sub` are the client's id, `jti` is 128 random bits, and it expires 60 seconds after it was made. On a
+/// machine whose clock may be off by that, see [`listen`](Self::listen).
 #[derive(Clone)]
 pub struct AssertionSigner {
     audience: String,
     key: Arc<ArcSwap<SigningKey>>,
-    clock: Arc<dyn Clock>,
+    pub(crate) time: ServerTime,
 }
 
 impl AssertionSigner {
@@ -30,15 +32,30 @@ impl AssertionSigner {
     /// the letter. It becomes `aud`, as one string. Some servers want another, such as the URL of the token
     /// endpoint, and say so.
     pub fn new(audience: impl Into<String>, key: SigningKey) -> Self {
-        let clock = Arc::new(SystemClock::default());
-        Self { audience: audience.into(), key: Arc::new(ArcSwap::from_pointee(key)), clock }
+        let time = ServerTime::new(Arc::new(SystemClock::default()));
+        Self { audience: audience.into(), key: Arc::new(ArcSwap::from_pointee(key)), time }
     }
 
     /// Where `iat` and `exp` come from: the coordinator's clock, where that is another than the system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.time.clock = clock;
         self
+    }
+
+    /// `transport`, for the coordinator's builder, with an ear for a server that has another time.
+    ///
+    /// Where it refuses the client (400 or 401, `invalid_client`), and its `Date` is more than two seconds off what
+    /// the assertion was dated by, its time is taken from then on, and the coordinator tries again as after an
+    /// attempt that was never sent: a server that does not know the client has not looked at the refresh token.
+    /// Where it refuses the client all the same, that is the answer, and the next attempt is dated by the
+    /// [`clock`](Self::clock) again, as one that has nothing to do with time. A `Date` of more than a day off is not
+    /// believed.
+    ///
+    /// A date is in whole seconds that have passed, so `iat` is never ahead of the server. What was learned lives
+    /// in memory, for all clones of this signer; a clock that is off also says so in the log.
+    pub fn listen<S>(&self, transport: S) -> Listening<S> {
+        Listening::new(transport, self.time.clone())
     }
 
     /// Signs with `key` from the next attempt on, a retry of a refresh under way included. An assertion that is
@@ -72,7 +89,7 @@ impl AssertionSigner {
         if let (Some(header), Some(kid)) = (header.as_object_mut(), key.kid()) {
             header.insert("kid".to_owned(), kid.into());
         }
-        let issued = self.clock.now().wall.duration_since(SystemTime::UNIX_EPOCH)?;
+        let issued = self.time.now();
         let claims = json!({
             "iss": client_id,
             "sub": client_id,

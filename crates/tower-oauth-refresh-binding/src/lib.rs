@@ -75,6 +75,7 @@ mod document;
 mod key;
 mod nonce;
 mod proof;
+mod listen;
 mod needs;
 mod resource;
 
@@ -85,6 +86,7 @@ pub use self::document::MetadataError;
 pub use self::key::{Algorithm, InvalidKey, SigningKey};
 pub use self::proof::DpopKey;
 pub use self::key::{Algorithm, InvalidJwk, InvalidKey, SigningKey};
+pub use self::listen::Listening;
 pub use self::needs::{Authentication, Needs};
 pub use self::resource::ResourceMetadata;
 
