@@ -1,7 +1,9 @@
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
-use http_body_util::Full;
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
 use serde_json::json;
 use tower::service_fn;
 use tower_oauth_refresh::{BoxFuture, MemoryStore, TokenSet};
@@ -21,6 +23,7 @@ fn discover(
     let asked = Asked::default();
     let transport = service_fn(|request: Request<Bytes>| {
         assert_eq!((request.method().as_str(), request.body().len()), ("GET", 0));
+        assert_eq!(request.headers()["accept"], "application/json");
         asked.lock().unwrap().push(request.uri().clone());
         let answer = answer(request.uri()).map(Full::<Bytes>::from);
         async { Ok::<_, BoxError>(answer) }
@@ -116,11 +119,27 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn a_server_that_cannot_be_reached_is_asked_once() {
-    let transport = service_fn(|_: Request<Bytes>| async { Err::<Response<Full<Bytes>>, _>("no such host") });
+    let asked = AtomicU32::new(0);
+    let transport = service_fn(|_: Request<Bytes>| {
+        asked.fetch_add(1, Ordering::Relaxed);
+        async { Err::<Response<Full<Bytes>>, _>("no such host") }
+    });
     // A task may do it.
-    let asked: BoxFuture<'_, _> = Box::pin(Metadata::discover(ISSUER, transport));
-    let error = asked.now_or_never().unwrap().unwrap_err();
+    let answer: BoxFuture<'_, _> = Box::pin(Metadata::discover(ISSUER, transport));
+    let error = answer.now_or_never().unwrap().unwrap_err();
     assert!(matches!(&error, MetadataError::Unreachable(source) if source.to_string() == "no such host"));
+    assert_eq!(asked.into_inner(), 1);
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_no_metadata() {
+    let begun = document(&json!({})).to_string();
+    let transport = service_fn(|_: Request<Bytes>| {
+        let frames = [Ok(Frame::data(Bytes::from(begun.clone()))), Err("connection reset")];
+        async { Ok::<_, BoxError>(Response::new(StreamBody::new(futures_util::stream::iter(frames)))) }
+    });
+    let error = Metadata::discover(ISSUER, transport).now_or_never().unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the server of the metadata gave no whole answer");
 }
 
 // 8414-02, FAPI-05, MCP-07
@@ -154,7 +173,7 @@ fn another_issuer_by_as_little_as_a_letter_is_refused() {
 
 #[test]
 fn an_issuer_that_may_be_none_is_not_asked() {
-    let long = format!("https://as.example/{}", "a".repeat(65_536));
+    let [long, longest] = [2030, 65_536].map(|length| format!("https://as.example/{}", "a".repeat(length)));
     for issuer in [
         "http://as.example",
         "as.example",
@@ -168,6 +187,7 @@ fn an_issuer_that_may_be_none_is_not_asked() {
         "https://as.example/\n",
         "ftp://as.example",
         &long,
+        &longest,
     ] {
         let (metadata, asked) = discover(issuer, |_| panic!("nobody is to be asked"));
         assert!(matches!(metadata, Err(MetadataError::InvalidUrl)), "{issuer:?}");

@@ -293,7 +293,7 @@ fn an_answer_that_breaks_off_leaves_doubt() {
     let signer = signer(ManualClock::new());
     let transport = |over: usize| {
         service_fn(move |_: Request<()>| {
-            let body = Full::new(Bytes::from(vec![b' '; LIMIT + over]));
+            let body = Full::new(Bytes::from(vec![b' '; 1024 * 1024 + over]));
             std::future::ready(Ok::<_, Infallible>(Response::new(body)))
         })
     };
