@@ -26,7 +26,7 @@ use tower::util::BoxCloneSyncService;
 use super::*;
 use crate::clock::Now;
 use crate::secret::RefreshToken;
-use crate::store::{BoxFuture, MemoryStore, Record, RecordBody, StoreError, Swap, Version};
+use crate::store::{BoxFuture, BoxStream, MemoryStore, Record, RecordBody, StoreError, Swap, Version};
 use crate::token::TokenSet;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -101,6 +101,8 @@ struct Faults {
     panics: AtomicBool,
     /// Never answers.
     silent: AtomicBool,
+    /// Tells of changes, where a test has put this here.
+    tells: Mutex<Option<broadcast::Sender<CredentialKey>>>,
 }
 
 /// Follows tokio's clock, with a wall clock that can be set.
@@ -318,6 +320,13 @@ impl TokenStore for Flaky {
             }
             swap
         })
+    }
+
+    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+        let told = self.faults.tells.lock().unwrap().as_ref()?.subscribe();
+        Some(Box::pin(futures_util::stream::unfold(told, async |mut told| {
+            Some((told.recv().await.ok()?, told))
+        })))
     }
 }
 

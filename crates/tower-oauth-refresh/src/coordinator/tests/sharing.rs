@@ -80,6 +80,31 @@ async fn two_coordinators_on_one_store_still_refresh_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waits_for_another_process_looks_when_the_store_tells_of_this_very_credential() {
+    let world = World::new();
+    let (tells, _told) = broadcast::channel(8);
+    *world.store.faults.tells.lock().unwrap() = Some(tells.clone());
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::held()]);
+    let neighbour = world.neighbour();
+    let theirs = tokio::spawn(async move { neighbour.token("k").await });
+    world.server.arrived.notified().await;
+    let ours = world.ask();
+    let looks = async || {
+        tokio::time::sleep(SECOND / 1000).await;
+        world.store.faults.loads.load(Ordering::SeqCst)
+    };
+    let before = looks().await;
+    tells.send(world.coordinator.stored_key("another")).unwrap();
+    assert_eq!(looks().await, before);
+    tells.send(world.coordinator.stored_key("k")).unwrap();
+    assert_eq!(looks().await, before + 1);
+    world.server.released.0.add_permits(1);
+    assert_eq!(ours.await.unwrap().unwrap().expose_secret(), "access-2");
+    theirs.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn coordinators_for_different_resources_never_share_a_token() {
     let world = World::new();
     world.install(HOUR).await;
@@ -137,7 +162,7 @@ async fn a_callback_may_call_the_coordinator_back() {
         builder.classifier(move |_, class| {
             let coordinator = inner.get().unwrap();
             let slot = coordinator.slot(&"other".into());
-            drop(coordinator.token_for(&slot));
+            assert!(matches!(coordinator.token_for(&slot), Token::Wait(_)), "another credential's flight");
             drop(format!("{coordinator:?}"));
             class
         })
