@@ -165,7 +165,9 @@ impl Machine {
         let kept = record.tokens.as_ref();
         let known = kept.and_then(|kept| kept.scope.as_deref()).unwrap_or_default();
         if let Some(scope) = &set.scope
-            && known.split(' ').any(|one| scope.split(' ').all(|other| one != other))
+            && known
+                .split_ascii_whitespace()
+                .any(|one| scope.split_ascii_whitespace().all(|other| one != other))
         {
             self.notes.push(Note::ScopeReduced);
         }

@@ -63,17 +63,24 @@ fn a_rotation_retires_the_spent_refresh_token() {
 
 #[test]
 fn a_smaller_scope_is_told_and_an_absent_one_changes_nothing() {
-    for (granted, kept, told) in
-        [(None, "b a", 0), (Some("a b"), "a b", 0), (Some("a b c"), "a b c", 0), (Some("a"), "a", 1)]
-    {
+    for (known, granted, kept, told) in [
+        (Some("b a"), None, Some("b a"), 0),
+        (Some("b a"), Some("a b"), Some("a b"), 0),
+        (Some("b a"), Some("a b c"), Some("a b c"), 0),
+        (Some("b a"), Some("a"), Some("a"), 1),
+        (Some("a"), Some("a"), Some("a"), 0),
+        (Some("a"), Some("b"), Some("b"), 1),
+        // Of what the login was given nothing is known, so that nothing is known to be less.
+        (None, Some("a"), Some("a"), 0),
+    ] {
         let mut record = expired();
-        record.tokens.as_mut().unwrap().scope = Some("b a".to_owned());
+        record.tokens.as_mut().unwrap().scope = known.map(str::to_owned);
         let mut play = Play::knowing(5);
         play.loaded(snapshot(record)).swapped();
         let answer = TokenSet { scope: granted.map(str::to_owned), ..set("access-6", None) };
         play.answered(Answer::Tokens(answer));
-        assert_eq!(play.swap().1.tokens.as_ref().unwrap().scope.as_deref(), Some(kept));
-        assert_eq!(play.notes.len(), told);
+        assert_eq!(play.swap().1.tokens.as_ref().unwrap().scope.as_deref(), kept);
+        assert_eq!(play.notes.len(), told, "{known:?} {granted:?}");
     }
 }
 
