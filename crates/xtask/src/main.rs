@@ -63,6 +63,8 @@ fn main() -> ExitCode {
         ["million", arguments @ ..] => million::run(arguments),
         ["soak", arguments @ ..] => soak::run(arguments),
         ["fuzz", arguments @ ..] => fuzz::run(arguments),
+        // Not for people: what `mutants` has cargo run the tests with.
+        ["until-failure", program, arguments @ ..] => mutants::until_failure(program, arguments),
         ["test", filter @ ..] => test::run(filter),
         _ => Err(Stop::Because(USAGE.to_owned())),
     };
