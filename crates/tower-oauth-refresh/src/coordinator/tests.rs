@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests run inside a runtime")]
 
 mod cancellation;
+mod glance;
 mod life;
 mod many;
 mod orders;
