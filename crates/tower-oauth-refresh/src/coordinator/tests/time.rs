@@ -192,6 +192,76 @@ async fn a_failed_refresh_does_not_burn_the_storm_guard() {
     assert_eq!(world.refuse().await.unwrap().unwrap(), "access-2");
 }
 
+/// Is a refused token refreshed, so long after it was asked for?
+async fn refreshes(world: &World, after: Duration) -> bool {
+    tokio::time::sleep(after).await;
+    match world.refuse().await {
+        Some(told) => told.map(|_| true).unwrap(),
+        None => false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_refreshed_five_seconds_after_its_own_refresh_and_not_before() {
+    let young = Duration::from_millis(4999);
+    for (after, refreshed) in [(Duration::ZERO, false), (young, false), (SECOND * 5, true), (HOUR / 2, true)]
+    {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        world.token().await.unwrap();
+        assert_eq!(refreshes(&world, after).await, refreshed, "{after:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_token_is_fresh_for_half_its_life() {
+    for (after, refreshed) in [(Duration::from_millis(1999), false), (SECOND * 2, true)] {
+        let world = World::with(|builder| builder.refresh_ahead(false));
+        world.install(Duration::ZERO).await;
+        let short = r#"{"access_token":"short","expires_in":4,"refresh_token":"refresh-1"}"#;
+        world.server.script([Reply::Status(200, short, None)]);
+        assert_eq!(world.token().await.unwrap(), "short");
+        assert_eq!(refreshes(&world, after).await, refreshed, "{after:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_further_token_that_is_refused_at_once_is_left_alone_for_twice_as_long() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.token().await.unwrap();
+    for rest in [30, 60, 120, 240, 300, 300] {
+        assert!(!refreshes(&world, Duration::ZERO).await, "it is new");
+        assert!(!refreshes(&world, SECOND * 5).await, "once more says nothing new");
+        assert!(!refreshes(&world, SECOND * (rest - 6)).await, "{rest}");
+        assert!(refreshes(&world, SECOND).await, "{rest}");
+    }
+    // One that was not refused at once ends the series.
+    tokio::time::sleep(HOUR).await;
+    world.token().await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    world.token().await.unwrap();
+    assert!(!refreshes(&world, Duration::ZERO).await);
+    assert!(!refreshes(&world, SECOND * 29).await);
+    assert!(refreshes(&world, SECOND).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_was_refused_keeps_its_token_from_being_refreshed_for_a_while() {
+    let world = World::new();
+    world.install(HOUR).await;
+    let slot = world.coordinator.slot(&"k".into());
+    let installed = slot.current.load_full().unwrap();
+    world.coordinator.refused_again(&slot, &installed);
+    assert!(refreshes(&world, Duration::ZERO).await, "whoever installed it may not know that it is bad");
+    world.coordinator.refused_again(&slot, &installed);
+    assert!(refreshes(&world, SECOND * 6).await, "an older token says nothing of this one");
+    let refreshed = slot.current.load_full().unwrap();
+    world.coordinator.refused_again(&slot, &refreshed);
+    assert!(!refreshes(&world, SECOND * 29).await);
+    assert!(refreshes(&world, SECOND).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn jitter_is_drawn_once_for_a_generation() {
     let unit = |coordinator, generation| jitter(coordinator, "k", Generation::new(generation));
