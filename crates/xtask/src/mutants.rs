@@ -34,7 +34,7 @@ const PARTS: &[Part] = &[
             "coordinator/slot.rs",
             "coordinator/slots.rs",
         ],
-        tests: &["coordinator::tests", "coordinator::slots"],
+        tests: &["coordinator::tests", "coordinator::gate", "coordinator::slots"],
     },
     Part {
         name: "classifier",

@@ -148,3 +148,6 @@ impl Passage<'_> {
         Passed::Anew
     }
 }
+
+#[cfg(test)]
+mod tests;
