@@ -96,6 +96,8 @@ struct Faults {
     loads: AtomicUsize,
     swaps: AtomicUsize,
     down: AtomicBool,
+    /// Can be read and not written.
+    full: AtomicBool,
     /// Fails after having written.
     deaf: AtomicBool,
     deaf_once: AtomicBool,
@@ -314,6 +316,9 @@ impl TokenStore for Flaky {
         Box::pin(async move {
             self.faults.swaps.fetch_add(1, Ordering::SeqCst);
             self.check()?;
+            if self.faults.full.load(Ordering::SeqCst) {
+                return Err(StoreError::unavailable("full"));
+            }
             let swap = self.records.compare_and_swap(key, expected, new).await;
             if self.faults.deaf.load(Ordering::SeqCst) || self.faults.deaf_once.swap(false, Ordering::SeqCst)
             {

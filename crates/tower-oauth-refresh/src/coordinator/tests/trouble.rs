@@ -107,6 +107,26 @@ async fn a_misconfigured_client_fails_fast_and_erases_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_refresh_token_is_not_sent_again_though_the_store_did_not_take_the_verdict() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let dead = Reply::Status(400, r#"{"error":"invalid_grant"}"#, None);
+    world.server.script([Reply::Held(Box::new(dead))]);
+    let asking = world.ask();
+    world.server.arrived.notified().await;
+    world.store.faults.full.store(true, Ordering::SeqCst);
+    world.server.released.0.add_permits(1);
+    assert_eq!(asking.await.unwrap().unwrap_err().kind(), ErrorKind::InvalidGrant);
+    world.store.faults.full.store(false, Ordering::SeqCst);
+    assert_eq!(world.stored().await.unwrap().life, Life::Live);
+    tokio::time::sleep(SECOND * 2).await;
+    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::InvalidGrant);
+    assert_eq!(world.server.submissions(), 1);
+    world.install(HOUR).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_that_cannot_be_read_is_an_error_and_is_left_alone() {
     let world = World::new();
     let stored = world.coordinator.stored_key("k");
