@@ -159,6 +159,20 @@ async fn a_failure_of_the_old_login_says_nothing_of_the_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flight_whose_login_was_replaced_by_an_expired_one_goes_on_with_that_one() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::held()]);
+    let waiting = world.ask();
+    world.server.arrived.notified().await;
+    world.install(Duration::ZERO).await;
+    world.server.released.0.add_permits(1);
+    assert_eq!(waiting.await.unwrap().unwrap().expose_secret(), "access-3");
+    assert_eq!(world.token().await.unwrap(), "access-3");
+    assert_eq!(*world.server.submitted.lock().unwrap(), ["refresh-1", "refresh-2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn forget_leaves_the_server_alone() {
     let world = World::new();
     world.install(HOUR).await;
