@@ -57,6 +57,20 @@ async fn a_dead_login_is_not_served_another_second_though_its_access_token_would
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_valid_token_stays_in_use_where_only_the_user_can_get_another_one() {
+    let needs_user = Reply::Status(400, r#"{"error":"interaction_required"}"#, None);
+    let alone = TokenSet::new("access-1").with_expires_in(HOUR);
+    for (set, kind) in [(None, ErrorKind::NeedsUser), (Some(alone), ErrorKind::NoRefreshToken)] {
+        let world = World::new();
+        let set = set.unwrap_or_else(|| world.server.login(HOUR));
+        world.coordinator.install("k", set).await.unwrap();
+        world.server.script([needs_user.clone()]);
+        assert_eq!(world.refuse().await.unwrap().unwrap_err().kind(), kind);
+        assert_eq!(world.token().await.unwrap(), "access-1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_in_another_process_lifts_the_verdict_within_a_second() {
     let world = World::new();
     world.install(Duration::ZERO).await;
