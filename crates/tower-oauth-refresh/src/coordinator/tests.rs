@@ -5,6 +5,7 @@
 mod cancellation;
 mod glance;
 mod life;
+mod logins;
 mod many;
 mod orders;
 mod sharing;
@@ -53,6 +54,8 @@ struct Server {
     always: Mutex<Option<Reply>>,
     arrived: Notify,
     released: Permits,
+    /// Does not revoke.
+    keeps: AtomicBool,
 }
 
 struct Permits(Semaphore);
@@ -96,8 +99,10 @@ struct Faults {
     loads: AtomicUsize,
     swaps: AtomicUsize,
     down: AtomicBool,
-    /// Can be read and not written.
-    full: AtomicBool,
+    /// Takes so many writes not.
+    full: AtomicUsize,
+    /// Writes are always too late.
+    races: AtomicBool,
     /// Fails after having written.
     deaf: AtomicBool,
     deaf_once: AtomicBool,
@@ -222,6 +227,9 @@ impl Server {
                 let body: Result<_, Infallible> = request.into_body().collect().await;
                 let body = body.unwrap().to_bytes();
                 let form: HashMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
+                if path == "/revoke" && server.keeps.load(Ordering::SeqCst) {
+                    return Ok(Response::builder().status(503).body(Full::default()).unwrap());
+                }
                 if path == "/revoke" {
                     server.revoked.lock().unwrap().push(form["token"].clone());
                     return Ok(Response::default());
@@ -316,8 +324,12 @@ impl TokenStore for Flaky {
         Box::pin(async move {
             self.faults.swaps.fetch_add(1, Ordering::SeqCst);
             self.check()?;
-            if self.faults.full.load(Ordering::SeqCst) {
+            if self.faults.full.load(Ordering::SeqCst) > 0 {
+                self.faults.full.fetch_sub(1, Ordering::SeqCst);
                 return Err(StoreError::unavailable("full"));
+            }
+            if self.faults.races.load(Ordering::SeqCst) {
+                return Ok(Swap::Conflict(self.records.load(key).await?));
             }
             let swap = self.records.compare_and_swap(key, expected, new).await;
             if self.faults.deaf.load(Ordering::SeqCst) || self.faults.deaf_once.swap(false, Ordering::SeqCst)

@@ -132,7 +132,7 @@ async fn a_logout_leaves_a_tombstone_for_the_process_that_is_refreshing() {
     let neighbour = world.neighbour();
     let refreshing = tokio::spawn(async move { neighbour.token("k").await });
     world.server.arrived.notified().await;
-    world.coordinator.logout("k").await.unwrap();
+    assert_eq!(world.coordinator.logout("k").await.unwrap(), Logout::NotRevoked);
     let left = world.stored().await.unwrap();
     assert_eq!(left.life, Life::LoggedOut);
     assert!(left.mark.is_some() && left.tokens.is_none());

@@ -114,10 +114,9 @@ async fn a_dead_refresh_token_is_not_sent_again_though_the_store_did_not_take_th
     world.server.script([Reply::Held(Box::new(dead))]);
     let asking = world.ask();
     world.server.arrived.notified().await;
-    world.store.faults.full.store(true, Ordering::SeqCst);
+    world.store.faults.full.store(1, Ordering::SeqCst);
     world.server.released.0.add_permits(1);
     assert_eq!(asking.await.unwrap().unwrap_err().kind(), ErrorKind::InvalidGrant);
-    world.store.faults.full.store(false, Ordering::SeqCst);
     assert_eq!(world.stored().await.unwrap().life, Life::Live);
     tokio::time::sleep(SECOND * 2).await;
     assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::InvalidGrant);
