@@ -1,6 +1,8 @@
 //! One refresh, however many need it.
 
 use super::*;
+use crate::coordinator::outcome::Held;
+use crate::store::record::{LoginId, Tokens};
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_share_one_refresh() {
@@ -186,4 +188,22 @@ async fn a_rest_that_the_server_asked_for_is_kept_by_the_neighbours_too() {
     assert_eq!(world.server.submissions(), 1);
     tokio::time::sleep(SECOND * 2).await;
     assert_eq!(world.neighbour().token("k").await.unwrap().expose_secret(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_set_of_the_same_login_never_takes_the_place_of_a_newer_one() {
+    let world = World::new();
+    let slot = world.coordinator.slot(&"k".into());
+    for (login, generation, left) in [(1, 5, (1, 5)), (1, 4, (1, 5)), (1, 6, (1, 6)), (2, 3, (2, 3))] {
+        let held = Held {
+            login: LoginId(login),
+            generation: Generation::new(generation),
+            tokens: Tokens::received(&TokenSet::new("access"), None),
+            obtained: world.clock.now(),
+        };
+        let current = world.coordinator.current(&slot, held, None).unwrap();
+        slot.publish(&mut slot.state(), Arc::new(current));
+        let left = TokenId { login: LoginId(left.0), generation: Generation::new(left.1) };
+        assert_eq!(slot.current.load_full().unwrap().id(), left);
+    }
 }
