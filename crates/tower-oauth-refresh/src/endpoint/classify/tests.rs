@@ -510,3 +510,14 @@ proptest! {
         prop_assert_eq!(saved.expose_secret(), token.as_str());
     }
 }
+
+#[test]
+fn debug_of_an_answer_shows_its_status_and_code_and_no_token() {
+    let body =
+        br#"{"error":"invalid_grant","access_token":"s3cr3t","refresh_token":"s3cr3t","hint":"s3cr3t"}"#;
+    let answer = Answer::parse(&HeaderMap::new(), body, AnswerDialect::new());
+    let headers = headers(&[("set-cookie", "s3cr3t")]);
+    let shown = format!("{:?}", TokenResponse::new(status(400), &headers, &answer));
+    assert!(shown.contains("400") && shown.contains("invalid_grant"), "{shown}");
+    assert!(!shown.contains("s3cr3t"), "{shown}");
+}

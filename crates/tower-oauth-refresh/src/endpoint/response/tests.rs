@@ -4,6 +4,10 @@ use serde_json::json;
 
 use super::*;
 
+/// As numbers, so that nobody changes them by the way.
+const LONGEST: usize = 65_536;
+const A_YEAR: u64 = 31_536_000;
+
 fn typed(content_type: &'static str, body: &[u8]) -> Answer {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -133,12 +137,12 @@ fn an_absent_refresh_token_has_many_forms() {
 
 #[test]
 fn a_refresh_token_is_any_text_up_to_its_limit() {
-    let longest = "r".repeat(MAX_TOKEN);
+    let longest = "r".repeat(LONGEST);
     for text in ["x y", " ", "ключ\n\u{0}", "null", &longest] {
         let set = tokens(with(json!({ "refresh_token": text })));
         assert_eq!(set.refresh_token.expect("kept").expose_secret(), text);
     }
-    let too_long = "r".repeat(MAX_TOKEN + 1);
+    let too_long = "r".repeat(LONGEST + 1);
     for given in [json!(7), json!(true), json!(["rt"]), json!({ "token": "rt" }), json!(too_long)] {
         let fault = fault(with(json!({ "refresh_token": given })));
         assert_eq!(fault, lost("`refresh_token` of the token response cannot be used"));
@@ -147,9 +151,9 @@ fn a_refresh_token_is_any_text_up_to_its_limit() {
 
 #[test]
 fn an_access_token_that_cannot_be_sent_does_not_cost_the_refresh_token() {
-    let longest = "a".repeat(MAX_TOKEN);
+    let longest = "a".repeat(LONGEST);
     assert_eq!(tokens(with(json!({ "access_token": longest }))).access_token.expose_secret(), longest);
-    let too_long = "a".repeat(MAX_TOKEN + 1);
+    let too_long = "a".repeat(LONGEST + 1);
     for given in [
         json!("a b"),
         json!("a\r\nX: y"),
@@ -383,7 +387,7 @@ proptest! {
         ],
     ) {
         let read = lifetime(&member, AnswerDialect::new());
-        prop_assert!(read.is_none_or(|read| (1..=MAX_LIFETIME).contains(&read.as_secs())), "{member} is {read:?}");
+        prop_assert!(read.is_none_or(|read| (1..=A_YEAR).contains(&read.as_secs())), "{member} is {read:?}");
         let in_an_answer = tokens(with(json!({ "expires_in": member, "refresh_in": member })));
         prop_assert_eq!(in_an_answer.expires_in, read);
         prop_assert_eq!(in_an_answer.refresh_in, read);
@@ -391,7 +395,7 @@ proptest! {
 
     #[test]
     fn a_lifetime_is_read_alike_in_every_form(seconds in 1..ABSOLUTE, fraction in 0..1000_u32) {
-        let expected = Some(Duration::from_secs(seconds.min(MAX_LIFETIME)));
+        let expected = Some(Duration::from_secs(seconds.min(A_YEAR)));
         for text in [seconds.to_string(), format!("{seconds}.{fraction:03}"), format!(" {seconds}.0 ")] {
             prop_assert_eq!(lifetime(&Value::from(text.as_str()), AnswerDialect::new()), expected, "{}", text);
         }
