@@ -16,7 +16,6 @@ use rustls_pki_types::pem::PemObject as _;
 use tower_oauth_refresh::BoxFuture;
 use zeroize::Zeroizing;
 
-pub use self::private_jwk::InvalidJwk;
 use crate::BoxError;
 use crate::jwk::PublicJwk;
 
@@ -232,6 +231,10 @@ impl InvalidKey {
 
     fn rejected(algorithm: Algorithm, error: KeyRejected) -> Self {
         Self::new(algorithm, &format!("the key was rejected: {error}"))
+    }
+
+    fn to_sign_with(reason: &str) -> Self {
+        Self(format!("to sign with: {reason}"))
     }
 
     pub(crate) fn not_kept() -> Self {

@@ -56,6 +56,7 @@
 //! | an Ed25519 public key | [`SigningKey::ed25519_pem`] |
 //! | one of these, and you have the private one as a JWK | [`SigningKey::from_jwk`] |
 //! | the client secret (`client_secret_jwt`) | [`SigningKey::hs256`] |
+//! | any of these, and you have it as a JWK | [`SigningKey::from_jwk`] |
 //! | the public key, and the private one never leaves an HSM or KMS | [`SigningKey::callback`] |
 //! | nothing yet, since the key belongs to a login (DPoP) | [`DpopKey::generate`] |
 //!
@@ -68,26 +69,25 @@
 //! [`ClientAuth::assertion`]: tower_oauth_refresh::ClientAuth::assertion
 
 mod assertion;
-mod dpop;
-mod jwk;
 mod discovery;
 mod document;
+mod dpop;
+mod jwk;
 mod key;
-mod nonce;
-mod proof;
 mod listen;
 mod needs;
+mod nonce;
+mod proof;
 mod resource;
 
 pub use self::assertion::AssertionSigner;
-pub use self::dpop::{Dpop, DpopError, DpopFuture, DpopService};
 pub use self::discovery::{Metadata, Moved};
 pub use self::document::MetadataError;
+pub use self::dpop::{Dpop, DpopError, DpopFuture, DpopService};
 pub use self::key::{Algorithm, InvalidKey, SigningKey};
-pub use self::proof::DpopKey;
-pub use self::key::{Algorithm, InvalidJwk, InvalidKey, SigningKey};
 pub use self::listen::Listening;
 pub use self::needs::{Authentication, Needs};
+pub use self::proof::DpopKey;
 pub use self::resource::ResourceMetadata;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

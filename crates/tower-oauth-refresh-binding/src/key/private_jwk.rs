@@ -12,12 +12,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use super::{Signer, SigningKey};
-
-/// A JWK that cannot be used, and why. Says nothing of what is in it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a JWK to sign with: {0}")]
-pub struct InvalidJwk(String);
+use super::{InvalidKey, Signer, SigningKey};
 
 impl SigningKey {
     /// A private JWK: `EC` on P-256 for ES256, `RSA` for PS256, `OKP` with Ed25519 for EdDSA, `oct` for HS256. Its
@@ -30,7 +25,7 @@ impl SigningKey {
     ///
     /// It is no JWK, a public one or a set of them; it is of another kind or size, or contradicts itself; its
     /// `alg`, `use` or `key_ops` say that it is for something else.
-    pub fn from_jwk(jwk: impl AsRef<[u8]>) -> Result<Self, InvalidJwk> {
+    pub fn from_jwk(jwk: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
         let mut jwk: Jwk<'_> = serde_json::from_slice(jwk.as_ref())
             .map_err(|_| invalid("it is no JSON object with each member once, in plain text"))?;
         if jwk.keys.is_some() {
@@ -77,7 +72,7 @@ struct Jwk<'a> {
 }
 
 impl Jwk<'_> {
-    fn es256(&self) -> Result<Signer, InvalidJwk> {
+    fn es256(&self) -> Result<Signer, InvalidKey> {
         if self.crv != Some("P-256") {
             return Err(invalid("its crv is not P-256"));
         }
@@ -88,7 +83,7 @@ impl Jwk<'_> {
         key.map(|key| Signer::Es256(Arc::new(key))).map_err(rejected)
     }
 
-    fn ed25519(&self) -> Result<Signer, InvalidJwk> {
+    fn ed25519(&self) -> Result<Signer, InvalidKey> {
         if self.crv != Some("Ed25519") {
             return Err(invalid("its crv is not Ed25519"));
         }
@@ -97,7 +92,7 @@ impl Jwk<'_> {
         key.map(|key| Signer::EdDsa(Arc::new(key))).map_err(rejected)
     }
 
-    fn ps256(&self) -> Result<Signer, InvalidJwk> {
+    fn ps256(&self) -> Result<Signer, InvalidKey> {
         if self.oth.is_some() {
             return Err(invalid("it has more than two primes"));
         }
@@ -114,16 +109,15 @@ impl Jwk<'_> {
         key.map(|key| Signer::Ps256(Arc::new(key))).map_err(rejected)
     }
 
-    fn hs256(&self) -> Result<Signer, InvalidJwk> {
-        let key = SigningKey::hs256(bytes("k", self.k)?).map_err(|error| InvalidJwk(error.reason))?;
-        Ok(key.signer)
+    fn hs256(&self) -> Result<Signer, InvalidKey> {
+        Ok(SigningKey::hs256(bytes("k", self.k)?)?.signer)
     }
 
     /// Does it say itself that it is there to sign, in this way (RFC 7517 §4.2 to §4.4)?
-    fn check_purpose(&self, key: &SigningKey) -> Result<(), InvalidJwk> {
+    fn check_purpose(&self, key: &SigningKey) -> Result<(), InvalidKey> {
         let name = key.algorithm().name();
         if self.alg.as_ref().is_some_and(|alg| alg != name) {
-            return Err(InvalidJwk(format!("its alg is not {name}")));
+            return Err(invalid(&format!("its alg is not {name}")));
         }
         let for_else = self.purpose.as_ref().is_some_and(|purpose| purpose != "sig")
             || self.key_ops.as_ref().is_some_and(|uses| !uses.iter().any(|it| it == "sign"));
@@ -131,27 +125,27 @@ impl Jwk<'_> {
     }
 }
 
-fn bytes(name: &str, member: Option<&str>) -> Result<Secret, InvalidJwk> {
+fn bytes(name: &str, member: Option<&str>) -> Result<Secret, InvalidKey> {
     let text = member.ok_or_else(|| match name {
         "d" => invalid("there is a public key, but no private one"),
-        _ => InvalidJwk(format!("it has no {name}")),
+        _ => invalid(&format!("it has no {name}")),
     })?;
-    let decoded = BASE64URL.decode(text).map_err(|_| InvalidJwk(format!("its {name} is no base64url")))?;
+    let decoded = BASE64URL.decode(text).map_err(|_| invalid(&format!("its {name} is no base64url")))?;
     Ok(Zeroizing::new(decoded))
 }
 
 /// A number of 256 bits, none left out in front (RFC 7518 §6.2).
-fn sized(name: &str, member: Option<&str>) -> Result<Secret, InvalidJwk> {
+fn sized(name: &str, member: Option<&str>) -> Result<Secret, InvalidKey> {
     let bytes = bytes(name, member)?;
-    if bytes.len() == 32 { Ok(bytes) } else { Err(InvalidJwk(format!("its {name} is not 32 bytes long"))) }
+    if bytes.len() == 32 { Ok(bytes) } else { Err(invalid(&format!("its {name} is not 32 bytes long"))) }
 }
 
-fn invalid(reason: &str) -> InvalidJwk {
-    InvalidJwk(reason.to_owned())
+fn invalid(reason: &str) -> InvalidKey {
+    InvalidKey::to_sign_with(reason)
 }
 
-fn rejected(error: KeyRejected) -> InvalidJwk {
-    InvalidJwk(format!("the key was rejected: {error}"))
+fn rejected(error: KeyRejected) -> InvalidKey {
+    invalid(&format!("the key was rejected: {error}"))
 }
 
 type Secret = Zeroizing<Vec<u8>>;
