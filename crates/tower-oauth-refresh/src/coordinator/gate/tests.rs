@@ -28,7 +28,7 @@ fn swap(marked: bool) -> Step {
 }
 
 fn send() -> Step {
-    Step::Send { refresh_token: None }
+    Step::Send { refresh_token: None, bound_key: None }
 }
 
 fn wait() -> Step {
@@ -52,7 +52,7 @@ async fn free_after(steps: Vec<Step>) -> Vec<usize> {
 async fn a_place_is_kept_from_the_mark_to_the_end_of_the_exchange() {
     let exchange = vec![Step::Load, swap(true), send(), wait(), swap(true), send(), swap(false), Step::Done];
     assert_eq!(free_after(exchange).await, [2, 1, 1, 1, 1, 1, 2, 2]);
-    let revoke = Step::Revoke { refresh_token: "spent".into() };
+    let revoke = Step::Revoke { refresh_token: "spent".into(), bound_key: None };
     assert_eq!(free_after(vec![swap(true), send(), Step::Load, revoke, Step::Done]).await, [1, 1, 1, 1, 2]);
 }
 

@@ -43,7 +43,7 @@ impl Short {
         let before = self.clock.looks.load(Ordering::SeqCst);
         let ready = self.world.coordinator.ready(&self.slot, false);
         let looks = self.clock.looks.load(Ordering::SeqCst) - before;
-        (ready.map(|(header, _)| header.to_str().unwrap().to_owned()), looks)
+        (ready.map(|(token, _)| token.header.to_str().unwrap().to_owned()), looks)
     }
 }
 
@@ -98,6 +98,7 @@ async fn the_header_of_one_thread_says_the_same_as_that_of_all() {
     let slot = world.coordinator.slot(&"k".into());
     let (one, id) = world.coordinator.ready(&slot, false).unwrap();
     let (own, same) = world.coordinator.ready(&slot, true).unwrap();
+    let (one, own) = (one.header, own.header);
     assert_eq!((&one, id), (&own, same));
     assert_eq!(one, "Bearer access-1");
     assert!(one.is_sensitive() && own.is_sensitive());
