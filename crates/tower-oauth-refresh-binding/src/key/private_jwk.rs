@@ -7,7 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use ring::error::KeyRejected;
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPairComponents, PublicKeyComponents};
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PSS_SHA256, RsaKeyPair,
+};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
@@ -105,8 +107,12 @@ impl Jwk<'_> {
             dQ: bytes("dq", self.dq)?,
             qInv: bytes("qi", self.qi)?,
         };
-        let key = RsaKeyPair::from_components(&components);
-        key.map(|key| Signer::Ps256(Arc::new(key))).map_err(rejected)
+        let key = RsaKeyPair::from_components(&components).map_err(rejected)?;
+        // Whether `e`, `dp` and `dq` belong together is looked at when it signs, and not before.
+        let mut signature = vec![0; key.public().modulus_len()];
+        key.sign(&RSA_PSS_SHA256, &SystemRandom::new(), &[], &mut signature)
+            .map_err(|_| invalid("the key contradicts itself"))?;
+        Ok(Signer::Ps256(Arc::new(key)))
     }
 
     fn hs256(&self) -> Result<Signer, InvalidKey> {

@@ -1,4 +1,5 @@
 use futures_util::FutureExt as _;
+use proptest::prelude::*;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
@@ -178,6 +179,7 @@ fn a_key_that_contradicts_itself_or_is_cut_is_refused() {
         (with(okp(), &json!({ "x": other("x") })), "the key was rejected: "),
         (with(rsa(), &json!({ "n": other("n") })), "the key was rejected: "),
         (with(rsa(), &json!({ "e": "Aw" })), "the key was rejected: "),
+        (with(rsa(), &json!({ "e": "AQAF" })), "the key contradicts itself"),
         (with(ec(), &json!({ "d": "AQ" })), "its d is not 32 bytes long"),
         (with(ec(), &json!({ "y": "" })), "its y is not 32 bytes long"),
         (with(okp(), &json!({ "x": "AAAA" })), "its x is not 32 bytes long"),
@@ -217,5 +219,25 @@ fn debug_shows_no_key() {
         let shown = format!("{:?}", read(&jwk).unwrap());
         let secret = jwk["d"].as_str().or(jwk["k"].as_str()).unwrap();
         assert!(!shown.contains(&secret[..8]), "{shown}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic_and_a_key_that_is_taken_signs(
+        jwk in prop::sample::select(vec![oct(), rsa(), ec(), okp()]),
+        member in prop::sample::select(vec!["kty", "crv", "k", "d", "x", "y", "n", "e", "p", "qi", "alg", "kid", "key_ops"]),
+        value in prop_oneof![
+            4 => "[A-Za-z0-9_-]{0,44}".prop_map(Value::from),
+            1 => any::<String>().prop_map(Value::from),
+            1 => prop::sample::select(vec![json!(null), json!(1), json!(["sign"]), json!("EC"), json!("oct")]),
+        ],
+        cut in prop::option::weighted(0.1, 0..400_usize),
+    ) {
+        let mut text = with(jwk, &json!({ member: value })).to_string().into_bytes();
+        text.truncate(cut.unwrap_or(usize::MAX));
+        if let Ok(key) = SigningKey::from_jwk(&text) {
+            prop_assert!(key.sign(b"input").now_or_never().unwrap().is_ok());
+        }
     }
 }
