@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt as _;
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
+use proptest::prelude::*;
 use serde_json::json;
 use tower::service_fn;
 use tower_oauth_refresh::{BoxFuture, MemoryStore, TokenSet};
@@ -364,3 +365,59 @@ async fn a_builder_has_the_token_and_the_revocation_endpoint() {
     let asked: Vec<_> = asked.lock().unwrap().iter().map(Uri::to_string).collect();
     assert_eq!(asked, ["https://as.example/token", "https://as.example/revoke"]);
 }
+
+/// Values that nearly belong into a document.
+fn nearly() -> impl Strategy<Value = Value> {
+    let text = prop::sample::select(
+        &[
+            ISSUER,
+            "https://",
+            "http://",
+            "localhost",
+            "as.example",
+            "/token",
+            "?",
+            "#",
+            "@",
+            ":",
+            "443",
+            "[::1]",
+            "\u{0}",
+            "\u{e9}",
+            "client_secret_post",
+            " ",
+        ][..],
+    );
+    let text = prop::collection::vec(text, 0..6).prop_map(|pieces| Value::String(pieces.concat()));
+    let leaf = prop_oneof![8 => text, 1 => Just(Value::Null), 1 => any::<i64>().prop_map(Value::from)];
+    leaf.prop_recursive(2, 8, 4, |inner| {
+        let name = prop::sample::select(&[TOKEN, REVOCATION, INTROSPECTION][..]).prop_map(str::to_owned);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            prop::collection::btree_map(name, inner, 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_document_makes_it_panic_and_what_is_taken_keeps_its_promises(
+        (member, value) in (prop::sample::select(&MEMBERS[..]), nearly()),
+        cut in prop::option::weighted(0.1, 0..400_usize),
+    ) {
+        let mut text = document(&json!({ member: value })).to_string().into_bytes();
+        text.truncate(cut.unwrap_or(usize::MAX));
+        let Ok(metadata) = Metadata::read(ISSUER, &text) else { return Ok(()) };
+        prop_assert_eq!(metadata.issuer(), ISSUER);
+        for metadata in [metadata.clone(), metadata.for_mtls()] {
+            let endpoints = [Some(metadata.token_endpoint()), metadata.revocation_endpoint(), metadata.introspection_endpoint()];
+            prop_assert!(endpoints.into_iter().flatten().all(|endpoint| Origin::of(endpoint).is_ok()));
+            let origins = metadata.origins();
+            prop_assert!(!origins.is_empty() && metadata.within(&origins).is_ok());
+        }
+    }
+}
+
+const MEMBERS: [&str; 7] =
+    ["issuer", TOKEN, REVOCATION, INTROSPECTION, "mtls_endpoint_aliases", AUTH_METHODS, DPOP_ALGORITHMS];
