@@ -82,10 +82,9 @@ impl ServerTime {
         at(self.learned.load().as_deref(), self.clock.now())
     }
 
-    /// The server refused an assertion that was dated by `used`, and its clock shows `date`. Is there a better time
-    /// now?
-    fn learn(&self, used: &Option<Arc<Learned>>, date: SystemTime) -> bool {
-        let now = self.clock.now();
+    /// The server refused an assertion that was dated by `used`, and at `now` its clock showed `date`. Is there a
+    /// better time by that?
+    fn learn(&self, used: &Option<Arc<Learned>>, date: SystemTime, now: Now) -> bool {
         let date = since_1970(date);
         if date.abs_diff(since_1970(now.wall)) > MAX_OFF {
             tracing::warn!("an authorization server's date is more than a day off and was not taken over");
@@ -156,11 +155,13 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let (parts, body) = answer.await.map_err(Into::into)?.into_parts();
+            // Before the body, which may take its time.
+            let now = time.clock.now();
             let date = parts.headers.get(DATE).and_then(|date| date.to_str().ok());
             let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
             let body = Limited::new(body, LIMIT).collect().await.map_err(|_| BrokenOff)?.to_bytes();
             match date {
-                Some(date) if refuses_client(parts.status, &body) && time.learn(&used, date) => {
+                Some(date) if refuses_client(parts.status, &body) && time.learn(&used, date, now) => {
                     Err(NotSent::new(AnotherTime).into())
                 }
                 _ => Ok(Response::from_parts(parts, Full::new(body))),

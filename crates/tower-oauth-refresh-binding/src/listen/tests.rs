@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use futures_util::FutureExt as _;
 use http::HeaderValue;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use serde_json::Value;
 use tower::util::BoxCloneService;
 use tower::{ServiceExt as _, service_fn};
@@ -268,13 +270,13 @@ fn two_refusals_of_one_mistake_are_one_lesson() {
     let signer = signer(clock.clone());
     let before = signer.time.learned.load_full();
     hear(&signer, refusal(&dated(&clock, 600))).unwrap_err();
-    let date = clock.now().wall + Duration::from_secs(600);
-    assert!(signer.time.learn(&before, date), "the other one was dated by our clock, too");
+    let (now, date) = (clock.now(), clock.now().wall + Duration::from_secs(600));
+    assert!(signer.time.learn(&before, date, now), "the other one was dated by our clock, too");
     assert_eq!(iat(&signer), 600);
     // One that was dated by the server's, and before that was replaced, takes nothing back.
     let used = signer.time.learned.load_full();
-    assert!(signer.time.learn(&before, date + Duration::from_secs(600)));
-    assert!(!signer.time.learn(&used, date));
+    assert!(signer.time.learn(&before, date + Duration::from_secs(600), now));
+    assert!(!signer.time.learn(&used, date, now));
     assert_eq!(iat(&signer), 1200);
 }
 
@@ -286,6 +288,24 @@ fn clones_and_keys_that_come_later_have_the_time() {
     hear(&signer, refusal(&dated(&clock, -600))).unwrap_err();
     clone.replace(SigningKey::hs256(SECRET).unwrap());
     assert_eq!(iat(&clone), -600);
+}
+
+#[test]
+fn a_body_that_takes_its_time_does_not_count() {
+    let clock = ManualClock::new();
+    let signer = signer(clock.clone());
+    let (parts, body) = refusal(&dated(&clock, 600)).into_parts();
+    let slow = futures_util::stream::once(async move {
+        clock.advance(Duration::from_secs(9));
+        Ok::<_, Infallible>(Frame::data(Bytes::from(body)))
+    });
+    let answer = Mutex::new(Some(Response::from_parts(parts, StreamBody::new(Box::pin(slow)))));
+    let transport = service_fn(|_: Request<()>| {
+        let answer = answer.lock().unwrap().take().unwrap();
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    signer.listen(transport).oneshot(Request::new(())).now_or_never().unwrap().unwrap_err();
+    assert_eq!(iat(&signer), 609);
 }
 
 #[test]
