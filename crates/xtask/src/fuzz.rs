@@ -104,6 +104,23 @@ const PACKAGES: &[Package] = &[
             ],
         }],
     },
+    Package {
+        name: "tower-oauth-refresh-binding",
+        targets: &[
+            Target {
+                what: "what an API needs",
+                tests: &["needs::tests::no_field_makes_it_panic_and_what_comes_out_is_fit_for_a_request"],
+            },
+            Target {
+                what: "server metadata",
+                tests: &["discovery::tests::no_document_makes_it_panic_and_what_is_taken_keeps_its_promises"],
+            },
+            Target {
+                what: "private JWK",
+                tests: &["key::private_jwk::tests::no_text_makes_it_panic_and_a_key_that_is_taken_signs"],
+            },
+        ],
+    },
 ];
 
 /// `--cases N`, for each test; a million unless given.
