@@ -186,6 +186,9 @@ impl Metadata {
     }
 
     /// A coordinator's builder for these endpoints.
+    ///
+    /// It knows the logins in its store by the token endpoint: after that has moved they are not found. With
+    /// [`Builder::issuer`] they are, so then take [`within`](Self::within) for every document.
     pub fn builder(&self, auth: ClientAuth) -> Builder {
         RefreshCoordinator::builder(self.endpoints.token.clone(), auth).provider(self)
     }

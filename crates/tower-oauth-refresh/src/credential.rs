@@ -7,7 +7,7 @@ use std::sync::Arc;
 ///
 /// Cloning is cheap. The name is not a secret: it appears in events and logs, and it is the key under
 /// which a [`TokenStore`](crate::TokenStore) keeps the record. A coordinator prefixes it with its token
-/// endpoint and client, so that several coordinators may share a store.
+/// endpoint (or [issuer](crate::Builder::issuer)) and client, so that several coordinators may share a store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialKey(Arc<str>);
 

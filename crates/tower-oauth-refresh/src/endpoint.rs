@@ -35,6 +35,8 @@ use crate::secret::{BoundKey, RefreshToken};
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) token: Uri,
+    /// Who it belongs to, for the store's keys.
+    pub(crate) issuer: Option<String>,
     pub(crate) revocation: Option<Uri>,
     pub(crate) auth: ClientAuth,
     pub(crate) parameters: Vec<(String, String)>,
@@ -70,8 +72,9 @@ impl Endpoint {
     /// What goes before every key in the store: the server, the client, and what its tokens are for.
     pub(crate) fn namespace(&self) -> String {
         let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let Target { token, auth, parameters, .. } = &self.target;
-        let mut namespace = format!("{token} {}", encode(auth.client_id()));
+        let Target { token, issuer, auth, parameters, .. } = &self.target;
+        let server = issuer.as_deref().map_or_else(|| token.to_string(), encode);
+        let mut namespace = format!("{server} {}", encode(auth.client_id()));
         let mut parameters: Vec<_> = parameters.iter().collect();
         parameters.sort();
         for (name, value) in parameters {

@@ -68,6 +68,7 @@ impl Builder {
         Self {
             target: Target {
                 token: endpoint,
+                issuer: None,
                 auth,
                 revocation: None,
                 parameters: Vec::new(),
@@ -87,6 +88,17 @@ impl Builder {
     /// Where credentials survive. Default: nowhere, that is a [`MemoryStore`].
     pub fn store(mut self, store: impl TokenStore) -> Self {
         self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Names the authorization server in the store by its issuer identifier (RFC 8414 §2). Default: by the URL of
+    /// its token endpoint.
+    ///
+    /// Logins then survive that the endpoint moves, and whoever says where it has moved to gets their refresh tokens:
+    /// take the URL from your own configuration, or from metadata that you have consented to. Logins that were stored
+    /// under the other name are not found.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.target.issuer = Some(issuer.into());
         self
     }
 

@@ -33,6 +33,7 @@ async fn refresh(making: Duration, answering: Duration) -> (Answer, Duration, us
     let dialect = AnswerDialect::new();
     let target = Target {
         token,
+        issuer: None,
         revocation: None,
         auth,
         parameters: Vec::new(),
@@ -89,8 +90,16 @@ async fn asked(dpop: bool, answers: &'static [(u16, &'static str)]) -> (Answer, 
     });
     let token = Uri::from_static("https://as.example/token");
     let dialect = AnswerDialect::new();
-    let target =
-        Target { token, revocation: None, auth, parameters: Vec::new(), dialect, classifier: None, dpop };
+    let target = Target {
+        token,
+        issuer: None,
+        revocation: None,
+        auth,
+        parameters: Vec::new(),
+        dialect,
+        classifier: None,
+        dpop,
+    };
     let endpoint = Endpoint::new(target, Arc::new(SystemClock), transport);
     let key = Some(BoundKey::new(*b"key"));
     let answer = endpoint.refresh(Grant::RefreshToken, Some("r".into()), key, 10 * SECOND).await;

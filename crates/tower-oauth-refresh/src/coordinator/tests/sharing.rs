@@ -117,6 +117,32 @@ async fn coordinators_for_different_resources_never_share_a_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_known_by_its_issuer_keeps_its_logins_where_its_token_endpoint_moves() {
+    let store = MemoryStore::new();
+    let at = |endpoint: &'static str, issuer: Option<&str>| {
+        let endpoint = http::Uri::from_static(endpoint);
+        let builder = RefreshCoordinator::builder(endpoint, ClientAuth::none("c")).store(store.clone());
+        let builder = issuer.map_or(builder.clone(), |issuer| builder.issuer(issuer));
+        let nobody = tower::service_fn(|_: Request<Full<Bytes>>| async {
+            Err::<Response<Full<Bytes>>, _>("nobody is to be asked")
+        });
+        builder.build(nobody).unwrap()
+    };
+    let issuer = Some("https://as.example");
+    at("https://as.example/token", issuer).install("k", TokenSet::new("access")).await.unwrap();
+    let moved = at("https://as.example/v2/token", issuer);
+    assert_eq!(moved.token("k").await.unwrap().expose_secret(), "access");
+    for (endpoint, issuer) in [
+        ("https://as.example/token", Some("https://other.example")),
+        ("https://as.example/token", None),
+        ("https://as.example", None),
+    ] {
+        let other = at(endpoint, issuer);
+        assert_eq!(other.token("k").await.unwrap_err().kind(), ErrorKind::NotInstalled);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_channel_exists_only_while_a_flight_does() {
     let world = World::new();
     world.install(Duration::ZERO).await;
