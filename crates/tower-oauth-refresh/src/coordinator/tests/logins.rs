@@ -93,6 +93,18 @@ async fn a_first_login_whose_write_failed_is_not_written_again_for_it_may_have_e
 }
 
 #[tokio::test(start_paused = true)]
+async fn generations_go_on_where_the_store_has_lost_the_record() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.token().await.unwrap();
+    let stored = world.coordinator.stored_key("k");
+    let lost = world.store.records.load(&stored).await.unwrap().unwrap();
+    world.store.records.compare_and_swap(&stored, Some(lost.body.version()), None).await.unwrap();
+    let installed = world.coordinator.install("k", world.server.login(HOUR)).await.unwrap();
+    assert_eq!(installed, Generation::new(3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_that_always_loses_its_race_is_given_up() {
     let world = World::new();
     world.install(HOUR).await;
