@@ -92,6 +92,19 @@ async fn a_token_that_is_to_be_refreshed_goes_the_long_way_though_it_can_still_b
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_take_the_short_way_while_it_is_being_refreshed_and_while_that_rests() {
+    let short = Short::with(HOUR, |builder| builder).await;
+    let later = Reply::Status(503, "", Some("20"));
+    short.world.server.script([Reply::Held(Box::new(later))]);
+    assert_eq!(short.after(3_500_000).await, (None, 1));
+    assert_eq!(short.world.token().await.unwrap(), "access-1");
+    assert_eq!(short.after(1).await, ready(1), "somebody sees to it");
+    short.world.server.released.0.add_permits(1);
+    assert_eq!(short.after(1000).await, ready(1), "and was told to come back later");
+    assert_eq!(short.after(20_000).await, (None, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_header_of_one_thread_says_the_same_as_that_of_all() {
     let world = World::new();
     world.install(HOUR).await;
