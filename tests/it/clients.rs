@@ -25,7 +25,8 @@ const HEAD: &str = "\
 # Clients and promises
 
 Every client below is set up as its users set it up, and asked to keep the same promises, against servers that do
-as they are told. What those servers saw decides. This file is what the run gives; a test fails where it differs.
+as they are told. What those servers saw decides. Over TLS, API and token endpoint are both behind it, with a certificate
+of the run's own. This file is what the run gives; a test fails where it differs.
 To write it anew:
 
     WRITE_DOCS=1 cargo test -p workspace-tests --test it clients::

@@ -60,6 +60,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// # }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), BoxError> {
+/// # let _ = rustls::crypto::ring::default_provider().install_default();
 /// # let token_endpoint = service_fn(async |_: Request<Full<Bytes>>| {
 /// #     let answer = r#"{"access_token": "at-2", "refresh_token": "rt-2", "expires_in": 3600}"#;
 /// #     Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(answer)))

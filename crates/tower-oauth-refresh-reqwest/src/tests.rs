@@ -31,7 +31,7 @@ impl World {
         let auth = AuthServer::start().await.unwrap();
         let api = ResourceServer::start(&auth).await.unwrap();
         let client = ClientAuth::basic(auth.client_id(), auth.client_secret());
-        let transport = Transport::new(reqwest::Client::builder().no_proxy()).unwrap();
+        let transport = Transport::new(builder()).unwrap();
         let coordinator =
             RefreshCoordinator::builder(auth.token_endpoint(), client).build(transport).unwrap();
         Self { auth, api, coordinator }
@@ -64,8 +64,14 @@ impl World {
     }
 }
 
+/// Where another package of the same build has chosen TLS for reqwest, no client is built without a provider.
+fn builder() -> reqwest::ClientBuilder {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
+}
+
 fn bare() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    builder().build().unwrap()
 }
 
 fn outcome(answer: &reqwest::Response) -> Option<ReplayOutcome> {
@@ -215,7 +221,6 @@ impl Resolve for Nowhere {
 
 #[tokio::test]
 async fn the_transport_tells_what_was_not_sent_from_what_may_have_arrived() {
-    let builder = || reqwest::Client::builder().no_proxy();
     let send = async |client, uri: &str| {
         let request = Request::post(uri).body(reqwest::Body::from("grant_type=refresh_token")).unwrap();
         Transport::new(client).unwrap().oneshot(request).await.unwrap_err()

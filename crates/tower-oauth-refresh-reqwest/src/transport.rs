@@ -23,6 +23,7 @@ use crate::service::ReqwestService;
 /// use tower_oauth_refresh_reqwest::Transport;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let _ = rustls::crypto::ring::default_provider().install_default();
 /// let auth = ClientAuth::basic("client-id", "client-secret");
 /// let coordinator = RefreshCoordinator::builder("https://auth.example/token".parse()?, auth)
 ///     .build(Transport::new(reqwest::Client::builder().user_agent("my-tool"))?)?;

@@ -25,6 +25,7 @@ pub(super) enum Kind {
     HyperUtil,
     HyperUtilTls,
     Reqwest,
+    ReqwestTls,
     ReqwestMiddleware,
     Tonic,
     AxumBackEnd,
@@ -75,10 +76,11 @@ pub(super) struct Other {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::HyperUtil,
         Self::HyperUtilTls,
         Self::Reqwest,
+        Self::ReqwestTls,
         Self::ReqwestMiddleware,
         Self::Tonic,
         Self::AxumBackEnd,
@@ -89,6 +91,7 @@ impl Kind {
             Self::HyperUtil => "hyper-util",
             Self::HyperUtilTls => "hyper-util over TLS",
             Self::Reqwest => "reqwest",
+            Self::ReqwestTls => "reqwest over TLS",
             Self::ReqwestMiddleware => "reqwest-middleware",
             Self::Tonic => "tonic",
             Self::AxumBackEnd => "axum back end",
@@ -100,19 +103,21 @@ impl Stage {
     pub(super) async fn set(kind: Kind) -> Self {
         let mut world = World::start(Way { http2: false, sealed: false }).await;
         let probe = Probe::default();
-        let tls = match kind {
-            Kind::HyperUtilTls => Some(Tls::before(&world).await),
-            _ => None,
-        };
-        let client: Arc<dyn Client> = match (kind, &tls) {
-            (Kind::HyperUtil | Kind::HyperUtilTls, None) => Arc::new(hyper::open(&world, &probe)),
-            (Kind::HyperUtil | Kind::HyperUtilTls, Some(tls)) => {
+        let mut tls = None;
+        let client: Arc<dyn Client> = match kind {
+            Kind::HyperUtil => Arc::new(hyper::open(&world, &probe)),
+            Kind::HyperUtilTls => {
+                let tls = tls.insert(Tls::before(&world).await);
                 Arc::new(hyper::open_tls(&mut world, tls, &probe))
             }
-            (Kind::Reqwest, _) => Arc::new(reqwest::open(&mut world, &probe)),
-            (Kind::ReqwestMiddleware, _) => Arc::new(reqwest::open_chain(&mut world, &probe)),
-            (Kind::Tonic, _) => Arc::new(grpc::open(&world, &probe).await),
-            (Kind::AxumBackEnd, _) => Arc::new(backend::open(&world, &probe).await),
+            Kind::Reqwest => Arc::new(reqwest::open(&mut world, &probe)),
+            Kind::ReqwestTls => {
+                let tls = tls.insert(Tls::before(&world).await);
+                Arc::new(reqwest::open_tls(&mut world, tls, &probe))
+            }
+            Kind::ReqwestMiddleware => Arc::new(reqwest::open_chain(&mut world, &probe)),
+            Kind::Tonic => Arc::new(grpc::open(&world, &probe).await),
+            Kind::AxumBackEnd => Arc::new(backend::open(&world, &probe).await),
         };
         Self { world, tls, client, probe }
     }

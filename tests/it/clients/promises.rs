@@ -102,7 +102,7 @@ async fn redirects(kind: Kind) -> Cell {
     let mut arrived = stage.world.auth.ledger().api_requests();
     arrived.retain(|request| request.path == "/elsewhere");
     assert!(arrived.iter().all(|request| request.token.is_none()));
-    if matches!(kind, Kind::Reqwest | Kind::ReqwestMiddleware) {
+    if matches!(kind, Kind::Reqwest | Kind::ReqwestTls | Kind::ReqwestMiddleware) {
         assert!(!arrived.is_empty(), "it follows");
     } else {
         assert_eq!((outcome.status, arrived.len()), (Some(302), 0), "it does not follow");

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryFutureExt as _;
-use http::Version;
+use http::{HeaderValue, StatusCode, Version, header};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::rt::TokioExecutor;
 use tower::service_fn;
 use tower_oauth_refresh::{Builder, ErrorKind, NotSent, RefreshLayer};
+use tower_oauth_refresh_reqwest::Transport;
+use tower_oauth_refresh_testkit::Answer;
 
 use super::client::{Kind, Stage};
 use crate::harness::{BoxError, Certificate, Front, KEY, World, within};
@@ -53,6 +55,19 @@ async fn http2_is_spoken_where_tls_agrees_on_it() {
     );
 }
 
+#[tokio::test]
+async fn a_redirect_from_tls_to_plain_http_takes_no_token_along() {
+    let stage = Stage::set(Kind::ReqwestTls).await;
+    stage.world.install().await;
+    let plain = HeaderValue::from_str(&stage.world.api.url("/elsewhere")).unwrap();
+    stage.world.api.respond_next(Answer::new(StatusCode::FOUND).header(header::LOCATION, plain));
+    // It follows, to the same machine and the same API; the refusal there looks like the API's.
+    assert_eq!(stage.call(0).await.status, Some(200));
+    let sent = stage.world.auth.ledger().api_requests();
+    let seen: Vec<_> = sent.iter().map(|sent| (sent.path.as_str(), sent.token.is_some())).collect();
+    assert_eq!(seen, [("/things", true), ("/elsewhere", false), ("/things", true)]);
+}
+
 /// By itself an error of hyper-util does not say when it happened; `is_connect` knows.
 #[tokio::test]
 async fn a_token_endpoint_that_the_client_does_not_trust_learns_nothing_and_the_login_goes_on() {
@@ -81,4 +96,15 @@ async fn a_token_endpoint_that_the_client_does_not_trust_learns_nothing_and_the_
         assert_eq!(stage.world.seen(), (1, 0));
         stage.world.assert_clean();
     }
+}
+
+#[tokio::test]
+async fn a_refresh_that_reqwest_trusts_nobody_with_is_in_no_doubt() {
+    let stage = Stage::set(Kind::ReqwestTls).await;
+    stage.world.install_expired().await;
+    let stranger = reqwest::Certificate::from_der(&Certificate::new().der()).unwrap();
+    let wary = Transport::new(reqwest::Client::builder().no_proxy().tls_certs_only([stranger])).unwrap();
+    let coordinator = stage.tls.as_ref().unwrap().builder(&stage.world).build(wary).unwrap();
+    assert_eq!(within(coordinator.token(KEY)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(stage.world.seen(), (0, 0));
 }

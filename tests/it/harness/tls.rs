@@ -45,7 +45,7 @@ impl Certificate {
             .with_no_client_auth()
     }
 
-    fn der(&self) -> CertificateDer<'static> {
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
         self.0.cert.der().clone()
     }
 
