@@ -1,6 +1,8 @@
 //! Against a real server of `tonic`, which refuses tokens where gRPC servers do.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also where its harness does")]
 
+mod streams;
+
 use std::collections::HashSet;
 use std::error::Error as _;
 use std::pin::Pin;
@@ -24,6 +26,11 @@ use tower_oauth_refresh::{
 };
 use tower_oauth_refresh_testkit::AuthServer;
 use tower_oauth_refresh_tonic::{RefreshChannel, wrap};
+
+use self::streams::Streams;
+
+/// Larger bodies are not kept for a replay.
+const LIMIT: usize = 1000;
 
 type Messages = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
@@ -82,6 +89,7 @@ struct World {
     auth: AuthServer,
     api: Strict,
     coordinator: Arc<RefreshCoordinator>,
+    channel: RefreshChannel,
     client: HealthClient<RefreshChannel>,
 }
 
@@ -92,7 +100,8 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
         let health = HealthServer::new(api.clone());
-        let serving = Server::builder().add_service(health).serve_with_incoming(TcpIncoming::from(listener));
+        let routes = Server::builder().add_service(health).add_service(Streams(api.clone()));
+        let serving = routes.serve_with_incoming(TcpIncoming::from(listener));
         tokio::runtime::Handle::current().spawn(serving);
 
         let http = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
@@ -102,8 +111,9 @@ impl World {
         let layer =
             RefreshLayer::new(coordinator.clone(), "acme").relative_requests_to(server.parse().unwrap());
         let channel = Channel::from_shared(server).unwrap().connect_lazy();
-        let client = HealthClient::new(wrap(&layer.body_limit(1000), channel));
-        Self { auth, api, coordinator, client }
+        let channel = wrap(&layer.body_limit(LIMIT), channel);
+        let client = HealthClient::new(channel.clone());
+        Self { auth, api, coordinator, channel, client }
     }
 
     /// Logs in, with an access token that the server refuses.
@@ -168,7 +178,7 @@ async fn a_refusal_in_later_trailers_is_the_end_of_the_stream_and_of_the_token()
 async fn a_message_over_the_limit_is_sent_once() {
     let mut world = World::start().await;
     world.install_revoked().await;
-    let status = world.client.check(asking("x".repeat(2000))).await.unwrap_err();
+    let status = world.client.check(asking("x".repeat(2 * LIMIT))).await.unwrap_err();
     assert_eq!((status.code(), world.api.calls()), (Code::Unauthenticated, 1));
 }
 
