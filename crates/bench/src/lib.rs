@@ -11,6 +11,7 @@ pub mod goals;
 pub mod hot;
 pub mod latency;
 pub mod loopback;
+pub mod proof;
 pub mod table;
 pub mod timing;
 pub mod world;

@@ -105,7 +105,8 @@ impl Dpop {
     }
 
     /// Each login has a key of its own, which is [kept](DpopKey::bound_key) with its tokens: the coordinator puts it
-    /// into the extensions of what it sends. A request of a login without one is not sent
+    /// into the extensions of what it sends, and each time it is read from there, so that no copy outlives the login
+    /// here. A request of a login without one is not sent
     /// ([`DpopError::NoKey`]).
     #[must_use]
     pub fn per_login() -> Self {

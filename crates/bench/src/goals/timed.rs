@@ -7,7 +7,7 @@ use crate::durable::{OnFiles, floor};
 use crate::hot::{Send, Shared, Way};
 use crate::table::{Row, number};
 use crate::timing::{cpu, interleaved, median, ratio, wall};
-use crate::{Failure, bodies, fan_in, loopback};
+use crate::{Failure, bodies, fan_in, loopback, proof};
 
 /// All rows that are timed.
 ///
@@ -21,7 +21,22 @@ pub fn timed() -> Result<Vec<Row>, Failure> {
     rows.extend(replays()?);
     rows.extend(loopback_rows()?);
     rows.push(rotation()?);
+    rows.extend(proofs()?);
     Ok(rows)
+}
+
+fn proofs() -> Result<Vec<Row>, Failure> {
+    let proof::Cost { signature, one_key, per_login } = proof::cost()?;
+    let beside = format!("{:.1} us a signature", signature * 1e6);
+    Ok(vec![
+        Row::timed("7a", "a request with a DPoP proof, x the bare signature", &*beside, one_key, 1.25),
+        Row::timed("7b", "the same with a key of its login, x the bare signature", beside, per_login, 1.25)
+            .instead(
+                2.5,
+                "The key is read for each request, which `ring` answers with a check of it, so that none stays in memory \
+                 when its login has ended.",
+            ),
+    ])
 }
 
 fn hot() -> Result<Vec<Row>, Failure> {
