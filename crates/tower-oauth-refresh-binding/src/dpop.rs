@@ -89,7 +89,8 @@ pub enum DpopError {
     /// What is kept with the login is no key. Log in again.
     #[error("the DPoP key of the login cannot be read")]
     UnusableKey(#[from] InvalidKey),
-    /// A proof names where its request goes, and no token may go there.
+    /// A proof names where its request goes, and no token may go there; or the request does not say where, as
+    /// `tonic`'s do not.
     #[error("no DPoP proof for this URI")]
     Target(#[from] InvalidOrigin),
     /// The system has no randomness, or its clock stands before 1970.

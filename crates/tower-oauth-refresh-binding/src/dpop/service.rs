@@ -21,7 +21,8 @@ use crate::nonce::Nonces;
 ///
 /// The client's own errors pass through. Where no proof can be made, the error downcasts to [`DpopError`], and
 /// nothing was sent; at the authorization server's endpoints it is the source of a [`NotSent`], so that the refresh
-/// token counts as not spent.
+/// token counts as not spent. The coordinator does not tell its callers why a request was not sent, so there it is
+/// also logged.
 ///
 /// # Cancel safety
 ///
@@ -85,7 +86,10 @@ where
                 answer: self.inner.call(request),
                 learn: origin.map(|origin| (origin, Arc::clone(&self.dpop.nonces))),
             },
-            (Err(error), Place::Endpoint) => State::Failed { error: Some(NotSent::new(error).into()) },
+            (Err(error), Place::Endpoint) => {
+                tracing::error!(%error, "no proof for the authorization server, so nothing was sent");
+                State::Failed { error: Some(NotSent::new(error).into()) }
+            }
             (Err(error), Place::Client) => State::Failed { error: Some(error.into()) },
         };
         DpopFuture { state }

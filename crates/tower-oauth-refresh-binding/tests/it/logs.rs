@@ -4,7 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
+use tower_oauth_refresh::BoundKey;
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::world::World;
@@ -29,9 +31,8 @@ impl io::Write for Said {
     }
 }
 
-#[tokio::test]
-async fn no_proof_is_in_any_log() {
-    let said = Said::default();
+/// While it lives, everything this thread logs is collected.
+fn listen(said: &Said) -> DefaultGuard {
     let writer = said.clone();
     let log = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
@@ -39,7 +40,27 @@ async fn no_proof_is_in_any_log() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    let _log = tracing::subscriber::set_default(log);
+    tracing::subscriber::set_default(log)
+}
+
+#[tokio::test]
+async fn a_lost_key_is_told_to_whoever_is_on_call() {
+    let said = Said::default();
+    let _log = listen(&said);
+    let world = World::public().await;
+    let mut login = world.log_in().await;
+    login.bound_key = Some(BoundKey::new(*b"hunter2-hunter2"));
+    world.coordinator.install("acme", login).await.unwrap();
+    world.let_tokens_expire();
+    world.coordinator.token("acme").await.unwrap_err();
+    assert!(said.text().contains("the DPoP key of the login cannot be read"), "{}", said.text());
+    assert!(!said.text().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn no_proof_is_in_any_log() {
+    let said = Said::default();
+    let _log = listen(&said);
     for world in [World::public().await, World::public_over_http2().await] {
         world.log_in().await;
         world.demand_nonces();
