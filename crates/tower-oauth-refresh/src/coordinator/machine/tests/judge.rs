@@ -100,25 +100,33 @@ fn a_stored_verdict_is_believed_without_asking() {
     }
 }
 
-#[test]
-fn a_refresh_token_known_to_be_dead_is_not_sent_though_the_store_did_not_take_the_verdict() {
+/// A flight of a process that has heard that `refresh-5` is dead.
+fn forewarned() -> Play {
     let dead = Some(Verdict {
         generation: Generation::new(5),
         fingerprint: fingerprint("refresh-5"),
         doubt: None,
         code: "invalid_grant".to_owned(),
     });
-    let machine = || Machine::new(Policy::default(), holder(ME), None, dead.clone());
-    let mut play = Play::flown(machine());
-    play.loaded(snapshot(fresh(6, "refresh-6")));
-    assert_eq!(play.adopted().generation, Generation::new(6));
-    // Somebody else is asking the server, and will hear it there.
-    let mut play = Play::flown(machine());
+    Play::flown(Machine::new(Policy::default(), holder(ME), None, dead))
+}
+
+#[test]
+fn a_refresh_token_known_to_be_dead_is_not_sent_while_somebody_else_is_asking_and_will_hear_it_there() {
+    let mut play = forewarned();
     play.loaded(snapshot(marked(expired(), ME + 1, 70)));
     assert_eq!(play.failed().kind(), ErrorKind::InvalidGrant);
-    // Where nobody is, or the mark is ours, the verdict is written now: a store that was set back has lost it.
+    let mut play = forewarned();
+    play.loaded(snapshot(fresh(6, "refresh-6")));
+    assert_eq!(play.adopted().generation, Generation::new(6));
+}
+
+/// Seed 30119313718076123: the store was set back and put right by another process, after the server had ended
+/// the login. Whoever had heard it told its own callers and nobody else.
+#[test]
+fn a_verdict_that_the_store_has_lost_or_did_not_take_is_written_again() {
     for record in [expired(), marked(expired(), ME, 70)] {
-        let mut play = Play::flown(machine());
+        let mut play = forewarned();
         play.loaded(snapshot(record));
         assert!(matches!(play.swap().1.life, Life::Dead(_)));
         play.swapped();
