@@ -41,6 +41,21 @@ fn a_server_that_says_when_is_obeyed_unless_it_says_after_the_end() {
 }
 
 #[test]
+fn a_token_is_good_until_its_margin_begins_and_not_a_moment_longer() {
+    let obtained = Now::new(SystemTime::UNIX_EPOCH, Duration::ZERO);
+    for (life, good) in [(100, 95), (3600, 3570), (20, 19)] {
+        let (set, good) = (tokens(Some(life), None), SECOND * good);
+        assert!(usable(&set, good - Duration::from_nanos(1)));
+        assert!(!usable(&set, good));
+        assert_eq!(usable_until(&set, obtained), Some(obtained.after(good)));
+    }
+    let unknown = tokens(None, None);
+    assert!(usable(&unknown, Duration::MAX));
+    assert_eq!(usable_until(&unknown, obtained), None);
+    assert!(!usable(&Tokens { access_token: None, ..unknown }, Duration::ZERO));
+}
+
+#[test]
 fn pauses_lie_between_their_ends() {
     assert_eq!(Policy::retry_pause(0.0), Duration::from_millis(50));
     assert_eq!(Policy::retry_pause(1.0), Duration::from_millis(500));
@@ -48,4 +63,5 @@ fn pauses_lie_between_their_ends() {
     assert_eq!(Policy::outage_rest(3, 1.0), SECOND * 5);
     assert_eq!(Policy::outage_rest(1_000, 0.0), SECOND * 30);
     assert_eq!(Policy::refused_rest(1_000, 0.0), SECOND * 300);
+    assert_eq!(Policy::refused_rest(1_000, 1.0), SECOND * 375);
 }

@@ -1,5 +1,7 @@
 //! One refresh, however many need it.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::coordinator::outcome::Held;
 use crate::store::record::{LoginId, Tokens};
@@ -160,7 +162,7 @@ async fn events_tell_what_happened_in_order() {
     world.coordinator.logout("k").await.unwrap();
     let mut kinds = Vec::new();
     for _ in 0..4 {
-        kinds.push(format!("{:?}", events.next().await.unwrap().kind));
+        kinds.push(format!("{:?}", events.next().now_or_never().flatten().unwrap().kind));
     }
     assert_eq!(
         kinds,
