@@ -91,6 +91,19 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_cannot_say_who_it_is_proves_nothing() {
+        let me = Holder::this(1);
+        for unknown in [
+            Holder { boot: String::new(), ..me.clone() },
+            Holder { namespace: String::new(), ..me.clone() },
+            Holder { started: 0, ..me },
+        ] {
+            let gone = Holder { pid: i32::MAX as u32, started: 5, ..unknown.clone() };
+            assert!(!unknown.proves_dead(&gone), "{unknown:?}");
+        }
+    }
+
+    #[test]
     fn a_process_id_given_to_somebody_else_does_not_keep_its_former_owner_alive() {
         let me = Holder::this(1);
         assert!(me.proves_dead(&Holder { started: me.started + 1, ..me.clone() }));

@@ -164,6 +164,18 @@ async fn a_credential_that_nobody_uses_is_refreshed_before_its_refresh_token_gro
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_grew_old_while_no_process_ran_is_refreshed_soon_after_a_start() {
+    let world = World::new();
+    world.install(HOUR).await;
+    tokio::time::sleep(DAY * 64).await;
+    let started = world.neighbour();
+    started.keep_fresh("k", DAY * 64).unwrap();
+    tokio::time::sleep(DAY).await;
+    assert_eq!(world.server.submissions(), 1);
+    assert_eq!(started.token("k").await.unwrap().expose_secret(), "access-3");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_credential_that_is_in_use_is_not_refreshed_for_its_age() {
     let world = World::new();
     world.install(HOUR).await;
