@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, Entry};
 use http::{HeaderValue, Request};
+use zeroize::Zeroizing;
 
-use crate::secret::{AccessToken, BoundKey};
+use crate::secret::{AccessToken, BoundKey, overwritten};
 
 /// What a request gets.
 #[derive(Clone, Debug)]
@@ -35,19 +36,17 @@ impl Attachment {
 /// Made once for every token set; requests clone it, which neither copies nor allocates.
 pub(crate) fn authorization(scheme: &str, token: &AccessToken) -> Option<HeaderValue> {
     let text = token.expose_secret();
-    let mut bytes = Vec::with_capacity(scheme.len() + 1 + text.len());
-    bytes.extend_from_slice(scheme.as_bytes());
-    bytes.push(b' ');
-    bytes.extend_from_slice(text.as_bytes());
-    let value = sensitive(Bytes::from(bytes))?;
-    // The first clone of bytes allocates their shared count: here, not in a request.
-    drop(value.clone());
-    Some(value)
+    // At once as long as it becomes: growing leaves copies of secrets behind.
+    let mut header = String::with_capacity(scheme.len() + 1 + text.len());
+    header.push_str(scheme);
+    header.push(' ');
+    header.push_str(text);
+    sensitive(overwritten(header))
 }
 
 /// The same header, with bytes and a count of its own.
 pub(crate) fn copy(header: &HeaderValue) -> HeaderValue {
-    let own = Bytes::from_owner(Apart(header.as_bytes().into()));
+    let own = Bytes::from_owner(Apart(Zeroizing::new(header.as_bytes().into())));
     sensitive(own).unwrap_or_else(|| header.clone())
 }
 
@@ -59,7 +58,7 @@ fn sensitive(bytes: Bytes) -> Option<HeaderValue> {
 
 /// Aligned, so that no two counts share a cache line, or the pair of them that processors fetch together.
 #[repr(align(128))]
-struct Apart(Box<[u8]>);
+struct Apart(Zeroizing<Box<[u8]>>);
 
 impl AsRef<[u8]> for Apart {
     fn as_ref(&self) -> &[u8] {
@@ -70,6 +69,7 @@ impl AsRef<[u8]> for Apart {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::split;
 
     #[test]
     fn the_header_is_sensitive_and_an_illegal_token_is_no_panic() {
@@ -77,6 +77,18 @@ mod tests {
         assert_eq!(value, "Bearer abc");
         assert!(value.is_sensitive());
         assert!(authorization("Bearer", &"a\r\nb".into()).is_none());
+    }
+
+    #[test]
+    fn the_token_of_a_header_is_the_one_it_was_made_of_and_has_no_bytes_of_its_own() {
+        for text in ["abc", "a b", "ä"] {
+            let header = authorization("DPoP", &text.into()).unwrap();
+            let token = AccessToken::carried_by(header.clone());
+            assert_eq!(split(&header), ("DPoP", text));
+            assert_eq!(token.expose_secret(), text);
+            let within = header.as_bytes().as_ptr_range();
+            assert!(within.contains(&token.clone().expose_secret().as_ptr()));
+        }
     }
 
     #[test]

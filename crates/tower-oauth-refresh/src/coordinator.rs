@@ -142,8 +142,7 @@ impl RefreshCoordinator {
             Token::Wait(waiter) => waiter.wait().await?,
             Token::Fail(error) => return Err(error),
         };
-        let token = current.held.tokens.access_token.clone();
-        token.ok_or_else(|| RefreshError::new(ErrorKind::Aborted))
+        Ok(current.access_token())
     }
 
     /// What the store says of a credential. `None`: nothing.

@@ -7,21 +7,23 @@
 use std::fmt;
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use bytes::Bytes;
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 macro_rules! secret {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident($text:ident)) => {
         $(#[$doc])*
         ///
         /// Its memory is overwritten when it is dropped. `Debug` prints the name of the type only.
         #[derive(Clone)]
-        pub struct $name(SecretString);
+        pub struct $name($text);
 
         impl $name {
             /// Takes over `text`.
             #[must_use]
             pub fn new(text: impl Into<String>) -> Self {
-                Self(SecretString::from(text.into()))
+                Self($text::from(text.into()))
             }
 
             /// Is there nothing in it?
@@ -59,19 +61,64 @@ macro_rules! secret {
 
 secret! {
     /// The access token: what a request to the resource server carries (RFC 6749 §1.4).
-    AccessToken
+    AccessToken(AccessText)
 }
 secret! {
     /// The refresh token: goes to the token endpoint and into the store, nowhere else (RFC 6749 §1.5).
-    RefreshToken
+    RefreshToken(SecretString)
 }
 secret! {
     /// The client's password at the authorization server (RFC 6749 §2.3.1).
-    ClientSecret
+    ClientSecret(SecretString)
 }
 secret! {
     /// A signed statement of who the client is (RFC 7521 §4.2), good for one attempt.
-    ClientAssertion
+    ClientAssertion(SecretString)
+}
+
+/// An access token by itself, or in the header that carries it: then clones share its bytes.
+#[derive(Clone)]
+enum AccessText {
+    Alone(SecretString),
+    InHeader(HeaderValue),
+}
+
+impl From<String> for AccessText {
+    fn from(text: String) -> Self {
+        Self::Alone(text.into())
+    }
+}
+
+impl ExposeSecret<str> for AccessText {
+    fn expose_secret(&self) -> &str {
+        match self {
+            Self::Alone(text) => text.expose_secret(),
+            Self::InHeader(header) => split(header).1,
+        }
+    }
+}
+
+impl AccessToken {
+    /// The one that `header` carries.
+    pub(crate) fn carried_by(header: HeaderValue) -> Self {
+        Self(AccessText::InHeader(header))
+    }
+}
+
+/// The scheme and the access token of a header, which is both and a space between them.
+pub(crate) fn split(header: &HeaderValue) -> (&str, &str) {
+    std::str::from_utf8(header.as_bytes()).ok().and_then(|text| text.split_once(' ')).unwrap_or_default()
+}
+
+/// Bytes that are overwritten when the last clone of them is dropped.
+pub(crate) fn overwritten(text: String) -> Bytes {
+    struct Owner(SecretString);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            self.0.expose_secret().as_bytes()
+        }
+    }
+    Bytes::from_owner(Owner(text.into()))
 }
 
 /// The private key that a login's tokens are bound to (RFC 9449 §5), as bytes that only those who sign with it

@@ -72,7 +72,7 @@ impl RefreshCoordinator {
 
     /// The token set in use, if it is of the login of the one that was used.
     pub(crate) fn same_login(&self, slot: &Slot, used: TokenId) -> Option<Arc<Current>> {
-        slot.current.load_full().filter(|current| current.held.login == used.login)
+        slot.current.load_full().filter(|current| current.id().login == used.login)
     }
 
     /// A token good to send, or the way to one.
@@ -161,7 +161,7 @@ impl RefreshCoordinator {
         state.flight = Some(sender);
         let flight =
             Flight { coordinator: self.clone(), slot: slot.clone(), epoch: state.epoch, ended: false };
-        let known = slot.current.load().as_ref().map(|current| current.held.clone());
+        let known = slot.current.load().as_ref().map(|current| current.held());
         driver::launch(&runtime, flight, known, state.dead.clone(), guard);
         Ok(Waiter { told, limit })
     }
@@ -250,7 +250,7 @@ impl Flight {
         let (Outcome::Refreshed(held) | Outcome::Adopted(held)) = outcome else {
             return false;
         };
-        self.slot.current.load().as_ref().is_some_and(|current| current.held.login == held.login)
+        self.slot.current.load().as_ref().is_some_and(|current| current.id().login == held.login)
     }
 
     fn believe(&self, state: &mut State, outcome: Outcome, now: Now) -> (Told, Option<EventKind>) {

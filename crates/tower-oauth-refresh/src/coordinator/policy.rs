@@ -121,9 +121,9 @@ pub(crate) fn usable(tokens: &Tokens, age: Duration) -> bool {
         && tokens.expires_in.is_none_or(|life| age.saturating_add(expiry_margin(life)) < life)
 }
 
-/// When a set stops being good to send. `None`: not known.
-pub(crate) fn usable_until(tokens: &Tokens, obtained: Now) -> Option<Now> {
-    tokens.expires_in.map(|life| obtained.after(life.saturating_sub(expiry_margin(life))))
+/// When a set of this lifetime stops being good to send. `None`: not known.
+pub(crate) fn usable_until(expires_in: Option<Duration>, obtained: Now) -> Option<Now> {
+    expires_in.map(|life| obtained.after(life.saturating_sub(expiry_margin(life))))
 }
 
 /// When the background refresh of a set starts. `unit` is its place in the window, from 0 to 1.

@@ -16,7 +16,8 @@ use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
 use crate::error::RefreshError;
 use crate::generation::Generation;
-use crate::store::record::{LoginId, Verdict};
+use crate::secret::{AccessToken, BoundKey, RefreshToken, split};
+use crate::store::record::{LoginId, Tokens, Verdict};
 
 /// A credential in this process.
 #[derive(Debug)]
@@ -54,20 +55,27 @@ pub(super) type Told = Result<Arc<Current>, RefreshError>;
 /// A token set ready to be attached.
 #[derive(Debug)]
 pub(crate) struct Current {
-    pub(crate) held: Held,
+    login: LoginId,
+    generation: Generation,
+    /// With the access token, of which this is the one copy.
     header: HeaderValue,
+    refresh_token: Option<RefreshToken>,
+    expires_in: Option<Duration>,
+    refresh_in: Option<Duration>,
+    scope: Option<Box<str>>,
+    bound_key: Option<BoundKey>,
+    /// Lifetimes count from here.
+    obtained: Now,
     /// Of the header, where a layer sends this token with all its requests.
     copies: OnceLock<Box<PerThread<HeaderValue>>>,
     /// When a request last looked closely, and found nothing to do for a while: by [`Clock::glance`].
     ///
     /// [`Clock::glance`]: crate::Clock::glance
     looked: AtomicU64,
-    /// Good to send until then; `None`: until it is refused.
-    until: Option<Now>,
     /// Time of boot, in milliseconds, from which a background refresh is due.
     ahead: AtomicU64,
-    /// When this coordinator itself refreshed it.
-    born: Option<Now>,
+    /// Time of boot when this coordinator itself refreshed it.
+    born: Option<Duration>,
 }
 
 /// Which token set a request carried.
@@ -113,9 +121,10 @@ impl Slot {
 
     /// Makes `fresh` the current set, unless something newer is there. The caller holds the state.
     pub(super) fn publish(&self, state: &mut State, fresh: Arc<Current>) {
-        let older = self.current.load().as_ref().is_some_and(|current| {
-            current.held.login == fresh.held.login && fresh.held.generation <= current.held.generation
-        });
+        let older =
+            self.current.load().as_ref().is_some_and(|current| {
+                current.login == fresh.login && fresh.generation <= current.generation
+            });
         if !older {
             self.current.store(Some(fresh));
         }
@@ -126,7 +135,7 @@ impl Slot {
     /// A token that came with a replay was refused as well.
     pub(super) fn refused_though_new(&self, state: &mut State, current: &Current, now: Now) {
         if current.born.is_some() && current.is_usable(now) {
-            state.storm.feed(current.held.generation, now);
+            state.storm.feed(current.generation, now);
         }
     }
 
@@ -141,7 +150,7 @@ impl Slot {
         if !current.is_usable(now) {
             return true;
         }
-        let generation = current.held.generation;
+        let generation = current.generation;
         if current.is_fresh(policy, now) {
             state.storm.feed(generation, now);
             return false;
@@ -161,19 +170,52 @@ impl Current {
         if !held.tokens.token_type.eq_ignore_ascii_case(scheme) {
             return None;
         }
-        let header = authorization(scheme, held.tokens.access_token.as_ref()?)?;
-        let until = policy::usable_until(&held.tokens, held.obtained);
-        let ahead = policy::ahead_from(&held.tokens, held.obtained, unit).filter(|_| policy.refresh_ahead);
-        let ahead = AtomicU64::new(ahead.map_or(u64::MAX, |at| millis(at.boot)));
-        Some(Self { held, header, copies: OnceLock::new(), looked: AtomicU64::new(0), until, ahead, born })
+        let Held { login, generation, tokens, obtained } = held;
+        let header = authorization(scheme, tokens.access_token.as_ref()?)?;
+        let ahead = policy::ahead_from(&tokens, obtained, unit).filter(|_| policy.refresh_ahead);
+        Some(Self {
+            login,
+            generation,
+            header,
+            refresh_token: tokens.refresh_token,
+            expires_in: tokens.expires_in,
+            refresh_in: tokens.refresh_in,
+            scope: tokens.scope.map(Into::into),
+            bound_key: tokens.bound_key,
+            obtained,
+            copies: OnceLock::new(),
+            looked: AtomicU64::new(0),
+            ahead: AtomicU64::new(ahead.map_or(u64::MAX, |at| millis(at.boot))),
+            born: born.map(|born| born.boot),
+        })
+    }
+
+    /// The token set as it came.
+    pub(super) fn held(&self) -> Held {
+        let tokens = Tokens {
+            access_token: Some(self.access_token()),
+            refresh_token: self.refresh_token.clone(),
+            token_type: split(&self.header).0.to_owned(),
+            expires_in: self.expires_in,
+            refresh_in: self.refresh_in,
+            scope: self.scope.as_deref().map(str::to_owned),
+            bound_key: self.bound_key.clone(),
+            age: Duration::ZERO,
+        };
+        Held { login: self.login, generation: self.generation, tokens, obtained: self.obtained }
+    }
+
+    /// Nothing is copied.
+    pub(crate) fn access_token(&self) -> AccessToken {
+        AccessToken::carried_by(self.header.clone())
     }
 
     pub(crate) fn generation(&self) -> Generation {
-        self.held.generation
+        self.generation
     }
 
     pub(crate) fn id(&self) -> TokenId {
-        TokenId { login: self.held.login, generation: self.held.generation }
+        TokenId { login: self.login, generation: self.generation }
     }
 
     /// What a request with this token gets.
@@ -191,7 +233,7 @@ impl Current {
 
     #[inline]
     fn attach(&self, header: HeaderValue) -> Attachment {
-        Attachment { header, bound_key: self.held.tokens.bound_key.clone() }
+        Attachment { header, bound_key: self.bound_key.clone() }
     }
 
     /// Is it good to send, and is nothing else to be done?
@@ -217,7 +259,7 @@ impl Current {
     }
 
     pub(crate) fn is_usable(&self, now: Now) -> bool {
-        self.until.is_none_or(|until| !now.reached(until))
+        policy::usable_until(self.expires_in, self.obtained).is_none_or(|until| !now.reached(until))
     }
 
     /// Is a background refresh due?
@@ -232,9 +274,9 @@ impl Current {
 
     /// Did this coordinator refresh it a moment ago? A short token's moment is half its life.
     fn is_fresh(&self, policy: &Policy, now: Now) -> bool {
-        let half = self.held.tokens.expires_in.map_or(Duration::MAX, |life| life / 2);
+        let half = self.expires_in.map_or(Duration::MAX, |life| life / 2);
         let floor = policy.challenge_min_age.min(half);
-        self.born.is_some_and(|born| now.since(born) < floor)
+        self.born.is_some_and(|born| now.boot.saturating_sub(born) < floor)
     }
 }
 

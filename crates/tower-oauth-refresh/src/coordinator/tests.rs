@@ -173,9 +173,7 @@ impl World {
     async fn refuse(&self) -> Option<Result<String, RefreshError>> {
         let slot = self.coordinator.slot(&"k".into());
         let used = slot.current.load_full().unwrap();
-        let text = |current: Arc<Current>| {
-            current.held.tokens.access_token.as_ref().unwrap().expose_secret().to_owned()
-        };
+        let text = |current: Arc<Current>| current.access_token().expose_secret().to_owned();
         match self.coordinator.refused(&slot, used.id()) {
             Refusal::Replay(current) => Some(Ok(text(current))),
             Refusal::Wait(waiter) => Some(waiter.wait().await.map(text)),

@@ -115,7 +115,7 @@ where
             }
         };
         // Perhaps another account's: what was asked of the one must not be done to the other.
-        if token.held.login == used.login { Ok(token) } else { Err(ReplayOutcome::LoginChanged) }
+        if token.id().login == used.login { Ok(token) } else { Err(ReplayOutcome::LoginChanged) }
     }
 
     /// The request once more, with this token, and what is kept of it now.

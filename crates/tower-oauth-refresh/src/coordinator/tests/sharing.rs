@@ -178,7 +178,7 @@ async fn whoever_wakes_finds_the_new_token_published() {
         let told = world.token().await.unwrap();
         let slot = world.coordinator.slot(&"k".into());
         let current = slot.current.load_full().unwrap();
-        assert_eq!(current.held.tokens.access_token.as_ref().unwrap().expose_secret(), told);
+        assert_eq!(current.access_token().expose_secret(), told);
     });
     futures_util::future::join_all(callers).await;
 }

@@ -277,7 +277,7 @@ fn runtime() -> Runtime {
 }
 
 fn bearer(current: &Current) -> String {
-    current.held.tokens.access_token.as_ref().unwrap().expose_secret().to_owned()
+    current.access_token().expose_secret().to_owned()
 }
 
 fn poll<T>(task: &mut Option<Task<T>>) -> Option<T> {
