@@ -144,7 +144,7 @@ impl RefreshCoordinator {
             return Err(RefreshError::new(ErrorKind::Reentrant));
         }
         // First of all: a flight may still be under way whose login has ended.
-        if let Some((error, until)) = &state.standing
+        if let Some((error, until)) = state.standing.as_deref()
             && !now.reached(*until)
         {
             return Err(error.clone());
@@ -162,7 +162,7 @@ impl RefreshCoordinator {
         let flight =
             Flight { coordinator: self.clone(), slot: slot.clone(), epoch: state.epoch, ended: false };
         let known = slot.current.load().as_ref().map(|current| current.held());
-        driver::launch(&runtime, flight, known, state.dead.clone(), guard);
+        driver::launch(&runtime, flight, known, state.dead.as_deref().cloned(), guard);
         Ok(Waiter { told, limit })
     }
 }
@@ -191,7 +191,7 @@ impl Waiter {
 pub(super) struct Flight {
     pub(super) coordinator: Arc<RefreshCoordinator>,
     pub(super) slot: Arc<Slot>,
-    epoch: u64,
+    epoch: u32,
     ended: bool,
 }
 
@@ -203,7 +203,7 @@ impl Flight {
             Note::Condemned(verdict) => {
                 let mut state = self.slot.state();
                 if state.epoch == self.epoch {
-                    state.dead = Some(verdict);
+                    state.dead = Some(Box::new(verdict));
                 }
                 return;
             }
@@ -224,7 +224,7 @@ impl Flight {
             self.believe(&mut state, outcome, now)
         } else {
             // Installed, logged out or forgotten meanwhile: what holds now is what that left.
-            let standing = state.standing.as_ref().map(|(error, _)| error.clone());
+            let standing = state.standing.as_deref().map(|(error, _)| error.clone());
             let error = || standing.unwrap_or_else(|| RefreshError::new(ErrorKind::Aborted));
             (self.slot.usable(now).ok_or_else(error), None)
         };
@@ -286,7 +286,7 @@ impl Flight {
         let until = error
             .rests_until()
             .unwrap_or_else(|| now.after(if error.needs_login() { RECHECK } else { STANDS }));
-        state.standing = Some((error.clone(), until));
+        state.standing = Some(Box::new((error.clone(), until)));
         let ends = error.needs_login()
             && error.kind() != ErrorKind::NeedsUser
             && error.kind() != ErrorKind::NoRefreshToken;

@@ -190,7 +190,7 @@ impl RefreshCoordinator {
         let mut state = slot.state();
         state.epoch += 1;
         let until = self.clock.now().after(RECHECK);
-        state.standing = Some((RefreshError::new(ErrorKind::LoggedOut), until));
+        state.standing = Some(Box::new((RefreshError::new(ErrorKind::LoggedOut), until)));
         slot.current.store(None);
         state.flight.as_ref().map(broadcast::Sender::subscribe)
     }

@@ -34,19 +34,20 @@ pub(crate) struct Slot {
     pub(crate) logins: tokio::sync::Mutex<()>,
 }
 
+/// Small while nothing happens: most credentials are idle.
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Here while a flight is under way: its waiters' channel.
     pub(super) flight: Option<broadcast::Sender<Told>>,
     /// Grows with every install, logout and forget: an older flight's outcome is no longer believed.
-    pub(super) epoch: u64,
+    pub(super) epoch: u32,
     /// The last failure, and until when it answers for new requests.
-    pub(super) standing: Option<(RefreshError, Now)>,
+    pub(super) standing: Option<Box<(RefreshError, Now)>>,
     /// The refresh token that was refused for good.
-    pub(super) dead: Option<Verdict>,
+    pub(super) dead: Option<Box<Verdict>>,
     /// A set that came too late for its login was given back: has the server confirmed it?
     pub(super) given_back: Option<bool>,
-    storm: Storm,
+    storm: Option<Box<Storm>>,
 }
 
 /// What waiters are told.
@@ -85,12 +86,13 @@ pub(crate) struct TokenId {
     pub(crate) generation: Generation,
 }
 
-/// Tokens that were refused although fresh.
-#[derive(Debug, Default)]
+/// A token that was refused although fresh.
+#[derive(Debug)]
 struct Storm {
-    refused: Option<Generation>,
+    refused: Generation,
+    /// How many of them one after the other.
     times: u32,
-    until: Option<Now>,
+    until: Now,
 }
 
 /// Between close looks at the time, in milliseconds. Twice that is seen to be free of deadlines, since a
@@ -135,7 +137,7 @@ impl Slot {
     /// A token that came with a replay was refused as well.
     pub(super) fn refused_though_new(&self, state: &mut State, current: &Current, now: Now) {
         if current.born.is_some() && current.is_usable(now) {
-            state.storm.feed(current.generation, now);
+            Storm::feed(&mut state.storm, current.generation, now);
         }
     }
 
@@ -152,12 +154,11 @@ impl Slot {
         }
         let generation = current.generation;
         if current.is_fresh(policy, now) {
-            state.storm.feed(generation, now);
+            Storm::feed(&mut state.storm, generation, now);
             return false;
         }
-        let blocked = state.storm.refused == Some(generation)
-            && state.storm.until.is_some_and(|until| !now.reached(until));
-        !blocked
+        let blocks = |storm: &Storm| storm.refused == generation && !now.reached(storm.until);
+        !state.storm.as_deref().is_some_and(blocks)
     }
 }
 
@@ -283,14 +284,14 @@ impl Current {
 // ===== impl Storm =====
 
 impl Storm {
-    fn feed(&mut self, generation: Generation, now: Now) {
-        if self.refused == Some(generation) {
-            return;
-        }
-        let follows = self.refused.is_some_and(|refused| refused.next() == generation);
-        self.times = if follows { self.times.saturating_add(1) } else { 1 };
-        self.refused = Some(generation);
-        self.until = Some(now.after(doubled(STORM_INTERVAL, self.times, STORM_INTERVAL_MAX)));
+    fn feed(storm: &mut Option<Box<Self>>, generation: Generation, now: Now) {
+        let times = match storm.as_deref() {
+            Some(last) if last.refused == generation => return,
+            Some(last) if last.refused.next() == generation => last.times.saturating_add(1),
+            _ => 1,
+        };
+        let until = now.after(doubled(STORM_INTERVAL, times, STORM_INTERVAL_MAX));
+        *storm = Some(Box::new(Self { refused: generation, times, until }));
     }
 }
 
