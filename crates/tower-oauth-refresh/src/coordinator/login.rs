@@ -102,7 +102,7 @@ impl RefreshCoordinator {
     }
 
     async fn install_now(&self, slot: &Slot, tokens: &TokenSet) -> Result<Generation, RefreshError> {
-        let _turn = slot.logins.lock().await;
+        let _turn = slot.turn().await;
         let login = LoginId(self.urn.draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?.nonce);
         let obtained = self.clock.now();
         let remembered = slot.current.load().as_ref().map_or(Generation::ZERO, |c| c.generation());
@@ -143,7 +143,7 @@ impl RefreshCoordinator {
     /// Writes the end of the login, then clears it out of memory and, where nobody can still write under
     /// a mark, out of the store.
     async fn end_login(&self, slot: &Slot) -> Result<Option<Ended>, RefreshError> {
-        let _turn = slot.logins.lock().await;
+        let _turn = slot.turn().await;
         slot.state().given_back = None;
         let own = self.end_here(slot);
         self.emit(slot, EventKind::LoggedOut);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
-use tokio::sync::broadcast;
+use tokio::sync::{OwnedMutexGuard, broadcast};
 
 use super::per_thread::PerThread;
 use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, doubled};
@@ -30,8 +30,6 @@ pub(crate) struct Slot {
     pub(crate) current: ArcSwapOption<Current>,
     // A std mutex: held for a few assignments, never across an await.
     state: Mutex<State>,
-    /// Installs, logouts and forgets of this process come one after another.
-    pub(crate) logins: tokio::sync::Mutex<()>,
 }
 
 /// Small while nothing happens: most credentials are idle.
@@ -48,6 +46,15 @@ pub(super) struct State {
     /// A set that came too late for its login was given back: has the server confirmed it?
     pub(super) given_back: Option<bool>,
     storm: Option<Box<Storm>>,
+    /// Here while somebody installs, logs out or forgets: whose turn it is.
+    pub(super) turns: Option<Arc<tokio::sync::Mutex<()>>>,
+}
+
+/// The turn to begin or end a login: in this process, one after another does.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    slot: &'a Slot,
+    held: Option<OwnedMutexGuard<()>>,
 }
 
 /// What waiters are told.
@@ -108,12 +115,16 @@ impl Slot {
             asked_for: AtomicBool::new(false),
             current: ArcSwapOption::empty(),
             state: Mutex::default(),
-            logins: tokio::sync::Mutex::default(),
         }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn turn(&self) -> Turn<'_> {
+        let turns = self.state().turns.get_or_insert_default().clone();
+        Turn { slot: self, held: Some(turns.lock_owned().await) }
     }
 
     /// The current set, if it is good to send.
@@ -159,6 +170,17 @@ impl Slot {
         }
         let blocks = |storm: &Storm| storm.refused == generation && !now.reached(storm.until);
         !state.storm.as_deref().is_some_and(blocks)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.slot.state();
+        self.held = None;
+        // Whoever waits for his turn holds them, too.
+        if state.turns.as_ref().is_some_and(|turns| Arc::strong_count(turns) == 1) {
+            state.turns = None;
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Installed, refreshed, refused, logged out.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -263,4 +265,17 @@ async fn a_token_that_is_bound_to_a_key_is_never_sent_as_if_it_were_not() {
         tokio::time::sleep(SECOND / 10).await;
     }
     assert_eq!(world.server.submissions(), 0);
+}
+
+#[tokio::test]
+async fn logins_take_turns_and_the_last_leaves_nothing_behind() {
+    let slot = Slot::new("k".into());
+    let first = slot.turn().await;
+    let mut second = std::pin::pin!(slot.turn());
+    assert!(second.as_mut().now_or_never().is_none());
+    drop(first);
+    let second = second.await;
+    assert!(slot.turn().now_or_never().is_none());
+    drop(second);
+    assert!(slot.state().turns.is_none());
 }
