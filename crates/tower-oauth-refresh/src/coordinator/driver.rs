@@ -130,14 +130,15 @@ impl Urn {
 
     /// Lots for one step.
     pub(super) fn draw(&self) -> Option<Lots> {
-        let (mut version, mut nonce, mut unit) = ([0; 16], [0; 16], [0; 4]);
-        self.fill(&mut version)?;
-        self.fill(&mut nonce)?;
-        self.fill(&mut unit)?;
+        // All at once: each is a call of the system.
+        let mut bytes = [0; 36];
+        self.fill(&mut bytes)?;
+        let (version, bytes) = bytes.split_first_chunk()?;
+        let (nonce, bytes) = bytes.split_first_chunk()?;
         Some(Lots {
-            version: Version::from_bits(u128::from_ne_bytes(version)),
-            nonce: u128::from_ne_bytes(nonce),
-            unit: f64::from(u32::from_ne_bytes(unit)) / f64::from(u32::MAX),
+            version: Version::from_bits(u128::from_ne_bytes(*version)),
+            nonce: u128::from_ne_bytes(*nonce),
+            unit: f64::from(u32::from_ne_bytes(*bytes.first_chunk()?)) / f64::from(u32::MAX),
         })
     }
 
