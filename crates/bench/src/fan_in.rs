@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, oneshot};
+use tower_oauth_refresh::CredentialKey;
 
 use crate::Failure;
 use crate::timing::wall;
@@ -23,7 +24,7 @@ pub enum Way {
     Broadcast,
     /// `futures::Shared`, for reference.
     Shared,
-    /// [`tower_oauth_refresh::RefreshCoordinator::token`].
+    /// [`tower_oauth_refresh::RefreshCoordinator::token`], of callers that have the key.
     Ours,
 }
 
@@ -73,9 +74,10 @@ impl Way {
                 let endpoint = Endpoint::held(YEAR);
                 let coordinator = endpoint.coordinator(|builder| builder)?;
                 runtime.block_on(coordinator.install(KEY, Endpoint::login(Duration::ZERO)))?;
+                let key = CredentialKey::from(KEY);
                 let each = || -> Waiting {
-                    let coordinator = coordinator.clone();
-                    Box::pin(async move { coordinator.token(KEY).await.is_ok() })
+                    let (coordinator, key) = (coordinator.clone(), key.clone());
+                    Box::pin(async move { coordinator.token(key).await.is_ok() })
                 };
                 ((0..callers).map(|_| each()).collect(), Release::Ours(endpoint))
             }

@@ -136,13 +136,13 @@ impl RefreshCoordinator {
     ///
     /// A refresh that was started goes on at the server and in the store when this is dropped.
     pub async fn token(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<AccessToken, RefreshError> {
-        let slot = self.slot(&key.into());
-        let current = match self.token_for(&slot) {
-            Token::Ready(current) => current,
-            Token::Wait(waiter) => waiter.wait().await?,
+        // The flight holds the slot: who waits holds as little as can be.
+        let waiter = match self.token_for(&self.slot(&key.into())) {
+            Token::Ready(current) => return Ok(current.access_token()),
+            Token::Wait(waiter) => waiter,
             Token::Fail(error) => return Err(error),
         };
-        Ok(current.access_token())
+        Ok(waiter.wait().await?.access_token())
     }
 
     /// What the store says of a credential. `None`: nothing.

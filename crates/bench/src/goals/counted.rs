@@ -146,10 +146,21 @@ fn waiting(counts: &Counts) -> Result<Vec<Row>, Failure> {
     };
     Ok(vec![
         Row::counted("2a", "token requests for 10, 1k or 100k callers", "1", most, 1.0),
-        Row::counted("2b", "allocations of a waiter", bare("allocations"), counts.of("allocations of a waiter: ours"), 0.0)
-            .instead(1.0, "`token` takes the name of the credential, whose text it keeps. A request through the layer boxes what waits, so that what does not wait stays small."),
-        Row::counted("2c", "bytes of a waiter's future", bare("bytes"), counts.of("bytes of a waiter: ours"), 96.0)
-            .instead(384.0, "A waiter has a deadline of its own, which is a timer in its future."),
+        Row::counted(
+            "2b",
+            "allocations of a waiter",
+            bare("allocations"),
+            counts.of("allocations of a waiter: ours"),
+            0.0,
+        ),
+        Row::counted(
+            "2c",
+            "bytes of a waiter's future",
+            bare("bytes"),
+            counts.of("bytes of a waiter: ours"),
+            96.0,
+        )
+        .instead(272.0, "A waiter has a deadline of its own, which is a timer in its future."),
     ])
 }
 

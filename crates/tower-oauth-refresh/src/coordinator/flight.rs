@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -149,6 +150,8 @@ impl RefreshCoordinator {
         {
             return Err(error.clone());
         }
+        // Also to wait for a flight: the deadline is a timer.
+        let runtime = driver::runtime()?;
         if let Some(flight) = &state.flight {
             if flight.receiver_count() >= MAX_WAITERS {
                 return Err(RefreshError::new(ErrorKind::TooManyWaiters));
@@ -156,7 +159,6 @@ impl RefreshCoordinator {
             return Ok(Waiter { told: flight.subscribe(), limit });
         }
         let guard = self.enter().ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
-        let runtime = driver::runtime()?;
         let (sender, told) = broadcast::channel(1);
         state.flight = Some(sender);
         let flight =
@@ -169,20 +171,20 @@ impl RefreshCoordinator {
 
 impl Waiter {
     /// The flight's outcome, or this waiter's own time limit.
-    pub(crate) async fn wait(mut self) -> Told {
-        let outcome = async {
+    // No `async fn`: that would hold its arguments beside what is made of them, for each who waits.
+    pub(crate) fn wait(self) -> impl Future<Output = Told> + Send {
+        let Self { mut told, limit } = self;
+        let outcome = async move {
             loop {
-                match self.told.recv().await {
+                match told.recv().await {
                     Ok(told) => return told,
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return Err(RefreshError::new(ErrorKind::Aborted)),
                 }
             }
         };
-        match tokio::time::timeout(self.limit, outcome).await {
-            Ok(told) => told,
-            Err(_) => Err(RefreshError::new(ErrorKind::TimedOut)),
-        }
+        let late = |_| Err(RefreshError::new(ErrorKind::TimedOut));
+        tokio::time::timeout(limit, outcome).map(move |told| told.unwrap_or_else(late))
     }
 }
 

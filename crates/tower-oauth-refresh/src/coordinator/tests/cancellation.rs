@@ -141,6 +141,20 @@ fn outside_a_runtime_there_is_an_error_and_no_panic() {
 }
 
 #[test]
+fn outside_a_runtime_nobody_waits_for_a_flight_either() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = runtime.block_on(async {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        world.server.script([Reply::Silent]);
+        assert!(world.token().now_or_never().is_none());
+        world
+    });
+    let error = world.token().now_or_never().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoRuntime);
+}
+
+#[test]
 fn a_runtime_that_goes_away_takes_no_waiter_with_it_and_the_record_says_in_doubt() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (first, second) = (runtime(), runtime());
@@ -152,6 +166,7 @@ fn a_runtime_that_goes_away_takes_no_waiter_with_it_and_the_record_says_in_doubt
         world.server.arrived.notified().await;
         world
     });
+    let _entered = second.enter();
     let slot = world.coordinator.slot(&"k".into());
     let Token::Wait(waiter) = world.coordinator.token_for(&slot) else {
         panic!("no flight to join");

@@ -167,7 +167,7 @@ impl Room {
 
     fn ask(&mut self, waiter: Waiter, new: bool) {
         self.flights += usize::from(new);
-        self.asking.push(Asking { flight: self.flights, waiting: Box::pin(waiter.wait()) });
+        self.asking.push(Asking { flight: self.flights, waiting: Box::pin(async { waiter.wait().await }) });
     }
 
     fn hurt(&mut self, act: Act) {
