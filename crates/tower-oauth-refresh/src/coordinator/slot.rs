@@ -82,8 +82,8 @@ pub(crate) struct Current {
     looked: AtomicU64,
     /// Time of boot, in milliseconds, from which a background refresh is due.
     ahead: AtomicU64,
-    /// Time of boot when this coordinator itself refreshed it.
-    born: Option<Duration>,
+    /// When this coordinator itself refreshed it: in milliseconds since it was asked for.
+    born: Option<u32>,
 }
 
 /// Which token set a request carried.
@@ -209,7 +209,8 @@ impl Current {
             copies: OnceLock::new(),
             looked: AtomicU64::new(0),
             ahead: AtomicU64::new(ahead.map_or(u64::MAX, |at| millis(at.boot))),
-            born: born.map(|born| born.boot),
+            born: born
+                .map(|born| millis(born.boot.saturating_sub(obtained.boot)).try_into().unwrap_or(u32::MAX)),
         })
     }
 
@@ -299,7 +300,10 @@ impl Current {
     fn is_fresh(&self, policy: &Policy, now: Now) -> bool {
         let half = self.expires_in.map_or(Duration::MAX, |life| life / 2);
         let floor = policy.challenge_min_age.min(half);
-        self.born.is_some_and(|born| now.boot.saturating_sub(born) < floor)
+        self.born.is_some_and(|born| {
+            let born = self.obtained.boot.saturating_add(Duration::from_millis(born.into()));
+            now.boot.saturating_sub(born) < floor
+        })
     }
 }
 
