@@ -47,11 +47,11 @@ fn a_token_is_good_until_its_margin_begins_and_not_a_moment_longer() {
         let (set, good) = (tokens(Some(life), None), SECOND * good);
         assert!(usable(&set, good - Duration::from_nanos(1)));
         assert!(!usable(&set, good));
-        assert_eq!(usable_until(&set, obtained), Some(obtained.after(good)));
+        assert_eq!(usable_until(set.expires_in, obtained), Some(obtained.after(good)));
     }
     let unknown = tokens(None, None);
     assert!(usable(&unknown, Duration::MAX));
-    assert_eq!(usable_until(&unknown, obtained), None);
+    assert_eq!(usable_until(unknown.expires_in, obtained), None);
     assert!(!usable(&Tokens { access_token: None, ..unknown }, Duration::ZERO));
 }
 
