@@ -198,13 +198,13 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "every failure is forgotten at once",
         FLIGHT,
-        "        state.standing = Some((error.clone(), until));",
+        "        state.standing = Some(Box::new((error.clone(), until)));",
         "",
     ),
     of(
         "the storm guard is asleep",
         SLOT,
-        "            state.storm.feed(generation, now);\n            return false;",
+        "            Storm::feed(&mut state.storm, generation, now);\n            return false;",
         "            return true;",
     ),
     of(
@@ -222,7 +222,7 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "a logout does not revoke",
         LOGIN,
-        "let confirmed = self.endpoint.revoke(refresh_token, limit).await;",
+        "let confirmed = self.endpoint.revoke(refresh_token, ended.bound_key, limit).await;",
         "let confirmed = limit.is_zero() || !refresh_token.expose_secret().is_empty();",
     ),
     of(
@@ -252,15 +252,51 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     ),
     of(
         "the caller's own header is written over",
-        "service.rs",
-        "Entry::Occupied(_) => false,",
-        "Entry::Occupied(mut entry) => {\n            entry.insert(token);\n            true\n        }",
+        "attach.rs",
+        "Entry::Occupied(_) => return false,",
+        "Entry::Occupied(mut entry) => drop(entry.insert(self.header)),",
     ),
     of(
         "another account repeats the request",
         "future/heal.rs",
-        "            if current.held.login != used.login {",
-        "            if false && current.held.login != used.login {",
+        "if token.id().login == used.login {",
+        "if token.id().login == used.login || true {",
+    ),
+    of(
+        "a bound token goes out without its key",
+        "attach.rs",
+        "if let Some(key) = self.bound_key {",
+        "if let Some(key) = self.bound_key.filter(|_| false) {",
+    ),
+    of(
+        "the key of a login is lost with its first refresh",
+        COMMIT,
+        "tokens.bound_key = attempt.record.bound_key().cloned();",
+        "tokens.bound_key = None;",
+    ),
+    of(
+        "a missing nonce is a refused token",
+        "layer.rs",
+        "            return Asks::Nonce;",
+        "            return Asks::Token;",
+    ),
+    of(
+        "nonces are asked for without end",
+        "future/heal.rs",
+        "Asks::Nonce if !nonce => nonce = true,",
+        "Asks::Nonce => nonce = true,",
+    ),
+    of(
+        "an answer is used whatever its type",
+        "endpoint.rs",
+        "Verdict::Success(set) if set.token_type.eq_ignore_ascii_case(\"DPoP\") != self.target.dpop => {",
+        "Verdict::Success(set) if false && set.token_type.eq_ignore_ascii_case(\"DPoP\") != self.target.dpop => {",
+    ),
+    of(
+        "a verdict that the store has lost is kept to oneself",
+        JUDGE,
+        "if record.mark.as_ref().is_none_or(marked) {",
+        "if record.mark.as_ref().is_some_and(marked) {",
     ),
     of(
         "jitter is drawn for every call",
