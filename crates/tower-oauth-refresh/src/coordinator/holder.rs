@@ -104,6 +104,13 @@ mod tests {
     }
 
     #[test]
+    fn the_kernel_knows_which_processes_there_are_where_their_files_are_hidden() {
+        assert!(!no_such_process(std::process::id()));
+        assert!(no_such_process(i32::MAX as u32));
+        assert!(!no_such_process(u32::MAX), "no process id at all");
+    }
+
+    #[test]
     fn a_process_id_given_to_somebody_else_does_not_keep_its_former_owner_alive() {
         let me = Holder::this(1);
         assert!(me.proves_dead(&Holder { started: me.started + 1, ..me.clone() }));
