@@ -7,7 +7,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use crate::step::{Outcome, Stop, cargo, output, run as step};
+use crate::step::{Outcome, Stop, cargo, output, root, run as step};
 
 struct Part {
     name: &'static str,
@@ -58,6 +58,9 @@ pub(crate) fn run(names: &[&str]) -> Outcome {
 }
 
 fn mutate(part: &Part, runner: &str) -> Outcome {
+    let found = root().join("target/mutants");
+    std::fs::create_dir_all(&found)
+        .map_err(|error| Stop::Because(format!("cannot make {}: {error}", found.display())))?;
     let mut command =
         cargo(["mutants", "--package", "tower-oauth-refresh", "--no-shuffle", "--timeout", "60"]);
     // More threads than cores: a test that waits for ever keeps one.
@@ -66,9 +69,7 @@ fn mutate(part: &Part, runner: &str) -> Outcome {
         command.arg("--file").arg(format!("crates/tower-oauth-refresh/src/{file}"));
     }
     command.args(["--cargo-arg=--config", &format!("--cargo-arg={runner}")]);
-    command
-        .args(["--output", &format!("target/mutants/{}", part.name), "--", "--lib", "--"])
-        .args(part.tests);
+    command.arg("--output").arg(found.join(part.name)).args(["--", "--lib", "--"]).args(part.tests);
     step(&mut command)
 }
 
