@@ -1,12 +1,11 @@
 // The provider: strict rotation, kept in a Map, logging everybody in without a page unless one is asked for.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import Provider, { errors, interactionPolicy } from 'oidc-provider';
+import { register } from './clients.mjs';
 import { loginPage, nameGiven } from './login-page.mjs';
 
 const DAY = 24 * 60 * 60;
 const SCOPE = 'api:read api:write';
-const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
-export const REDIRECT_URI = 'https://client.test/callback';
 
 // The package's own store forgets tokens beyond the first thousand entries; this one forgets none.
 const entries = new Map();
@@ -54,24 +53,8 @@ class MapStore {
   }
 }
 
-function register(redirectUris) {
-  const common = {
-    redirect_uris: [REDIRECT_URI, ...redirectUris],
-    grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE],
-  };
-  const client = (client_id, token_endpoint_auth_method, client_secret) => (
-    { ...common, client_id, client_secret, token_endpoint_auth_method });
-  // Characters that come through HTTP Basic only if they were form-encoded first (RFC 6749 section 2.3.1).
-  const awkward = `%20+&=:/ ${randomBytes(24).toString('base64url')}`;
-  return {
-    basic: client('basic:id/1', 'client_secret_basic', awkward),
-    post: client('post', 'client_secret_post', randomBytes(24).toString('base64url')),
-    public: client('public', 'none'),
-  };
-}
-
 export async function authorizationServer({ issuer, resource, options }) {
-  const clients = register(options.redirect_uris);
+  const clients = register(options);
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const jwk = { ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'signing' };
   const policy = interactionPolicy.base();

@@ -1,7 +1,7 @@
 // Walks the authorization code flow with PKCE over HTTP, as a browser and a client would (RFC 6749, RFC 7636),
 // and the browser's part of the device flow.
 import { createHash, randomBytes } from 'node:crypto';
-import { REDIRECT_URI } from './authorization-server.mjs';
+import { REDIRECT_URI } from './clients.mjs';
 
 // A browser without a screen: follows redirects, with cookies, until the one that goes back to the client, or
 // until a page comes.
