@@ -1,11 +1,9 @@
 //! What holds across crates, in one binary.
 //!
 //! `tidy` reads the source tree and needs nothing, `behaviour` runs against the test kit's servers, `clients` asks the
-//! same of each client that people have, and
-//! `processes` does so with several processes, killed and frozen, on each store. `interop` talks to a server that
-//! others wrote, `stores` to databases. What these need is installed and started by `cargo xtask test`.
-//! `tidy` reads the source tree and needs nothing, `secrets` goes over loopback. `interop` talks to a server that others wrote; what it
-//! needs is installed by `cargo xtask test`.
+//! same of each client that people have, `processes` does so with several processes, killed and frozen, on each store,
+//! and `secrets` goes over loopback. `interop` talks to a server that others wrote, `strong` does so with clients that
+//! sign, and `stores` talks to databases. What these need is installed and started by `cargo xtask test`.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -26,4 +24,5 @@ mod processes;
 mod secrets;
 mod stores;
 mod stores_redis;
+mod strong;
 mod tidy;

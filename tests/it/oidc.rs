@@ -48,7 +48,9 @@ pub(crate) struct Ready {
     /// Answers a valid token with the length and SHA-256 of the request's body.
     pub(crate) echo: String,
     control: String,
-    /// By how they authenticate: `basic`, `post`, `public`.
+    /// The API, by the name it has in the `resource` parameter (RFC 8707).
+    pub(crate) resource: String,
+    /// By how they authenticate: `basic`, `post`, `public`, or by how their tokens are bound: `dpop`.
     pub(crate) clients: HashMap<String, Registered>,
 }
 
@@ -85,6 +87,28 @@ pub(crate) struct Counters {
     pub(crate) challenges: u64,
     /// Grants that ended by revocation or reuse.
     pub(crate) revocations: u64,
+    /// Proofs at the resource server that had not the right nonce, and nothing else that was wrong.
+    pub(crate) proofs_demanded_again: u64,
+    /// Proofs that were wrong: not about this request and token, by another key, or seen before.
+    pub(crate) proofs_refused: u64,
+}
+
+/// A request to the token or the revocation endpoint, as it arrived, and how it was answered.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TokenRequest {
+    pub(crate) path: String,
+    pub(crate) resource: Vec<String>,
+    pub(crate) proof: Option<Proof>,
+    pub(crate) status: u16,
+    pub(crate) error: Option<String>,
+}
+
+/// What a DPoP proof said, and a part of the key that signed it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Proof {
+    pub(crate) jti: String,
+    pub(crate) nonce: Option<String>,
+    pub(crate) key: String,
 }
 
 /// What becomes of the answer to the next refresh, after the server has committed it.
@@ -143,6 +167,31 @@ impl Provider {
     /// A new login of a new subject, through the authorization code flow.
     pub(crate) async fn mint(&self, client: &str) -> Tokens {
         self.control(Method::POST, "mint", json!({ "client": client })).await
+    }
+
+    /// Somebody logs in as far as the code, asked for with these parameters besides the usual ones. What is to be
+    /// posted to the token endpoint for it, but for the client's authentication.
+    pub(crate) async fn authorize(&self, client: &str, parameters: &Value) -> Vec<(String, String)> {
+        let form: HashMap<_, _> = self
+            .control(Method::POST, "authorize", json!({ "client": client, "parameters": parameters }))
+            .await;
+        form.into_iter().collect()
+    }
+
+    /// Every request to the token and the revocation endpoint so far.
+    pub(crate) async fn token_requests(&self) -> Vec<TokenRequest> {
+        self.control(Method::GET, "token-requests", Value::Null).await
+    }
+
+    /// The resource server knows none of the nonces any more that it gave out.
+    pub(crate) async fn forget_nonces(&self) {
+        let _: Value = self.control(Method::POST, "forget-nonces", json!({})).await;
+    }
+
+    /// Is the token good (RFC 7662)? Asked by a client that has nothing to do with it.
+    pub(crate) async fn is_active(&self, token: &str) -> bool {
+        let answer = self.post_form(&self.ready.introspection_endpoint, "post", &[("token", token)]).await;
+        answer.unwrap().1["active"].as_bool().unwrap()
     }
 
     /// From now on the resource server refuses this access token; its refresh token lives on.

@@ -88,6 +88,8 @@ export async function authorizationServer({ issuer, resource, options }) {
     features: {
       devInteractions: { enabled: false },
       deviceFlow: { enabled: true },
+      // Of whoever sends a proof at all.
+      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       introspection: { enabled: true, allowedPolicy: async () => true },
       revocation: { enabled: true },
       resourceIndicators: {

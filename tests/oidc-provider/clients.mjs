@@ -17,5 +17,6 @@ export function register({ redirect_uris: more }) {
     basic: client('basic:id/1', 'client_secret_basic', awkward),
     post: client('post', 'client_secret_post', randomBytes(24).toString('base64url')),
     public: client('public', 'none'),
+    dpop: { ...client('dpop', 'none'), dpop_bound_access_tokens: true },
   };
 }

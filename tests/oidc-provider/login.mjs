@@ -43,20 +43,25 @@ function authenticate({ client_id, client_secret, token_endpoint_auth_method: me
   return [{ authorization: `Basic ${Buffer.from(encoded).toString('base64')}` }, {}];
 }
 
-export async function logIn(client, issuer) {
+// As far as the code: what the client posts to the token endpoint to have it exchanged.
+export async function authorize(client, issuer, parameters = {}) {
   const code_verifier = randomBytes(32).toString('base64url');
   const query = new URLSearchParams({
     client_id: client.client_id, response_type: 'code', redirect_uri: REDIRECT_URI,
     scope: 'openid api:read api:write', code_challenge_method: 'S256',
     code_challenge: createHash('sha256').update(code_verifier).digest('base64url'),
+    ...parameters,
   });
   const { returned, page } = await browser()(`${issuer}/auth?${query}`);
   const code = returned?.get('code');
   if (!code) throw new Error(`no code came back: ${returned ?? page}`);
+  return { grant_type: 'authorization_code', code, code_verifier, redirect_uri: REDIRECT_URI };
+}
 
+export async function logIn(client, issuer) {
+  const grant = await authorize(client, issuer);
   const [headers, parameters] = authenticate(client);
-  const body = new URLSearchParams(
-    { grant_type: 'authorization_code', code, code_verifier, redirect_uri: REDIRECT_URI, ...parameters });
+  const body = new URLSearchParams({ ...grant, ...parameters });
   const response = await fetch(`${issuer}/token`, { method: 'POST', headers, body });
   if (!response.ok) throw new Error(`${response.status} for the code: ${await response.text()}`);
   return response.json();

@@ -1,42 +1,60 @@
-// A resource server that tells the length and the SHA-256 of what it was sent, to whoever has a valid token.
+// A resource server that tells the length and the SHA-256 of what it was sent, to whoever has a valid token and,
+// where the token is bound to a key, shows that the key is there.
 import { createHash } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { stored } from './authorization-server.mjs';
+import { proofs } from './proofs.mjs';
 
-export function resourceServer({ provider, issuer, jwk }, { resource }) {
+export function resourceServer({ provider, issuer, jwk }, { origin, resource }) {
   const refused = new Set();
   const counters = { api_requests: 0, challenges: 0 };
   const { d: _private, ...publicKey } = jwk;
   const keys = createLocalJWKSet({ keys: [publicKey] });
+  const possession = proofs();
 
-  // The subject of a valid token. An opaque one ends with its grant, a JWT lives as long as it says.
-  async function subject(token) {
+  // Whose token it is and which key it is bound to, if it is valid. An opaque one ends with its grant, a JWT lives
+  // as long as it says.
+  async function lookUp(token) {
     if (refused.has(token)) return undefined;
     if (token.includes('.')) {
       const verified = await jwtVerify(token, keys, { issuer, audience: resource }).catch(() => undefined);
-      return verified?.payload.sub;
+      return verified && { sub: verified.payload.sub, jkt: verified.payload.cnf?.jkt };
     }
     const found = await provider.AccessToken.find(token);
-    return found && stored('Grant', found.grantId) ? found.accountId : undefined;
+    return found && stored('Grant', found.grantId) ? { sub: found.accountId, jkt: found.jkt } : undefined;
   }
 
-  function challenge(response, parameters) {
+  function challenge(response, scheme, error) {
     counters.challenges += 1;
-    response.writeHead(401, { 'www-authenticate': `Bearer realm="api"${parameters}` }).end();
+    const parameters = error ? `, error="${error}", error_description="expired, revoked, or not proved"` : '';
+    response.writeHead(401, { 'www-authenticate': `${scheme} realm="api"${parameters}` }).end();
   }
 
   async function answer(request, response) {
     counters.api_requests += 1;
     const body = Buffer.concat(await request.toArray());
-    const [, token] = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '') ?? [];
-    if (!token) return challenge(response, '');
-    const sub = await subject(token);
-    if (!sub) return challenge(response, ', error="invalid_token", error_description="expired or revoked"');
+    const [, scheme, token] = /^(Bearer|DPoP) (.+)$/i.exec(request.headers.authorization ?? '') ?? [];
+    if (!token) return challenge(response, 'Bearer');
+    const found = await lookUp(token);
+    // A bound token is worth nothing as a bearer token (RFC 9449 section 7.2), nor the other way round.
+    const bound = scheme.toLowerCase() === 'dpop';
+    if (!found || bound !== Boolean(found.jkt)) return challenge(response, scheme, 'invalid_token');
+    if (bound) {
+      response.setHeader('dpop-nonce', possession.nextNonce());
+      const [path] = request.url.split('?');
+      const fault = await possession.fault(request, `${origin}${path}`, token, found.jkt);
+      if (fault) return challenge(response, 'DPoP', fault);
+    }
     const sha256 = createHash('sha256').update(body).digest('hex');
-    const echo = JSON.stringify({ sub, method: request.method, length: body.length, sha256 });
+    const echo = JSON.stringify({ sub: found.sub, method: request.method, length: body.length, sha256 });
     return response.writeHead(200, { 'content-type': 'application/json' }).end(echo);
   }
 
-  // Refused here only: the provider's own revocation would take the refresh token along.
-  return { answer, counters, refuse: (token) => { refused.add(token); } };
+  return {
+    answer,
+    counters: () => ({ ...counters, ...possession.counters }),
+    // Refused here only: the provider's own revocation would take the refresh token along.
+    refuse: (token) => { refused.add(token); },
+    forgetNonces: possession.forgetNonces,
+  };
 }

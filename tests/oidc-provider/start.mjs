@@ -12,7 +12,7 @@ import { once } from 'node:events';
 import { authorizationServer } from './authorization-server.mjs';
 import { resourceServer } from './resource-server.mjs';
 import { tokenEndpoint } from './token-endpoint.mjs';
-import { approveDevice, logIn } from './login.mjs';
+import { approveDevice, authorize, logIn } from './login.mjs';
 
 process.stdin.resume().on('end', () => process.exit(0));
 
@@ -32,20 +32,24 @@ const back = await listening();
 const resource = `${back.origin}/api`;
 const authority = await authorizationServer({ issuer: front.origin, resource, options });
 const tokens = tokenEndpoint(authority);
-const api = resourceServer(authority, { resource });
+const api = resourceServer(authority, { origin: back.origin, resource });
 
 const control = {
   'POST /control/mint': async ({ client }) => {
     const registered = authority.clients[client];
     return { client, ...(await logIn(registered, front.origin)) };
   },
+  'POST /control/authorize': async ({ client, parameters }) => (
+    authorize(authority.clients[client], front.origin, parameters)),
   'POST /control/approve-device': async ({ user_code }) => approveDevice(user_code, front.origin),
   'GET /control/issued': async () => tokens.issued,
+  'GET /control/token-requests': async () => tokens.requests,
   'POST /control/revoke-access-token': async ({ access_token }) => api.refuse(access_token),
+  'POST /control/forget-nonces': async () => api.forgetNonces(),
   'POST /control/next-refresh-answer': async (fault) => tokens.spoilNext(fault),
   'POST /control/held': async () => tokens.oneIsHeld(),
   'POST /control/release': async () => tokens.release(),
-  'GET /control/counters': async () => ({ ...tokens.counters, ...authority.counters, ...api.counters }),
+  'GET /control/counters': async () => ({ ...tokens.counters, ...authority.counters, ...api.counters() }),
 };
 
 async function answerControl(request, response) {
@@ -62,7 +66,8 @@ async function answerControl(request, response) {
 
 front.server.on('request', (request, response) => {
   if (request.url.startsWith('/control/')) return answerControl(request, response);
-  if (request.method === 'POST' && request.url === '/token') return tokens.answer(request, response);
+  const watched = ['/token', '/token/revocation'].includes(request.url);
+  if (request.method === 'POST' && watched) return tokens.answer(request, response);
   return authority.answer(request, response);
 });
 back.server.on('request', api.answer);

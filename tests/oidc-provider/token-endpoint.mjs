@@ -1,5 +1,7 @@
-// What stands in front of the provider's token endpoint: it counts, and spoils one answer on request.
+// What stands in front of the provider's token and revocation endpoints: it counts, and spoils one answer on
+// request.
 import { EventEmitter, once } from 'node:events';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { stored } from './authorization-server.mjs';
 
 export function tokenEndpoint(authority) {
@@ -7,6 +9,7 @@ export function tokenEndpoint(authority) {
   const underWay = new Map(); // grant -> refreshes that have arrived and are not answered
   const held = [];
   const issued = []; // every token that was ever answered, delivered or not
+  const requests = []; // what each request was, without its secrets
   const news = new EventEmitter();
   let fault = null;
 
@@ -33,10 +36,27 @@ export function tokenEndpoint(authority) {
     response.once('close', () => underWay.set(grant, underWay.get(grant) - 1));
   }
 
-  function remember(response) {
+  function countAndSpoil(form, response) {
+    const grantType = form.get('grant_type') ?? 'none';
+    counters.token_requests[grantType] = (counters.token_requests[grantType] ?? 0) + 1;
+    if (grantType !== 'refresh_token') return;
+    countRefresh(form, response);
+    if (fault) spoil(response, fault);
+    fault = null;
+  }
+
+  function remember(request, form, response) {
+    const { dpop } = request.headers;
+    const seen = {
+      path: request.url,
+      resource: form.getAll('resource'),
+      proof: dpop && { ...decodeJwt(dpop), key: decodeProtectedHeader(dpop).jwk.x },
+    };
+    requests.push(seen);
     const end = response.end.bind(response);
     response.end = (body = '') => {
-      const answer = response.statusCode === 200 ? JSON.parse(String(body)) : {};
+      const answer = JSON.parse(String(body) || '{}');
+      Object.assign(seen, { status: response.statusCode, error: answer.error });
       issued.push(...[answer.access_token, answer.refresh_token, answer.id_token].filter(Boolean));
       return end(body);
     };
@@ -45,6 +65,7 @@ export function tokenEndpoint(authority) {
   return {
     counters,
     issued,
+    requests,
     spoilNext: (description) => { fault = description; },
     oneIsHeld: async () => { if (held.length === 0) await once(news, 'held'); },
     release: () => { for (const answer of held.splice(0)) answer(); },
@@ -52,14 +73,8 @@ export function tokenEndpoint(authority) {
       // The provider takes a body that was read before it.
       request.body = Buffer.concat(await request.toArray()).toString();
       const form = new URLSearchParams(request.body);
-      const grantType = form.get('grant_type') ?? 'none';
-      counters.token_requests[grantType] = (counters.token_requests[grantType] ?? 0) + 1;
-      if (grantType === 'refresh_token') {
-        countRefresh(form, response);
-        if (fault) spoil(response, fault);
-        fault = null;
-      }
-      remember(response);
+      if (request.url === '/token') countAndSpoil(form, response);
+      remember(request, form, response);
       return authority.answer(request, response);
     },
   };
