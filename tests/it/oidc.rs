@@ -17,8 +17,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -50,7 +50,7 @@ pub(crate) struct Ready {
     control: String,
     /// The API, by the name it has in the `resource` parameter (RFC 8707).
     pub(crate) resource: String,
-    /// By how they authenticate: `basic`, `post`, `public`, or by how their tokens are bound: `dpop`.
+    /// By how they authenticate: `basic`, `post`, `public`, `assertion`, or by how their tokens are bound: `dpop`.
     pub(crate) clients: HashMap<String, Registered>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Registered {
 }
 
 /// The answer of the token endpoint, as far as the tests read it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Tokens {
     pub(crate) access_token: String,
     pub(crate) refresh_token: String,
@@ -98,9 +98,18 @@ pub(crate) struct Counters {
 pub(crate) struct TokenRequest {
     pub(crate) path: String,
     pub(crate) resource: Vec<String>,
+    pub(crate) assertion: Option<Assertion>,
     pub(crate) proof: Option<Proof>,
     pub(crate) status: u16,
     pub(crate) error: Option<String>,
+}
+
+/// What a client's assertion said.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Assertion {
+    pub(crate) alg: String,
+    pub(crate) jti: String,
+    pub(crate) aud: String,
 }
 
 /// What a DPoP proof said, and a part of the key that signed it.

@@ -1,5 +1,7 @@
 //! Clients that sign, and tokens that are theirs alone, against a server that others wrote.
 
+mod assertions;
+mod discovery;
 mod dpop;
 
 use std::sync::Arc;
@@ -8,24 +10,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use form_urlencoded::Serializer;
 use http::{Request, Response, Uri, header};
+use http_body::Body;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tower::util::BoxCloneSyncService;
-use tower::{Layer as _, ServiceExt as _};
+use tower::{Layer as _, Service, ServiceExt as _};
 use tower_oauth_refresh::{Builder, Refresh, RefreshCoordinator, RefreshLayer, ReplayBody, TokenSet};
 use tower_oauth_refresh_testkit::ManualClock;
 
 use crate::harness::{BoxError, Got, KEY, LONG, full, send, within};
-use crate::oidc::{Format, Provider};
+use crate::oidc::Provider;
 
 type Outgoing = Request<ReplayBody<Full<Bytes>>>;
 
 /// An HTTP client, with whatever is around it.
-type Network = BoxCloneSyncService<Outgoing, Response<Incoming>, BoxError>;
+type Network = BoxCloneSyncService<Outgoing, Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>;
 
 /// A coordinator, and an HTTP client under its layer.
 struct Program {
@@ -61,20 +64,40 @@ impl Program {
         Request::post(query).body(full(body)).unwrap()
     }
 
+    /// When the access token has expired.
+    async fn post_later(&self) -> Got {
+        self.clock.advance(LONG);
+        self.post("later").await
+    }
+
     async fn access_token(&self) -> String {
         self.coordinator.token(KEY).await.unwrap().expose_secret().to_owned()
     }
 }
 
-async fn provider() -> Provider {
-    Provider::start(Format::Opaque, LONG).await
+/// The provider, which knows these keys of the client `assertion`.
+async fn provider(assertion_keys: Value) -> Provider {
+    Provider::start_with(&json!({ "access_token_ttl": LONG.as_secs(), "assertion_keys": assertion_keys }))
+        .await
 }
 
 fn network() -> Network {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let client: Client<_, ReplayBody<Full<Bytes>>> = Client::builder(TokioExecutor::new()).build(connector);
-    BoxCloneSyncService::new(client.map_err(BoxError::from))
+    boxed(client)
+}
+
+/// `service` without its type.
+fn boxed<S, R>(service: S) -> Network
+where
+    S: Service<Outgoing, Response = Response<R>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let unbox = |answer: Response<R>| answer.map(|body| body.map_err(Into::into).boxed_unsync());
+    BoxCloneSyncService::new(service.map_err(Into::into).map_response(unbox))
 }
 
 /// Logs in as a client that has no secret, for this resource, and has the code exchanged through `endpoint`.

@@ -1,6 +1,7 @@
 // Walks the authorization code flow with PKCE over HTTP, as a browser and a client would (RFC 6749, RFC 7636),
 // and the browser's part of the device flow.
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createPrivateKey, randomBytes, randomUUID } from 'node:crypto';
+import { SignJWT } from 'jose';
 import { REDIRECT_URI } from './clients.mjs';
 
 // A browser without a screen: follows redirects, with cookies, until the one that goes back to the client, or
@@ -36,7 +37,21 @@ export async function approveDevice(user_code, issuer) {
   if (!answer.page?.includes('Success')) throw new Error(`not approved: ${answer.status} ${answer.page}`);
 }
 
-function authenticate({ client_id, client_secret, token_endpoint_auth_method: method }) {
+const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+
+// By the first of its keys, which is one on P-256.
+function assertion(client_id, issuer, keys) {
+  const [[kid, pem]] = Object.entries(keys);
+  return new SignJWT({ iss: client_id, sub: client_id, aud: issuer, jti: randomUUID() })
+    .setProtectedHeader({ alg: 'ES256', kid }).setIssuedAt().setExpirationTime('1m')
+    .sign(createPrivateKey(pem));
+}
+
+async function authenticate({ client_id, client_secret, token_endpoint_auth_method: method }, issuer, keys) {
+  if (method === 'private_key_jwt') {
+    const client_assertion = await assertion(client_id, issuer, keys);
+    return [{}, { client_id, client_assertion, client_assertion_type: JWT_BEARER }];
+  }
   if (method === 'client_secret_post') return [{}, { client_id, client_secret }];
   if (method === 'none') return [{}, { client_id }];
   const encoded = [client_id, client_secret].map(encodeURIComponent).join(':');
@@ -58,9 +73,9 @@ export async function authorize(client, issuer, parameters = {}) {
   return { grant_type: 'authorization_code', code, code_verifier, redirect_uri: REDIRECT_URI };
 }
 
-export async function logIn(client, issuer) {
+export async function logIn(client, issuer, keys) {
   const grant = await authorize(client, issuer);
-  const [headers, parameters] = authenticate(client);
+  const [headers, parameters] = await authenticate(client, issuer, keys);
   const body = new URLSearchParams({ ...grant, ...parameters });
   const response = await fetch(`${issuer}/token`, { method: 'POST', headers, body });
   if (!response.ok) throw new Error(`${response.status} for the code: ${await response.text()}`);

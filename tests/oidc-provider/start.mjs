@@ -3,7 +3,8 @@
 //   node start.mjs '{"access_token_ttl": 60, "access_token_format": "opaque" | "jwt",
 //                    "redirect_uris": ["http://127.0.0.1:8080/callback"], "login_page": true}'
 //
-// Without "login_page" everybody is logged in without being asked.
+// Without "login_page" everybody is logged in without being asked. With "assertion_keys": {"key id": "PEM"} there is
+// a client whose assertions are signed by any of these.
 // Both listen on free ports of the loopback interface. One line of JSON says where, once they do. They stop
 // when standard input closes, so they cannot outlive the test that started them, however it dies.
 import './runtime.mjs';
@@ -18,6 +19,7 @@ process.stdin.resume().on('end', () => process.exit(0));
 
 const options = {
   access_token_ttl: 60, access_token_format: 'opaque', redirect_uris: [], login_page: false,
+  assertion_keys: {},
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -37,7 +39,7 @@ const api = resourceServer(authority, { origin: back.origin, resource });
 const control = {
   'POST /control/mint': async ({ client }) => {
     const registered = authority.clients[client];
-    return { client, ...(await logIn(registered, front.origin)) };
+    return { client, ...(await logIn(registered, front.origin, options.assertion_keys)) };
   },
   'POST /control/authorize': async ({ client, parameters }) => (
     authorize(authority.clients[client], front.origin, parameters)),

@@ -47,9 +47,11 @@ export function tokenEndpoint(authority) {
 
   function remember(request, form, response) {
     const { dpop } = request.headers;
+    const assertion = form.get('client_assertion');
     const seen = {
       path: request.url,
       resource: form.getAll('resource'),
+      assertion: assertion && { ...decodeProtectedHeader(assertion), ...decodeJwt(assertion) },
       proof: dpop && { ...decodeJwt(dpop), key: decodeProtectedHeader(dpop).jwk.x },
     };
     requests.push(seen);

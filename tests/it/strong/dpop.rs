@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use http::StatusCode;
-use tower::util::BoxCloneSyncService;
+use serde_json::json;
 use tower_oauth_refresh::{ClientAuth, ErrorKind, Logout, RefreshCoordinator, TokenSet};
 use tower_oauth_refresh_binding::{Dpop, DpopKey};
 
-use super::{Network, Program, log_in, network, post_form, provider};
+use super::{Network, Program, boxed, log_in, network, post_form, provider};
 use crate::harness::{EXPIRED, KEY, LONG, all, crowd, send};
 use crate::oidc::{Proof, Provider, TokenRequest};
 
@@ -19,8 +19,8 @@ fn public(server: &Provider) -> Program {
             .revocation_endpoint(ready.revocation_endpoint.parse().unwrap())
             .parameter("resource", ready.resource.as_str())
             .dpop();
-    let endpoint = BoxCloneSyncService::new(dpop.endpoint(network.clone()));
-    Program::new(builder, endpoint, BoxCloneSyncService::new(dpop.client(network)), &ready.echo)
+    let endpoint = boxed(dpop.endpoint(network.clone()));
+    Program::new(builder, endpoint, boxed(dpop.client(network)), &ready.echo)
 }
 
 /// Logs in with a new key.
@@ -31,7 +31,7 @@ async fn bound_login(server: &Provider) -> TokenSet {
 
 /// The network of whoever has this key.
 fn signing(key: &DpopKey) -> Network {
-    BoxCloneSyncService::new(Dpop::new(key.clone()).endpoint(network()))
+    boxed(Dpop::new(key.clone()).endpoint(network()))
 }
 
 /// What was asked of the token endpoint from the `first` request on, by status and error.
@@ -45,7 +45,7 @@ fn proofs(requests: &[TokenRequest]) -> Vec<&Proof> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_requests_at_the_expiry_of_a_bound_token_need_one_refresh_and_a_proof_each() {
-    let server = provider().await;
+    let server = provider(json!({})).await;
     let program = public(&server);
     let login = bound_login(&server).await;
     program.install(&login, EXPIRED).await;
@@ -71,14 +71,13 @@ async fn two_hundred_requests_at_the_expiry_of_a_bound_token_need_one_refresh_an
 
 #[tokio::test]
 async fn a_bound_login_keeps_its_key_through_every_rotation_and_ends_with_its_logout() {
-    let server = provider().await;
+    let server = provider(json!({})).await;
     let program = public(&server);
     let login = bound_login(&server).await;
     program.install(&login, LONG).await;
     for generation in 1..=5 {
-        program.clock.advance(LONG);
         server.forget_nonces().await;
-        assert_eq!(program.post("again").await.status, StatusCode::OK, "{generation}");
+        assert_eq!(program.post_later().await.status, StatusCode::OK, "{generation}");
         assert_eq!(server.counters().await.refreshed, generation);
     }
     let seen = server.counters().await;
@@ -100,7 +99,7 @@ async fn a_bound_login_keeps_its_key_through_every_rotation_and_ends_with_its_lo
 
 #[tokio::test]
 async fn tokens_that_are_bound_to_a_key_are_of_no_use_to_whoever_has_another_or_none() {
-    let server = provider().await;
+    let server = provider(json!({})).await;
     let login = bound_login(&server).await;
     let refresh_token = login.refresh_token.as_ref().unwrap().expose_secret();
     let form = format!("grant_type=refresh_token&client_id=dpop&refresh_token={refresh_token}");
