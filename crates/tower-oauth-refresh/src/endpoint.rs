@@ -127,27 +127,39 @@ impl Endpoint {
     where
         F: Future<Output = Result<Request<Bytes>, Box<dyn StdError + Send + Sync>>>,
     {
+        let began = self.clock.now();
+        let is_late = || self.clock.now().since(began) >= limit;
         let mut deadline = pin!(sleep(limit));
-        let answer = self.send_once(make(), bound_key.clone(), deadline.as_mut()).await?;
+        let answer = self.send_once(make(), bound_key.clone(), &is_late, deadline.as_mut()).await?;
         if self.target.dpop && classify::wants_nonce(&answer) {
-            return self.send_once(make(), bound_key, deadline).await;
+            return self.send_once(make(), bound_key, &is_late, deadline).await;
         }
         Ok(answer)
     }
 
-    /// The time limit's timer is asked after the answer: one that came in the last moment is read.
+    /// The time limit's timer is asked after the answer: one that came in the last moment is read. But nothing is
+    /// sent then, and the timer does not know of a machine that was suspended, so what is sent is asked of the clock.
     async fn send_once(
         &self,
         request: impl Future<Output = Result<Request<Bytes>, Box<dyn StdError + Send + Sync>>>,
         bound_key: Option<BoundKey>,
+        is_late: &(impl Fn() -> bool + Sync),
         mut deadline: Pin<&mut Sleep>,
     ) -> Result<Response<Bytes>, Unsent> {
-        let transport = self.transport.lock().unwrap_or_else(PoisonError::into_inner).boxed_clone();
+        let mut transport = self.transport.lock().unwrap_or_else(PoisonError::into_inner).boxed_clone();
+        // Ready first: nothing is between the signature and what it is for.
+        let ready = async {
+            transport.ready().await?;
+            request.await.map_err(|_| Unsent::Certain)
+        };
         let mut request = tokio::select! {
             biased;
-            request = request => request.map_err(|_| Unsent::Certain)?,
+            request = ready => request?,
             () = &mut deadline => return Err(Unsent::Certain),
         };
+        if is_late() {
+            return Err(Unsent::Certain);
+        }
         bound_key.and_then(|key| request.extensions_mut().insert(key));
         tokio::select! {
             biased;

@@ -5,7 +5,7 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::time::Instant;
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{Now, SystemClock};
 use crate::secret::ClientAssertion;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -136,5 +136,103 @@ async fn a_token_of_another_type_than_expected_is_not_used_and_its_refresh_token
         let (answer, _) = asked(dpop, answer).await;
         let Answer::Unusable { refresh_token: Some(refresh_token) } = answer else { panic!("{answer:?}") };
         assert_eq!(refresh_token.expose_secret(), "r-2");
+    }
+}
+
+/// A machine that can be suspended, which tokio's timers do not notice.
+#[derive(Debug, Default)]
+struct Suspended(Mutex<Duration>);
+
+impl Suspended {
+    fn pass(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for Suspended {
+    fn now(&self) -> Now {
+        let passed = *self.0.lock().unwrap();
+        Now::new(std::time::UNIX_EPOCH + passed, passed)
+    }
+}
+
+/// How many requests of a refresh arrive where a machine is suspended: before it is ready to send, while it signs,
+/// and while the server says that it wants a nonce.
+async fn sent_around(suspensions: [Duration; 3]) -> (Answer, usize) {
+    let clock = Arc::new(Suspended::default());
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let transport = tower::service_fn({
+        let (clock, arrived) = (clock.clone(), arrived.clone());
+        move |_: Request<Full<Bytes>>| {
+            let (status, body) = if arrived.fetch_add(1, Ordering::SeqCst) == 0 { NONCE } else { BOUND };
+            clock.pass(suspensions[2]);
+            let answer = Response::builder().status(status).body(Full::<Bytes>::from(body)).unwrap();
+            std::future::ready(Ok::<_, Infallible>(answer))
+        }
+    });
+    let transport = tower::ServiceBuilder::new()
+        .layer_fn(|inner| Waking { inner, clock: clock.clone(), suspended: suspensions[0] })
+        .service(transport);
+    let auth = ClientAuth::assertion("app", {
+        let clock = clock.clone();
+        move || {
+            clock.pass(suspensions[1]);
+            std::future::ready(Ok(ClientAssertion::new("signed")))
+        }
+    });
+    let target = Target {
+        token: Uri::from_static("https://as.example/token"),
+        issuer: None,
+        revocation: None,
+        auth,
+        parameters: Vec::new(),
+        dialect: AnswerDialect::new(),
+        classifier: None,
+        dpop: true,
+    };
+    let endpoint = Endpoint::new(target, clock, transport);
+    let answer = endpoint.refresh(Grant::RefreshToken, Some("r".into()), None, 10 * SECOND).await;
+    (answer, arrived.load(Ordering::SeqCst))
+}
+
+/// Takes its time to be ready.
+#[derive(Clone)]
+struct Waking<S> {
+    inner: S,
+    clock: Arc<Suspended>,
+    suspended: Duration,
+}
+
+impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Waking<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
+        self.clock.pass(self.suspended);
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> S::Future {
+        self.inner.call(request)
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_an_attempt_is_sent_after_its_limit_though_the_machine_was_suspended() {
+    let never = Duration::ZERO;
+    let (answer, arrived) = sent_around([never; 3]).await;
+    assert!(matches!(answer, Answer::Tokens(_)), "{answer:?}");
+    assert_eq!(arrived, 2);
+    for (suspensions, first) in [
+        ([10 * SECOND, never, never], 0),
+        ([never, 10 * SECOND, never], 0),
+        ([6 * SECOND, never, never], 1),
+        ([never, 6 * SECOND, never], 1),
+        ([never, never, 10 * SECOND], 1),
+    ] {
+        let (answer, arrived) = sent_around(suspensions).await;
+        assert!(matches!(answer, Answer::NotSent), "a server that wants a nonce spends nothing: {answer:?}");
+        assert_eq!(arrived, first, "{suspensions:?}");
     }
 }

@@ -22,6 +22,8 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 /// An HTTP client, its types erased. Cloned for every attempt, so it need not be `Sync`.
 pub(crate) trait Transport: Send {
     fn boxed_clone(&self) -> Box<dyn Transport>;
+    /// Comes before [`send`](Self::send).
+    fn ready(&mut self) -> BoxFuture<'_, Result<(), Unsent>>;
     fn send(self: Box<Self>, request: Request<Bytes>) -> BoxFuture<'static, Result<Response<Bytes>, Unsent>>;
 }
 
@@ -86,12 +88,15 @@ where
         Box::new(Self::new(self.service.clone()))
     }
 
+    fn ready(&mut self) -> BoxFuture<'_, Result<(), Unsent>> {
+        Box::pin(async { poll_fn(|cx| self.service.poll_ready(cx)).await.map_err(|_| Unsent::Certain) })
+    }
+
     fn send(
         mut self: Box<Self>,
         request: Request<Bytes>,
     ) -> BoxFuture<'static, Result<Response<Bytes>, Unsent>> {
         Box::pin(async move {
-            poll_fn(|cx| self.service.poll_ready(cx)).await.map_err(|_| Unsent::Certain)?;
             let answer =
                 self.service.call(request.map(T::from)).await.map_err(|error| unsent(&*error.into()))?;
             let (parts, body) = answer.into_parts();
@@ -131,7 +136,9 @@ mod tests {
                 let body = http_body_util::Full::new(Bytes::from(vec![b' '; ANSWER_LIMIT + over]));
                 std::future::ready(Ok::<_, std::convert::Infallible>(Response::new(body)))
             });
-            let sent = Box::new(Client::new(service)).send(Request::new(Bytes::new())).await;
+            let mut client = Box::new(Client::new(service));
+            client.ready().await.unwrap();
+            let sent = client.send(Request::new(Bytes::new())).await;
             assert_eq!(sent.err(), (!understood).then_some(Unsent::InDoubt));
         }
     }
