@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use zeroize::Zeroizing;
 
 macro_rules! secret {
     ($(#[$doc:meta])* $name:ident($text:ident)) => {
@@ -134,7 +135,9 @@ impl BoundKey {
     /// Takes over `bytes`.
     #[must_use]
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(Arc::new(SecretSlice::from(bytes.into())))
+        // A vector with room to spare would be copied to its size, and itself left as it is.
+        let bytes = Zeroizing::new(bytes.into());
+        Self(Arc::new(SecretSlice::from(bytes.to_vec())))
     }
 
     /// The bytes themselves. Whoever calls this answers for where they go.

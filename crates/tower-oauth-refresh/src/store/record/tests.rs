@@ -175,3 +175,44 @@ proptest! {
         }
     }
 }
+
+/// A byte of a key that occurs nowhere else.
+#[cfg(target_os = "linux")]
+fn key_byte(number: u8) -> u8 {
+    number.wrapping_mul(167) ^ 0xc3
+}
+
+/// How often 64 bytes out of the middle of the key are in the memory of this process.
+#[cfg(target_os = "linux")]
+fn keys_in_memory() -> usize {
+    use std::os::unix::fs::FileExt as _;
+
+    let memory = std::fs::File::open("/proc/self/mem").unwrap();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mut found = 0;
+    for map in maps.lines().filter(|map| map.contains(" rw-p ") && !map.contains("[stack]")) {
+        let (from, to) = map.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let [from, to] = [from, to].map(|address| u64::from_str_radix(address, 16).unwrap());
+        let mut bytes = zeroize::Zeroizing::new(vec![0; usize::try_from(to - from).unwrap()]);
+        // Other tests come and go, and their memory with them.
+        let Ok(read) = memory.read_at(&mut bytes, from) else { continue };
+        let places = bytes[..read].windows(64).filter(|place| place[0] == key_byte(100));
+        found += places.filter(|place| (100..164).zip(*place).all(|(n, byte)| *byte == key_byte(n))).count();
+    }
+    found
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn of_a_key_that_was_read_and_written_nothing_is_left_in_memory() {
+    let mut room = Vec::with_capacity(4096);
+    room.extend((0..=255).map(key_byte));
+    let key = BoundKey::new(room);
+    assert_ne!(keys_in_memory(), 0);
+    let mut record = full();
+    record.tokens.as_mut().unwrap().bound_key = Some(key);
+    let read = CredentialRecord::decode(&record.encode(Version::from_bits(5))).unwrap();
+    assert_eq!(read, record);
+    drop((record, read));
+    assert_eq!(keys_in_memory(), 0);
+}

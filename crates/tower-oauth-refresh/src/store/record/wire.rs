@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::{
     CredentialRecord, Doubt, Fingerprint, Generation, Holder, Life, LoginId, Mark, Rest, RestReason,
@@ -34,9 +35,8 @@ struct RecordWire<'a> {
     doubt: Option<DoubtWire>,
 }
 
-/// A key's bytes, as Base64.
-#[derive(PartialEq)]
-struct KeyWire(Vec<u8>);
+/// A key's bytes, as Base64. No copy of them is made that would not be overwritten.
+struct KeyWire(BoundKey);
 
 /// 128 bits as text: JSON numbers do not hold them everywhere.
 struct Bits(u128);
@@ -175,7 +175,7 @@ impl<'a> TokensWire<'a> {
             expires_in_ms: tokens.expires_in.map(millis),
             refresh_in_ms: tokens.refresh_in.map(millis),
             scope: tokens.scope.as_deref().map(Cow::from),
-            bound_key: tokens.bound_key.as_ref().map(|key| KeyWire(key.expose_secret().to_vec())),
+            bound_key: tokens.bound_key.clone().map(KeyWire),
             age_ms: millis(tokens.age),
         }
     }
@@ -188,7 +188,7 @@ impl<'a> TokensWire<'a> {
             expires_in: self.expires_in_ms.map(Duration::from_millis),
             refresh_in: self.refresh_in_ms.map(Duration::from_millis),
             scope: self.scope.map(Cow::into_owned),
-            bound_key: self.bound_key.map(|key| BoundKey::new(key.0)),
+            bound_key: self.bound_key.map(|KeyWire(key)| key),
             age: Duration::from_millis(self.age_ms),
         }
     }
@@ -247,16 +247,25 @@ impl RestWire {
     }
 }
 
+impl PartialEq for KeyWire {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
 impl Serialize for KeyWire {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64.encode(&self.0))
+        serializer.serialize_str(&Zeroizing::new(BASE64.encode(self.0.expose_secret())))
     }
 }
 
 impl<'de> Deserialize<'de> for KeyWire {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        BASE64.decode(&*text).map(Self).map_err(|_| serde::de::Error::custom("not Base64"))
+        BASE64
+            .decode(&*text)
+            .map(|bytes| Self(BoundKey::new(bytes)))
+            .map_err(|_| serde::de::Error::custom("not Base64"))
     }
 }
 
