@@ -90,6 +90,40 @@ fn ages_grow_while_a_record_lies_in_the_store() {
     assert_eq!(aged.tokens.unwrap().age, Duration::from_millis(11_234));
 }
 
+#[test]
+fn a_login_that_has_ended_holds_its_mark_and_nothing_else_and_ends_once() {
+    let before = full();
+    let ended = before.logged_out().unwrap();
+    let mark_only = CredentialRecord {
+        life: Life::LoggedOut,
+        marks: before.marks,
+        mark: before.mark.clone(),
+        ..CredentialRecord::empty(before.login, before.generation)
+    };
+    assert_eq!(ended, mark_only);
+    assert_eq!(ended.logged_out(), None);
+}
+
+#[test]
+fn tokens_are_equal_only_where_every_member_is() {
+    let set = full().tokens.unwrap();
+    assert_eq!(set, set.clone());
+    for other in [
+        Tokens { access_token: None, ..set.clone() },
+        Tokens { refresh_token: Some("other".into()), ..set.clone() },
+        Tokens { expires_in: None, ..set.clone() },
+        Tokens { scope: None, ..set.clone() },
+        Tokens { age: Duration::ZERO, ..set.clone() },
+    ] {
+        assert_ne!(set, other);
+    }
+}
+
+#[test]
+fn names_of_logins_and_tokens_are_shown_as_numbers() {
+    assert_eq!(format!("{:?} {:?}", LoginId(10), Fingerprint(11)), format!("{:032x} {:016x}", 10, 11));
+}
+
 fn ms() -> impl Strategy<Value = Duration> {
     any::<u64>().prop_map(Duration::from_millis)
 }
