@@ -51,7 +51,8 @@ impl ClientAuth {
         Self(Kind::Post { id: id.into(), secret: secret.into() })
     }
 
-    /// A public client: `client_id` in the body, no secret.
+    /// A public client, or one that TLS authenticates by its certificate (`tls_client_auth` and
+    /// `self_signed_tls_client_auth`): `client_id` in the body (RFC 8705 §2), no secret.
     pub fn none(id: impl Into<String>) -> Self {
         Self(Kind::None { id: id.into() })
     }
