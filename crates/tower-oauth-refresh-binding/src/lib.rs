@@ -11,6 +11,8 @@
 //! A client may do both. The core has the places for them, [`ClientAuth::assertion`] and the HTTP clients that it
 //! sends by; here is what to put there. It is a crate of its own because it brings cryptography that only a client
 //! with a key needs. This is the first; the second has an [example of its own](Dpop).
+//! With a certificate (RFC 8705) it is TLS that signs, for both; what is left is to
+//! [exchange it](Replaceable) while the program runs.
 //!
 //! ```
 //! use tower_oauth_refresh::RefreshCoordinator;
@@ -78,6 +80,7 @@ mod listen;
 mod needs;
 mod nonce;
 mod proof;
+mod replaceable;
 mod resource;
 
 pub use self::assertion::AssertionSigner;
@@ -88,6 +91,7 @@ pub use self::key::{Algorithm, InvalidKey, SigningKey};
 pub use self::listen::Listening;
 pub use self::needs::{Authentication, Needs};
 pub use self::proof::DpopKey;
+pub use self::replaceable::Replaceable;
 pub use self::resource::ResourceMetadata;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
