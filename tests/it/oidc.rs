@@ -47,10 +47,13 @@ pub(crate) struct Ready {
     pub(crate) introspection_endpoint: String,
     /// Answers a valid token with the length and SHA-256 of the request's body.
     pub(crate) echo: String,
+    /// The same, over TLS.
+    pub(crate) tls_echo: Option<String>,
     control: String,
     /// The API, by the name it has in the `resource` parameter (RFC 8707).
     pub(crate) resource: String,
-    /// By how they authenticate: `basic`, `post`, `public`, `assertion`, or by how their tokens are bound: `dpop`.
+    /// By how they authenticate: `basic`, `post`, `public`, `assertion`, or by how their tokens are bound:
+    /// `dpop`, `certificate`, `self_signed`, `public_certificate`.
     pub(crate) clients: HashMap<String, Registered>,
 }
 

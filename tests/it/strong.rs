@@ -1,6 +1,7 @@
 //! Clients that sign, and tokens that are theirs alone, against a server that others wrote.
 
 mod assertions;
+mod certificates;
 mod discovery;
 mod dpop;
 
@@ -100,14 +101,14 @@ where
     BoxCloneSyncService::new(service.map_err(Into::into).map_response(unbox))
 }
 
-/// Logs in as a client that has no secret, for this resource, and has the code exchanged through `endpoint`.
-async fn log_in(server: &Provider, client: &str, endpoint: &Network) -> TokenSet {
+/// Logs in as a client that has no secret, and has the code exchanged at `token_endpoint` through `network`.
+async fn log_in(server: &Provider, client: &str, token_endpoint: &str, network: &Network) -> TokenSet {
     let resource = &server.ready.resource;
     let mut form = server.authorize(client, &json!({ "resource": resource })).await;
     form.push(("client_id".to_owned(), server.ready.clients[client].client_id.clone()));
     form.push(("resource".to_owned(), resource.clone()));
     let body = Serializer::new(String::new()).extend_pairs(form).finish();
-    let (status, answer) = post_form(&server.ready.token_endpoint, endpoint, &body).await;
+    let (status, answer) = post_form(token_endpoint, network, &body).await;
     assert_eq!(status, 200, "{answer}");
     TokenSet::from_response(&answer).unwrap()
 }

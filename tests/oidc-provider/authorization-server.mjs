@@ -1,6 +1,7 @@
 // The provider: strict rotation, kept in a Map, logging everybody in without a page unless one is asked for.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import Provider, { errors, interactionPolicy } from 'oidc-provider';
+import { feature } from './certificates.mjs';
 import { register } from './clients.mjs';
 import { loginPage, nameGiven } from './login-page.mjs';
 
@@ -53,7 +54,7 @@ class MapStore {
   }
 }
 
-export async function authorizationServer({ issuer, resource, options }) {
+export async function authorizationServer({ issuer, tlsOrigin, resource, options }) {
   const clients = register(options);
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const jwk = { ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'signing' };
@@ -84,12 +85,18 @@ export async function authorizationServer({ issuer, resource, options }) {
       await grant.save();
       return grant;
     },
+    discovery: tlsOrigin ? {
+      mtls_endpoint_aliases: {
+        token_endpoint: `${tlsOrigin}/token`, revocation_endpoint: `${tlsOrigin}/token/revocation`,
+      },
+    } : {},
     interactions: { policy, url: (_ctx, { uid }) => `/login/${uid}` },
     features: {
       devInteractions: { enabled: false },
       deviceFlow: { enabled: true },
       // Of whoever sends a proof at all.
       dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
+      mTLS: feature,
       introspection: { enabled: true, allowedPolicy: async () => true },
       revocation: { enabled: true },
       resourceIndicators: {

@@ -1,10 +1,11 @@
 // The clients that are registered: one for each way to authenticate.
 import { createPublicKey, randomBytes } from 'node:crypto';
+import { clientsWith } from './certificates.mjs';
 
 const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 export const REDIRECT_URI = 'https://client.test/callback';
 
-export function register({ redirect_uris: more, assertion_keys }) {
+export function register({ redirect_uris: more, assertion_keys, tls }) {
   const common = {
     redirect_uris: [REDIRECT_URI, ...more],
     grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE],
@@ -20,6 +21,7 @@ export function register({ redirect_uris: more, assertion_keys }) {
     && { assertion: { ...client('assertion', 'private_key_jwt'), jwks: { keys } } };
   return {
     ...signing,
+    ...(tls && clientsWith(tls, client)),
     basic: client('basic:id/1', 'client_secret_basic', awkward),
     post: client('post', 'client_secret_post', randomBytes(24).toString('base64url')),
     public: client('public', 'none'),

@@ -4,13 +4,15 @@
 //                    "redirect_uris": ["http://127.0.0.1:8080/callback"], "login_page": true}'
 //
 // Without "login_page" everybody is logged in without being asked. With "assertion_keys": {"key id": "PEM"} there is
-// a client whose assertions are signed by any of these.
+// a client whose assertions are signed by any of these. With "tls": {"key", "certificate": the servers' own,
+// "authority": whose certificates of clients are believed, "self_signed": [of one client]} both speak TLS as well.
 // Both listen on free ports of the loopback interface. One line of JSON says where, once they do. They stop
 // when standard input closes, so they cannot outlive the test that started them, however it dies.
 import './runtime.mjs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { authorizationServer } from './authorization-server.mjs';
+import { tlsServer } from './certificates.mjs';
 import { resourceServer } from './resource-server.mjs';
 import { tokenEndpoint } from './token-endpoint.mjs';
 import { approveDevice, authorize, logIn } from './login.mjs';
@@ -23,18 +25,21 @@ const options = {
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
-async function listening() {
-  const server = createServer().listen(0, '127.0.0.1');
+async function listening(scheme, server) {
+  server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return { server, origin: `http://127.0.0.1:${server.address().port}` };
+  return { server, origin: `${scheme}://127.0.0.1:${server.address().port}` };
 }
 
-const front = await listening();
-const back = await listening();
+const front = await listening('http', createServer());
+const back = await listening('http', createServer());
+const [tlsFront, tlsBack] = options.tls
+  ? [await listening('https', tlsServer(options.tls)), await listening('https', tlsServer(options.tls))] : [];
 const resource = `${back.origin}/api`;
-const authority = await authorizationServer({ issuer: front.origin, resource, options });
+const authority = await authorizationServer(
+  { issuer: front.origin, tlsOrigin: tlsFront?.origin, resource, options });
 const tokens = tokenEndpoint(authority);
-const api = resourceServer(authority, { origin: back.origin, resource });
+const api = resourceServer(authority, { resource });
 
 const control = {
   'POST /control/mint': async ({ client }) => {
@@ -66,13 +71,15 @@ async function answerControl(request, response) {
   }
 }
 
-front.server.on('request', (request, response) => {
+function answer(request, response) {
   if (request.url.startsWith('/control/')) return answerControl(request, response);
   const watched = ['/token', '/token/revocation'].includes(request.url);
   if (request.method === 'POST' && watched) return tokens.answer(request, response);
   return authority.answer(request, response);
-});
-back.server.on('request', api.answer);
+}
+
+for (const { server } of [front, tlsFront].filter(Boolean)) server.on('request', answer);
+for (const { server } of [back, tlsBack].filter(Boolean)) server.on('request', api.answer);
 
 console.log(JSON.stringify({
   issuer: front.origin,
@@ -84,5 +91,6 @@ console.log(JSON.stringify({
   control: `${front.origin}/control`,
   resource,
   echo: `${resource}/echo`,
+  tls_echo: tlsBack && `${tlsBack.origin}/api/echo`,
   clients: authority.clients,
 }));

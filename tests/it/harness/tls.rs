@@ -7,9 +7,10 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rcgen::{CertifiedKey, KeyPair};
+use rustls::client::WantsClientCert;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -31,32 +32,40 @@ impl Certificate {
 
     /// A connector of clients that trust it, and nobody else; plain connections are not refused.
     pub(crate) fn connector(&self) -> HttpsConnector<HttpConnector> {
-        let builder = HttpsConnectorBuilder::new().with_tls_config(self.trusted());
-        builder.https_or_http().enable_http1().enable_http2().build()
+        https(self.trusted().with_no_client_auth())
     }
 
-    fn trusted(&self) -> ClientConfig {
+    /// The same, of a client that shows a certificate of its own.
+    pub(crate) fn connector_showing(&self, client: &CertifiedKey<KeyPair>) -> HttpsConnector<HttpConnector> {
+        let shown = vec![client.cert.der().clone()];
+        https(self.trusted().with_client_auth_cert(shown, key(client)).unwrap())
+    }
+
+    fn trusted(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der()).unwrap();
         ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
-            .with_no_client_auth()
     }
 
     pub(crate) fn der(&self) -> CertificateDer<'static> {
         self.0.cert.der().clone()
     }
 
+    /// For a server that others wrote: the certificate and its key, in DER.
+    pub(crate) fn exported(&self) -> (Vec<u8>, Vec<u8>) {
+        (self.der().to_vec(), self.0.signing_key.serialize_der())
+    }
+
     /// In front of the server at `plain`, which knows HTTP/2 as well as HTTP/1.1.
     pub(crate) async fn front(&self, plain: &Uri) -> Front {
-        let key = PrivateKeyDer::try_from(self.0.signing_key.serialize_der()).unwrap();
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![self.der()], key)
+            .with_single_cert(vec![self.der()], key(&self.0))
             .unwrap();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -73,6 +82,14 @@ impl Front {
     pub(crate) fn url(&self, path: &str) -> String {
         format!("https://{}{path}", self.address)
     }
+}
+
+fn https(tls: ClientConfig) -> HttpsConnector<HttpConnector> {
+    HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().enable_http2().build()
+}
+
+fn key(certified: &CertifiedKey<KeyPair>) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap()
 }
 
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, server: String) {

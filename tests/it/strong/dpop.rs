@@ -26,7 +26,9 @@ fn public(server: &Provider) -> Program {
 /// Logs in with a new key.
 async fn bound_login(server: &Provider) -> TokenSet {
     let key = DpopKey::generate().unwrap();
-    log_in(server, "dpop", &signing(&key)).await.with_bound_key(key.bound_key().unwrap())
+    log_in(server, "dpop", &server.ready.token_endpoint, &signing(&key))
+        .await
+        .with_bound_key(key.bound_key().unwrap())
 }
 
 /// The network of whoever has this key.
