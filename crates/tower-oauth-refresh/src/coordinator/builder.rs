@@ -142,6 +142,10 @@ impl Builder {
     /// The access tokens are bound to a key (RFC 9449): an answer with a token of another type is not used, though
     /// its refresh token is stored, and requests say `Authorization: DPoP`. Default: no.
     ///
+    /// A login from before is refreshed at its next request, and then bound. There is no way back: without this, a
+    /// bound login fails with [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) and is left as it is,
+    /// since a refresh token that is sent without its proof may be revoked for it.
+    ///
     /// The proofs are made below, by the HTTP clients that are given to [`build`](Self::build) and wrapped by
     /// the layer; the crate `tower-oauth-refresh-binding` has both. A server that asks for another nonce gets the
     /// request once more, made anew, which is neither a refresh nor the replay.

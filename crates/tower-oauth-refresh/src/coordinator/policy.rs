@@ -76,6 +76,11 @@ pub(crate) const STORM_INTERVAL_MAX: Duration = Duration::from_secs(300);
 pub(crate) const RECHECK: Duration = Duration::from_secs(1);
 
 impl Policy {
+    /// How access tokens are presented; of another type they are not.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.dpop { "DPoP" } else { "Bearer" }
+    }
+
     /// Age after which a foreign mark may be succeeded.
     pub(crate) fn mark_life(&self) -> Duration {
         self.exchange_limit + MARK_MARGIN

@@ -189,7 +189,7 @@ impl Drop for Turn<'_> {
 impl Current {
     /// `None`: the access token is not one to bear, or cannot stand in a header.
     pub(super) fn new(held: Held, policy: &Policy, born: Option<Now>, unit: f64) -> Option<Self> {
-        let scheme = if policy.dpop { "DPoP" } else { "Bearer" };
+        let scheme = policy.scheme();
         if !held.tokens.token_type.eq_ignore_ascii_case(scheme) {
             return None;
         }

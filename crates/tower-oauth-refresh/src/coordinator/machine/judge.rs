@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 use crate::grant::Grant;
 use crate::store::StoreError;
-use crate::store::record::{CredentialRecord, Doubt, Life, LoginId, Mark, Rest, RestReason, Verdict};
+use crate::store::record::{CredentialRecord, Doubt, Life, LoginId, Mark, Rest, RestReason, Tokens, Verdict};
 
 impl Machine {
     pub(super) fn looked(
@@ -42,6 +42,9 @@ impl Machine {
             Life::Dead(verdict) => return self.fail(verdict_error(verdict)),
             Life::Live => {}
         }
+        if self.must_prove(record) {
+            return self.fail(RefreshError::new(ErrorKind::Configuration).with_code(Some("bound_token")));
+        }
         if let Some(verdict) = self.dead.take_if(|dead| record.fingerprint() == Some(dead.fingerprint)) {
             // The store did not take the verdict when it was given, or has lost it since. Whoever is asking the
             // server himself will hear it there.
@@ -56,6 +59,7 @@ impl Machine {
         }
         if self.is_news(record)
             && let Some(held) = seen.usable(now)
+            && held.tokens.token_type.eq_ignore_ascii_case(self.policy.scheme())
         {
             return self.finish(Outcome::Adopted(held));
         }
@@ -63,6 +67,16 @@ impl Machine {
             return self.fail(RefreshError::new(ErrorKind::NoRefreshToken));
         }
         self.queue(now, lots, &seen)
+    }
+
+    /// Is the login bound to a key, and this coordinator not set up for it? A server refuses a refresh token without
+    /// its proof, some for good, and what another gives for it would be bound no longer.
+    fn must_prove(&self, record: &CredentialRecord) -> bool {
+        let bound =
+            |tokens: &Tokens| tokens.bound_key.is_some() || tokens.token_type.eq_ignore_ascii_case("DPoP");
+        !self.policy.dpop
+            && self.policy.grant == Grant::RefreshToken
+            && record.tokens.as_ref().is_some_and(bound)
     }
 
     /// Does the record hold another token set than the one that is not good enough?

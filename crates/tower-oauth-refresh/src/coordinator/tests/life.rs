@@ -261,7 +261,7 @@ async fn a_token_that_is_bound_to_a_key_is_never_sent_as_if_it_were_not() {
     set.token_type = "DPoP".to_owned();
     world.coordinator.install("k", set).await.unwrap();
     for _ in 0..100 {
-        assert_eq!(world.token().await.unwrap_err().code(), Some("unusable_access_token"));
+        assert_eq!(world.token().await.unwrap_err().code(), Some("bound_token"));
         tokio::time::sleep(SECOND / 10).await;
     }
     assert_eq!(world.server.submissions(), 0);

@@ -91,19 +91,20 @@ fn every_set_of_a_login_keeps_the_key_that_it_is_bound_to() {
         record.tokens.as_mut().unwrap().bound_key = Some(BoundKey::new(*b"key"));
         record
     };
+    let policy = Policy { dpop: true, ..Policy::default() };
     let has_key = |key: Option<&BoundKey>| key.is_some_and(|key| key.expose_secret() == b"key");
     for answer in [
         Answer::Tokens(set("access-6", Some("refresh-6"))),
         Answer::Tokens(set("access-6", None)),
         Answer::Unusable { refresh_token: Some("refresh-6".into()) },
     ] {
-        let mut play = Play::knowing(5);
+        let mut play = Play::with(policy, Some(Play::held(5)));
         play.loaded(snapshot(bound(expired()))).swapped();
         assert!(matches!(&play.step, Some(Step::Send { bound_key, .. }) if has_key(bound_key.as_ref())));
         play.answered(answer);
         assert!(has_key(play.swap().1.bound_key()));
     }
-    let mut play = Play::knowing(5);
+    let mut play = Play::with(policy, Some(Play::held(5)));
     play.loaded(snapshot(bound(expired()))).swapped();
     play.answered(Answer::Tokens(set("access-6", Some("refresh-6")))).conflict(None);
     assert!(matches!(&play.step, Some(Step::Revoke { bound_key, .. }) if has_key(bound_key.as_ref())));

@@ -3,6 +3,7 @@
 use super::*;
 use crate::coordinator::policy::{POLL, SETTLE, SETTLE_AT_MOST};
 use crate::grant::Grant;
+use crate::secret::BoundKey;
 use crate::store::record::{Doubt, Life, Rest, RestReason, Verdict};
 
 #[test]
@@ -314,4 +315,37 @@ impl Play {
         };
         attempt.version
     }
+}
+
+#[test]
+fn a_bound_login_is_not_refreshed_without_its_proof() {
+    for make in [expired, || fresh(5, "refresh-5")] {
+        let mut keyed = make();
+        keyed.tokens.as_mut().unwrap().bound_key = Some(BoundKey::new(*b"key"));
+        let mut typed = make();
+        typed.tokens.as_mut().unwrap().token_type = "dpop".to_owned();
+        for record in [keyed, typed] {
+            let mut play = Play::new();
+            play.loaded(snapshot(record));
+            let error = play.failed();
+            assert_eq!((error.kind(), error.code()), (ErrorKind::Configuration, Some("bound_token")));
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_not_bound_is_refreshed_where_proofs_are_sent() {
+    let mut play = Play::with(Policy { dpop: true, ..Policy::default() }, None);
+    play.loaded(snapshot(fresh(5, "refresh-5"))).swapped();
+    assert_eq!(play.sends(), Some("refresh-5"));
+}
+
+#[test]
+fn a_bound_token_of_client_credentials_is_got_anew_where_none_are_sent() {
+    let policy = Policy { grant: Grant::ClientCredentials, ..Policy::default() };
+    let mut play = Play::with(policy, None);
+    let mut bound = fresh(5, "refresh-5");
+    bound.tokens.as_mut().unwrap().token_type = "DPoP".to_owned();
+    play.loaded(snapshot(bound)).swapped();
+    assert_eq!(play.sends(), None);
 }
