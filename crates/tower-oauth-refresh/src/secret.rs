@@ -16,7 +16,8 @@ macro_rules! secret {
     ($(#[$doc:meta])* $name:ident($text:ident)) => {
         $(#[$doc])*
         ///
-        /// Its memory is overwritten when it is dropped. `Debug` prints the name of the type only.
+        /// Its memory is overwritten when it, or the last that shares it, is dropped. `Debug` prints the name of the
+        /// type only.
         #[derive(Clone)]
         pub struct $name($text);
 
