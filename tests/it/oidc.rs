@@ -123,6 +123,13 @@ pub(crate) struct Proof {
     pub(crate) key: String,
 }
 
+/// Which of the two servers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    Authorization,
+    Resource,
+}
+
 /// What becomes of the answer to the next refresh, after the server has committed it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
@@ -220,6 +227,18 @@ impl Provider {
             Fault::Hold => json!({ "hold": true }),
         };
         let _: Value = self.control(Method::POST, "next-refresh-answer", fault).await;
+    }
+
+    /// The next requests to this server get these bytes for an answer, one each. It does not see them.
+    pub(crate) async fn answer_raw(&self, side: Side, answers: &[Vec<u8>]) {
+        let answers: Vec<_> = answers.iter().map(|bytes| STANDARD.encode(bytes)).collect();
+        let body = json!({ "side": format!("{side:?}"), "answers": answers });
+        let _: Value = self.control(Method::POST, "answer-raw", body).await;
+    }
+
+    /// How many of these nobody has asked for yet.
+    pub(crate) async fn raw_left(&self, side: Side) -> usize {
+        self.control(Method::POST, "raw-left", json!({ "side": format!("{side:?}") })).await
     }
 
     /// Waits until an answer is being held.

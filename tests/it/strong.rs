@@ -4,6 +4,7 @@ mod assertions;
 mod certificates;
 mod discovery;
 mod dpop;
+mod hostile;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -40,6 +40,8 @@ const authority = await authorizationServer(
   { issuer: front.origin, tlsOrigin: tlsFront?.origin, resource, options });
 const tokens = tokenEndpoint(authority);
 const api = resourceServer(authority, { resource });
+// Answers that are written as they are, in base64, in place of the server's own.
+const raw = { Authorization: [], Resource: [] };
 
 const control = {
   'POST /control/mint': async ({ client }) => {
@@ -54,6 +56,8 @@ const control = {
   'POST /control/revoke-access-token': async ({ access_token }) => api.refuse(access_token),
   'POST /control/forget-nonces': async () => api.forgetNonces(),
   'POST /control/next-refresh-answer': async (fault) => tokens.spoilNext(fault),
+  'POST /control/answer-raw': async ({ side, answers }) => { raw[side] = answers; },
+  'POST /control/raw-left': async ({ side }) => raw[side].length,
   'POST /control/held': async () => tokens.oneIsHeld(),
   'POST /control/release': async () => tokens.release(),
   'GET /control/counters': async () => ({ ...tokens.counters, ...authority.counters, ...api.counters() }),
@@ -78,8 +82,22 @@ function answer(request, response) {
   return authority.answer(request, response);
 }
 
-for (const { server } of [front, tlsFront].filter(Boolean)) server.on('request', answer);
-for (const { server } of [back, tlsBack].filter(Boolean)) server.on('request', api.answer);
+// Once the whole request is here, so that the client reads the answer instead of writing on.
+async function answerRaw(request, bytes) {
+  await request.toArray();
+  request.socket.end(Buffer.from(bytes, 'base64'));
+}
+
+function serve(server, side, answerRequest) {
+  server.on('request', (request, response) => {
+    const isControl = request.url.startsWith('/control/');
+    const bytes = isControl ? undefined : raw[side].shift();
+    return bytes ? answerRaw(request, bytes) : answerRequest(request, response);
+  });
+}
+
+for (const { server } of [front, tlsFront].filter(Boolean)) serve(server, 'Authorization', answer);
+for (const { server } of [back, tlsBack].filter(Boolean)) serve(server, 'Resource', api.answer);
 
 console.log(JSON.stringify({
   issuer: front.origin,

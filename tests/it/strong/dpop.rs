@@ -12,7 +12,7 @@ use crate::harness::{EXPIRED, KEY, LONG, all, crowd, send};
 use crate::oidc::{Proof, Provider, TokenRequest};
 
 /// A public client, each of whose logins has a key of its own.
-fn public(server: &Provider) -> Program {
+pub(super) fn public(server: &Provider) -> Program {
     let (dpop, network, ready) = (Dpop::per_login(), network(), &server.ready);
     let builder =
         RefreshCoordinator::builder(ready.token_endpoint.parse().unwrap(), ClientAuth::none("dpop"))
@@ -24,7 +24,7 @@ fn public(server: &Provider) -> Program {
 }
 
 /// Logs in with a new key.
-async fn bound_login(server: &Provider) -> TokenSet {
+pub(super) async fn bound_login(server: &Provider) -> TokenSet {
     let key = DpopKey::generate().unwrap();
     log_in(server, "dpop", &server.ready.token_endpoint, &signing(&key))
         .await
