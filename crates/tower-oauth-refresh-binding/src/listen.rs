@@ -43,6 +43,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -70,6 +71,8 @@ pub(crate) struct ServerTime {
 struct Learned {
     date: Duration,
     boot: Duration,
+    /// Has it been of use? Until then it may be that of another clock than the one that counts.
+    proved: AtomicBool,
 }
 
 impl ServerTime {
@@ -90,16 +93,19 @@ impl ServerTime {
             tracing::warn!("an authorization server's date is more than a day off and was not taken over");
             return false;
         }
-        if date.abs_diff(at(used.as_deref(), now)) > TOLERANCE {
+        // One lesson at a time: a server whose dates never agree would else be asked for ever, and nobody told why.
+        let unproved = used.as_ref().is_some_and(|used| !used.proved.load(Ordering::Relaxed));
+        if date.abs_diff(at(used.as_deref(), now)) > TOLERANCE && !unproved {
             let seconds = date.abs_diff(since_1970(now.wall)).as_secs();
             tracing::warn!(
                 seconds,
                 "the clock differs from the authorization server's, whose time is taken over"
             );
-            self.learned.store(Some(Arc::new(Learned { date, boot: now.boot })));
+            let proved = AtomicBool::new(false);
+            self.learned.store(Some(Arc::new(Learned { date, boot: now.boot, proved })));
             return true;
         }
-        // Refused with the right time: it was for another reason, or the date is not that of the clock that counts
+        // Refused with the time it gave: it was for another reason, or the date is not that of the clock that counts
         // there but of a proxy's. Our own is worth another try.
         if used.is_some() {
             self.learned.compare_and_swap(used, None);
@@ -109,7 +115,7 @@ impl ServerTime {
 }
 
 fn at(learned: Option<&Learned>, now: Now) -> Duration {
-    let Some(Learned { date, boot }) = learned else { return since_1970(now.wall) };
+    let Some(Learned { date, boot, .. }) = learned else { return since_1970(now.wall) };
     date.saturating_add(now.boot.saturating_sub(*boot))
 }
 
@@ -160,12 +166,14 @@ where
             let date = parts.headers.get(DATE).and_then(|date| date.to_str().ok());
             let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
             let body = Limited::new(body, LIMIT).collect().await.map_err(|_| BrokenOff)?.to_bytes();
-            match date {
-                Some(date) if refuses_client(parts.status, &body) && time.learn(&used, date, now) => {
-                    Err(NotSent::new(AnotherTime).into())
+            if refuses_client(parts.status, &body) {
+                if date.is_some_and(|date| time.learn(&used, date, now)) {
+                    return Err(NotSent::new(AnotherTime).into());
                 }
-                _ => Ok(Response::from_parts(parts, Full::new(body))),
+            } else if let Some(used) = used.filter(|_| parts.status.is_success()) {
+                used.proved.store(true, Ordering::Relaxed);
             }
+            Ok(Response::from_parts(parts, Full::new(body)))
         })
     }
 }
@@ -188,9 +196,10 @@ fn refuses_client(status: StatusCode, body: &[u8]) -> bool {
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for Listening<S> {
+/// The client's own `Debug` may show default headers.
+impl<S> fmt::Debug for Listening<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listening").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("Listening").finish_non_exhaustive()
     }
 }
 

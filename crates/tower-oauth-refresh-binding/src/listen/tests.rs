@@ -155,6 +155,46 @@ async fn a_date_that_is_not_that_of_the_clock_that_counts_is_given_up_again() {
     assert_eq!(server.take_taken(), [true], "by our own clock again");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_unknown_to_a_server_of_many_clocks_is_told_so() {
+    // Each node has its own time, and none knows the client.
+    let off = Arc::new(Mutex::new([600, -600].into_iter().cycle()));
+    let clock = TokioClock::new();
+    let asked = Arc::new(Mutex::new(0));
+    let transport = service_fn({
+        let (clock, asked) = (clock.clone(), asked.clone());
+        move |_: Request<Bytes>| {
+            *asked.lock().unwrap() += 1;
+            let (off, now) = (off.lock().unwrap().next().unwrap(), clock.now().wall);
+            let by = Duration::from_secs(i64::unsigned_abs(off));
+            let date = httpdate::fmt_http_date(if off < 0 { now - by } else { now + by });
+            std::future::ready(Ok::<_, Infallible>(refusal(&date).map(Full::<Bytes>::from)))
+        }
+    });
+    let signer = signer(clock.clone());
+    let endpoint = "https://as.example/token".parse().unwrap();
+    let builder = RefreshCoordinator::builder(endpoint, signer.client_auth("app")).clock(Arc::new(clock));
+    let coordinator = builder.build(signer.listen(transport)).unwrap();
+    install(&coordinator, "acme").await;
+    let error = coordinator.token("acme").await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Configuration, Some("invalid_client")));
+    assert_eq!(*asked.lock().unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_clock_is_set_later_is_listened_to_again() {
+    let (server, ours) = (Server::new(), TokioClock::new());
+    ours.jump_wall_back(HOUR);
+    let coordinator = server.coordinator(&signer(ours.clone()), ours);
+    install(&coordinator, "acme").await;
+    coordinator.token("acme").await.unwrap();
+    server.take_taken();
+    server.clock.jump_wall_forward(HOUR);
+    install(&coordinator, "other").await;
+    coordinator.token("other").await.unwrap();
+    assert_eq!(server.take_taken(), [false, true]);
+}
+
 /// One request through a listening transport that gets this answer.
 fn hear(signer: &AssertionSigner, answer: Response<&str>) -> Result<Response<Full<Bytes>>, BoxError> {
     let (parts, body) = answer.into_parts();
@@ -275,6 +315,7 @@ fn two_refusals_of_one_mistake_are_one_lesson() {
     assert_eq!(iat(&signer), 600);
     // One that was dated by the server's, and before that was replaced, takes nothing back.
     let used = signer.time.learned.load_full();
+    used.as_ref().unwrap().proved.store(true, Ordering::Relaxed);
     assert!(signer.time.learn(&before, date + Duration::from_secs(600), now));
     assert!(!signer.time.learn(&used, date, now));
     assert_eq!(iat(&signer), 1200);
