@@ -99,7 +99,8 @@ pub enum DpopError {
 }
 
 impl Dpop {
-    /// One key for everything: that of the client, or of the only login there is.
+    /// One key for everything: that of the client, or of the only login there is. A login that has been installed with
+    /// a key of its own keeps to that, for its refresh token is good with no other.
     #[must_use]
     pub fn new(key: DpopKey) -> Self {
         Self::with(Some(key))
@@ -143,13 +144,14 @@ impl Dpop {
         access_token: Option<&[u8]>,
     ) -> Result<HeaderValue, DpopError> {
         let kept;
-        let key = match &self.key {
-            Some(key) => key,
-            None => {
-                let bound = request.extensions().get::<BoundKey>().ok_or(DpopError::NoKey)?;
+        let key = match (request.extensions().get::<BoundKey>(), &self.key) {
+            // What a login has of its own, its tokens are bound to.
+            (Some(bound), _) => {
                 kept = DpopKey::try_from(bound.clone())?;
                 &kept
             }
+            (None, Some(key)) => key,
+            (None, None) => return Err(DpopError::NoKey),
         };
         let nonce = self.nonces.of(origin);
         let about = About {

@@ -169,6 +169,26 @@ async fn each_login_proves_with_its_own_key_and_one_without_sends_nothing() {
 }
 
 #[tokio::test]
+async fn a_login_with_a_key_of_its_own_is_proved_with_that_and_not_with_the_client_s() {
+    let (seen, own) = (Seen::default(), DpopKey::generate().unwrap());
+    let dpop = dpop();
+    let mut bound = request("https://api.example/", "DPoP at-1");
+    bound.extensions_mut().insert(own.bound_key().unwrap());
+    dpop.client(network(&seen, &[])).oneshot(bound.clone()).await.unwrap();
+    dpop.endpoint(network(&seen, &[])).oneshot(bound).await.unwrap();
+    Dpop::new(own)
+        .client(network(&seen, &[]))
+        .oneshot(request("https://api.example/", "DPoP at-1"))
+        .await
+        .unwrap();
+    dpop.client(network(&seen, &[])).oneshot(request("https://api.example/", "DPoP at-1")).await.unwrap();
+    let public =
+        |headers: &HeaderMap| headers["dpop"].to_str().unwrap().split_once('.').unwrap().0.to_owned();
+    let keys: Vec<_> = seen.lock().unwrap().iter().map(public).collect();
+    assert!(keys[0] == keys[2] && keys[1] == keys[2] && keys[3] != keys[2], "{keys:?}");
+}
+
+#[tokio::test]
 async fn errors_of_the_client_pass_through() {
     let broken = service_fn(async |_: Request<()>| {
         Err::<Response<()>, BoxError>(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)))
