@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
-use tower_oauth_refresh::{ClientAssertion, ClientAuth, Clock, SystemClock};
+use tower_oauth_refresh::{ClientAssertion, ClientAuth, Clock, NotSent, SystemClock};
 
 use crate::BoxError;
 use crate::key::SigningKey;
@@ -69,8 +69,9 @@ impl AssertionSigner {
     ///
     /// Where no assertion can be made, since a [callback](SigningKey::callback) failed, nothing is sent, and the
     /// refresh token is not spent. To the coordinator that is an attempt that did not get through
-    /// ([`ErrorKind::Unavailable`](tower_oauth_refresh::ErrorKind::Unavailable)), to be tried again; it does not pass
-    /// the text of a foreign error on, which may hold anything, so let the callback log its own.
+    /// ([`ErrorKind::Unavailable`](tower_oauth_refresh::ErrorKind::Unavailable)), to be tried again. The source of its
+    /// error says that it was the callback; the text of a foreign error, which may hold anything, is not passed on, so
+    /// let the callback log its own.
     ///
     /// # Cancel safety
     ///
@@ -79,7 +80,7 @@ impl AssertionSigner {
         let (signer, client_id) = (self.clone(), client_id.into());
         ClientAuth::assertion(client_id.clone(), move || {
             let (signer, client_id) = (signer.clone(), client_id.clone());
-            async move { signer.sign(&client_id).await }
+            async move { signer.sign(&client_id).await.map_err(|error| NotSent::new(error).into()) }
         })
     }
 

@@ -164,7 +164,8 @@ impl SigningKey {
     /// The signature in the form of RFC 7518 §3.
     pub(crate) async fn sign(&self, input: &[u8]) -> Result<Vec<u8>, BoxError> {
         let Signer::Elsewhere(algorithm, sign) = &self.signer else { return self.sign_here(input) };
-        let signature = sign(input.to_vec()).await?;
+        // Anything may be in the text of a foreign error.
+        let signature = sign(input.to_vec()).await.map_err(|_| "the callback that signs has failed")?;
         algorithm.check_length(&signature)?;
         Ok(signature)
     }

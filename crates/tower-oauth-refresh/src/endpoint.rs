@@ -24,7 +24,7 @@ use self::classify::{Classifier, Misconfiguration, Verdict, classify};
 pub use self::dialect::AnswerDialect;
 pub use self::request::ClientAuth;
 pub use self::transport::NotSent;
-use self::transport::{Client, Transport, Unsent};
+use self::transport::{Client, Transport, Unsent, before_sending};
 use crate::clock::Clock;
 use crate::coordinator::Answer;
 use crate::error_code::ErrorCode;
@@ -96,7 +96,7 @@ impl Endpoint {
         let request = || request::token_request(token, auth, grant, refresh_token.as_ref(), parameters);
         match self.send(request, bound_key, limit).await {
             Ok(answer) => self.understand(&answer),
-            Err(Unsent::Certain) => Answer::NotSent,
+            Err(Unsent::Certain(cause)) => Answer::NotSent(cause),
             Err(Unsent::InDoubt) => Answer::Lost,
         }
     }
@@ -150,15 +150,15 @@ impl Endpoint {
         // Ready first: nothing is between the signature and what it is for.
         let ready = async {
             transport.ready().await?;
-            request.await.map_err(|_| Unsent::Certain)
+            request.await.map_err(|error| before_sending(&*error))
         };
         let mut request = tokio::select! {
             biased;
             request = ready => request?,
-            () = &mut deadline => return Err(Unsent::Certain),
+            () = &mut deadline => return Err(Unsent::Certain(None)),
         };
         if is_late() {
-            return Err(Unsent::Certain);
+            return Err(Unsent::Certain(None));
         }
         bound_key.and_then(|key| request.extensions_mut().insert(key));
         tokio::select! {

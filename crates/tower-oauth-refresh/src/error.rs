@@ -20,8 +20,11 @@ struct Inner {
     kind: ErrorKind,
     code: Option<Box<str>>,
     retry_at: Option<Now>,
-    source: Option<Arc<dyn StdError + Send + Sync>>,
+    source: Option<Cause>,
 }
+
+/// What somebody else said of it.
+pub(crate) type Cause = Arc<dyn StdError + Send + Sync>;
 
 /// What went wrong, as a closed set.
 ///
@@ -30,7 +33,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The token endpoint could not be reached or is out of order (429, 5xx, connection refused).
+    /// The token endpoint could not be reached or is out of order (429, 5xx, connection refused). Where nothing was
+    /// sent, the error's source says why, if that is known ([`NotSent`](crate::NotSent)).
     Unavailable,
     /// A refresh was sent and no answer understood: the refresh token may have been spent.
     InDoubt,
@@ -95,7 +99,7 @@ impl RefreshError {
         Self(Arc::new(Inner { retry_at: Some(retry_at), ..self.copy() }))
     }
 
-    pub(crate) fn with_source(self, source: Arc<dyn StdError + Send + Sync>) -> Self {
+    pub(crate) fn with_source(self, source: Cause) -> Self {
         Self(Arc::new(Inner { source: Some(source), ..self.copy() }))
     }
 

@@ -184,7 +184,9 @@ async fn a_callback_that_fails_sends_nothing_and_once_it_works_the_login_is_aliv
     let error = coordinator.token("acme").await.unwrap_err();
     assert!(*asked.lock().unwrap() > 0 && bodies.lock().unwrap().is_empty(), "{error}");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(!format!("{error} {error:?}").contains("hunter2"));
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), "the callback that signs has failed");
+    assert!(!format!("{error} {error:?} {source:?}").contains("hunter2") && source.source().is_none());
 
     signer.replace(hs256());
     tokio::time::advance(Duration::from_secs(60)).await;

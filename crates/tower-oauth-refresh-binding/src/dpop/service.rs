@@ -21,8 +21,8 @@ use crate::nonce::Nonces;
 ///
 /// The client's own errors pass through. Where no proof can be made, the error downcasts to [`DpopError`], and
 /// nothing was sent; at the authorization server's endpoints it is the source of a [`NotSent`], so that the refresh
-/// token counts as not spent. The coordinator does not tell its callers why a request was not sent, so there it is
-/// also logged.
+/// token counts as not spent, and so the source of the coordinator's error. There it is also logged, for nobody may be
+/// waiting for the token.
 ///
 /// # Cancel safety
 ///

@@ -99,7 +99,8 @@ async fn a_lost_key_is_a_clear_error_and_nothing_is_sent() {
 
     world.let_tokens_expire();
     let error = world.coordinator.token("acme").await.unwrap_err();
-    assert!(error.kind() == ErrorKind::Unavailable && error.source().is_none(), "{error:?}");
+    let source = error.source().and_then(|source| source.downcast_ref());
+    assert_eq!((error.kind(), source), (ErrorKind::Unavailable, Some(&DpopError::NoKey)), "{error:?}");
     let verdict = world.ledger().verdict();
     assert_eq!((verdict.api_requests, verdict.token_requests), (0, 0));
     assert!(world.sent.lock().unwrap().is_empty() && world.auth.accepts(refresh_token(&login)));

@@ -24,7 +24,7 @@ pub(super) use self::judge::verdict_error;
 use super::policy::Policy;
 use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
-use crate::error::{ErrorKind, RefreshError};
+use crate::error::{Cause, ErrorKind, RefreshError};
 use crate::secret::{BoundKey, RefreshToken};
 use crate::store::record::{CredentialRecord, Holder, Verdict};
 use crate::store::{StoreError, Version};
@@ -169,8 +169,8 @@ pub(crate) enum Answer {
         in_doubt: bool,
         retry_after: Option<Duration>,
     },
-    /// The request never left.
-    NotSent,
+    /// The request never left, and perhaps why.
+    NotSent(Option<Cause>),
     /// It left, and nothing that could be understood came back.
     Lost,
 }

@@ -58,7 +58,8 @@ impl ClientAuth {
     }
 
     /// A JWT assertion in the body (RFC 7523 §2.2). `make` is called anew for every attempt, a retry
-    /// included, so that no assertion is ever sent twice; where it fails, nothing is sent.
+    /// included, so that no assertion is ever sent twice; where it fails, nothing is sent. What may be told of its
+    /// error, it says in a [`NotSent`](crate::NotSent).
     pub fn assertion<F>(id: impl Into<String>, make: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<ClientAssertion, BoxError>> + Send + 'static,

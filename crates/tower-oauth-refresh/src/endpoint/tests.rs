@@ -59,7 +59,7 @@ async fn signing_and_sending_share_one_time_limit() {
 #[tokio::test(start_paused = true)]
 async fn a_signature_that_takes_too_long_is_not_sent_later() {
     let (answer, took, arrived) = refresh(30 * SECOND, SECOND).await;
-    assert!(matches!(answer, Answer::NotSent), "{answer:?}");
+    assert!(matches!(answer, Answer::NotSent(None)), "{answer:?}");
     assert_eq!((took, arrived), (10 * SECOND, 0));
 }
 
@@ -232,7 +232,10 @@ async fn nothing_of_an_attempt_is_sent_after_its_limit_though_the_machine_was_su
         ([never, never, 10 * SECOND], 1),
     ] {
         let (answer, arrived) = sent_around(suspensions).await;
-        assert!(matches!(answer, Answer::NotSent), "a server that wants a nonce spends nothing: {answer:?}");
+        assert!(
+            matches!(answer, Answer::NotSent(None)),
+            "a server that wants a nonce spends nothing: {answer:?}"
+        );
         assert_eq!(arrived, first, "{suspensions:?}");
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -12,6 +13,7 @@ use http_body::Body;
 use http_body_util::{BodyExt as _, Limited};
 use tower_service::Service;
 
+use crate::error::Cause;
 use crate::store::BoxFuture;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -28,10 +30,10 @@ pub(crate) trait Transport: Send {
 }
 
 /// Why there is no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Unsent {
-    /// Surely: not a byte of the request left.
-    Certain,
+    /// Surely: not a byte of the request left. And why, as far as that is known to hold no secret.
+    Certain(Option<Cause>),
     /// It may have arrived.
     InDoubt,
 }
@@ -40,14 +42,15 @@ pub(crate) enum Unsent {
 ///
 /// A refresh that never left leaves no doubt about the refresh token. A failed connection is recognised
 /// by its [`io::ErrorKind`]; a transport that knows better wraps its error in this, anywhere in the chain
-/// of sources.
-#[derive(Debug)]
-pub struct NotSent(BoxError);
+/// of sources. The [`RefreshError`](crate::RefreshError) has the same source then, and whoever waited for the token may
+/// write that into a log: nothing secret may be in its text. Of other errors nothing is passed on.
+#[derive(Clone, Debug)]
+pub struct NotSent(Cause);
 
 impl NotSent {
-    /// `source` was raised before anything was sent.
+    /// `source` was raised before anything was sent, and says nothing secret.
     pub fn new(source: impl Into<BoxError>) -> Self {
-        Self(source.into())
+        Self(source.into().into())
     }
 }
 
@@ -89,7 +92,10 @@ where
     }
 
     fn ready(&mut self) -> BoxFuture<'_, Result<(), Unsent>> {
-        Box::pin(async { poll_fn(|cx| self.service.poll_ready(cx)).await.map_err(|_| Unsent::Certain) })
+        Box::pin(async {
+            let ready = poll_fn(|cx| self.service.poll_ready(cx)).await;
+            ready.map_err(|error| before_sending(&*error.into()))
+        })
     }
 
     fn send(
@@ -108,21 +114,31 @@ where
 
 /// In doubt, unless some error in the chain can only come before the request.
 fn unsent(error: &(dyn StdError + 'static)) -> Unsent {
+    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
     let mut next = Some(error);
     while let Some(error) = next {
-        let refused = error.downcast_ref::<io::Error>().is_some_and(|error| {
-            use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
-            matches!(
-                error.kind(),
-                ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable
-            )
-        });
-        if refused || error.is::<NotSent>() {
-            return Unsent::Certain;
+        if let Some(NotSent(cause)) = error.downcast_ref() {
+            return Unsent::Certain(Some(cause.clone()));
         }
-        next = error.source();
+        if let Some(kind) = error.downcast_ref().map(io::Error::kind)
+            && matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable)
+        {
+            // Not its own text: anything may be in that.
+            return Unsent::Certain(Some(Arc::new(io::Error::from(kind))));
+        }
+        // An `io::Error` passes over the one in it.
+        let inside = error.downcast_ref().and_then(io::Error::get_ref);
+        next = inside.map(|error| error as _).or_else(|| error.source());
     }
     Unsent::InDoubt
+}
+
+/// An error of what comes before the request in any case.
+pub(super) fn before_sending(error: &(dyn StdError + 'static)) -> Unsent {
+    match unsent(error) {
+        Unsent::InDoubt => Unsent::Certain(None),
+        certain @ Unsent::Certain(_) => certain,
+    }
 }
 
 #[cfg(test)]
@@ -139,15 +155,28 @@ mod tests {
             let mut client = Box::new(Client::new(service));
             client.ready().await.unwrap();
             let sent = client.send(Request::new(Bytes::new())).await;
-            assert_eq!(sent.err(), (!understood).then_some(Unsent::InDoubt));
+            assert!(if understood { sent.is_ok() } else { matches!(sent, Err(Unsent::InDoubt)) });
         }
     }
 
     #[test]
     fn only_errors_from_before_the_request_leave_no_doubt() {
         let io = |kind| -> BoxError { Box::new(io::Error::from(kind)) };
-        assert_eq!(unsent(&*io(io::ErrorKind::ConnectionRefused)), Unsent::Certain);
-        assert_eq!(unsent(&*io(io::ErrorKind::ConnectionReset)), Unsent::InDoubt);
-        assert_eq!(unsent(&NotSent::new("no such host")), Unsent::Certain);
+        assert!(matches!(unsent(&*io(io::ErrorKind::ConnectionRefused)), Unsent::Certain(Some(_))));
+        assert!(matches!(unsent(&*io(io::ErrorKind::ConnectionReset)), Unsent::InDoubt));
+        assert!(matches!(unsent(&NotSent::new("no such host")), Unsent::Certain(Some(_))));
+        assert!(matches!(before_sending(&*io(io::ErrorKind::ConnectionReset)), Unsent::Certain(None)));
+    }
+
+    #[test]
+    fn of_why_nothing_was_sent_only_what_was_said_to_be_harmless_is_passed_on() {
+        let said = |error: &(dyn StdError + 'static)| match before_sending(error) {
+            Unsent::Certain(cause) => cause.map(|cause| cause.to_string()),
+            Unsent::InDoubt => panic!("it came before"),
+        };
+        assert_eq!(said(&io::Error::other(NotSent::new("no key"))).as_deref(), Some("no key"));
+        let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "hunter2");
+        assert_eq!(said(&refused).as_deref(), Some("connection refused"));
+        assert_eq!(said(&io::Error::other("hunter2")), None);
     }
 }

@@ -6,7 +6,7 @@ use super::judge::{rest_error, verdict_error};
 use super::{Answer, Lots, Machine, Note, Phase, Seen, Snapshot, Step, Swapped, store_error};
 use crate::clock::Now;
 use crate::coordinator::policy::{COOL_DOWN, Policy, SEND_WINDOW};
-use crate::error::{ErrorKind, RefreshError};
+use crate::error::{Cause, ErrorKind, RefreshError};
 use crate::grant::Grant;
 use crate::store::record::{
     CredentialRecord, Doubt, Fingerprint, Life, Mark, Rest, RestReason, Tokens, Verdict,
@@ -133,9 +133,9 @@ impl Machine {
                 self.phase = Phase::Rereading { attempt, code, since: now };
                 Step::Load
             }
-            Answer::NotSent => self.out_of_order(now, lots, attempt, false, None),
+            Answer::NotSent(cause) => self.out_of_order(now, lots, attempt, false, None, cause),
             Answer::Unavailable { in_doubt, retry_after } => {
-                self.out_of_order(now, lots, attempt, in_doubt, retry_after)
+                self.out_of_order(now, lots, attempt, in_doubt, retry_after, None)
             }
             Answer::Refused { code, retry_after } => {
                 let own = Policy::refused_rest(attempt.record.failures.saturating_add(1), lots.unit);
@@ -200,6 +200,7 @@ impl Machine {
         mut attempt: Attempt,
         in_doubt: bool,
         retry_after: Option<std::time::Duration>,
+        cause: Option<Cause>,
     ) -> Step {
         if in_doubt {
             self.leave_doubt(&mut attempt);
@@ -213,7 +214,12 @@ impl Machine {
         let own = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit);
         let wait = retry_after.map_or(own, |server| server.max(own));
         let rest = Rest { wait, reason: RestReason::Unavailable, code: None };
-        self.release(now, lots, attempt, rest)
+        let step = self.release(now, lots, attempt, rest);
+        if let (Phase::Releasing { error }, Some(cause)) = (&mut self.phase, cause) {
+            // For those who waited. In the record there is no place for it.
+            *error = error.clone().with_source(cause);
+        }
+        step
     }
 
     /// A further submission needs a mark of its own; the time to send counts from now.

@@ -197,7 +197,12 @@ async fn a_token_endpoint_behind_its_own_layer_is_an_error_and_no_deadlock() {
     let coordinator = builder.build(wrapped).unwrap();
     inner.set(coordinator.clone()).unwrap();
     coordinator.install("k", world.server.login(Duration::ZERO)).await.unwrap();
-    assert_eq!(coordinator.token("k").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let error = coordinator.token("k").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+    assert_eq!(source.map(RefreshError::kind), Some(ErrorKind::Reentrant));
+    let told_later = coordinator.token("k").await.unwrap_err();
+    assert!(std::error::Error::source(&told_later).is_some(), "as long as the failure stands");
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn retry_after_is_kept_by_everybody_and_not_waited_for() {
 #[test]
 fn a_request_that_never_left_leaves_no_doubt() {
     let mut play = Play::sent();
-    play.answered(Answer::NotSent).waited().swapped().answered(Answer::NotSent);
+    play.answered(Answer::NotSent(None)).waited().swapped().answered(Answer::NotSent(None));
     assert!(play.swap().1.doubt.is_none());
 }
 
@@ -280,7 +280,7 @@ fn a_retry_whose_mark_lost_a_race_starts_over_and_one_that_the_store_refuses_doe
 
 #[test]
 fn a_flight_sends_a_bounded_number_of_times_whatever_is_answered() {
-    for answer in [Answer::Lost, NOTHING, Answer::NotSent, Answer::Unusable { refresh_token: None }] {
+    for answer in [Answer::Lost, NOTHING, Answer::NotSent(None), Answer::Unusable { refresh_token: None }] {
         let mut play = Play::knowing(5);
         let mut sends = 0;
         loop {

@@ -71,7 +71,7 @@ pub(super) fn row(machine: &Machine, event: &Event) -> (&'static str, &'static s
         Event::Answered(Answer::Refused { .. }) => "refused",
         Event::Answered(Answer::Unavailable { in_doubt: false, .. }) => "unavailable",
         Event::Answered(Answer::Unavailable { in_doubt: true, .. }) => "in doubt",
-        Event::Answered(Answer::NotSent) => "not sent",
+        Event::Answered(Answer::NotSent(_)) => "not sent",
         Event::Answered(Answer::Lost) => "lost",
     };
     (phase, event)

@@ -56,7 +56,7 @@ impl World {
         }
         let outage = Answer::Unavailable { in_doubt: false, retry_after: None };
         if self.server_down {
-            return Pending::Answer(if self.choices.pick(2) == 0 { outage } else { Answer::NotSent });
+            return Pending::Answer(if self.choices.pick(2) == 0 { outage } else { Answer::NotSent(None) });
         }
         if !self.may_hurt() || !self.choices.rarely(6) {
             return match self.submit(id, &token, false) {
