@@ -36,7 +36,13 @@ const PARTS: &[Part] = &[
             "coordinator/slot.rs",
             "coordinator/slots.rs",
         ],
-        tests: &["coordinator::tests", "coordinator::gate", "coordinator::holder", "coordinator::slots"],
+        tests: &[
+            "coordinator::tests",
+            "coordinator::gate",
+            "coordinator::holder",
+            "coordinator::slots",
+            "service",
+        ],
     },
     Part {
         name: "classifier",
