@@ -109,6 +109,7 @@ where
         let slow = Box::pin(async move {
             let current = waiter.wait().await?;
             ready_service(&mut service).await?;
+            config.coordinator.still(&slot)?;
             let (parts, body) = request.into_parts();
             let (body, replay) = ReplayBody::recorded(body, config.body_limit);
             let mut request = Request::from_parts(parts, body);

@@ -76,6 +76,12 @@ impl RefreshCoordinator {
         slot.current.load_full().filter(|current| current.id().login == used.login)
     }
 
+    /// Has its login not ended while a request waited with its token? After a logout none is sent.
+    pub(crate) fn still(&self, slot: &Slot) -> Result<(), RefreshError> {
+        let here = slot.current.load().is_some();
+        if here { Ok(()) } else { Err(RefreshError::new(ErrorKind::LoggedOut)) }
+    }
+
     /// A token good to send, or the way to one.
     pub(crate) fn token_for(self: &Arc<Self>, slot: &Arc<Slot>) -> Token {
         let now = self.clock.now();

@@ -68,6 +68,7 @@ where
             };
             drop((parts, body));
             ready_service(&mut service).await?;
+            config.coordinator.still(slot)?;
             answer = service.call(request).await.map_err(Into::into)?;
             if asks == Asks::Token {
                 newer = Some((used.generation, token));

@@ -1,11 +1,13 @@
 //! Where tokens are bound to a key (RFC 9449): the proof is made below the layer, what it needs comes from here.
 
+use std::sync::atomic::AtomicUsize;
+
 use futures_util::stream;
 use http_body::Frame;
 use http_body_util::StreamBody;
 
 use super::*;
-use crate::{BoundKey, NotReplayable};
+use crate::{BoundKey, ErrorKind, NotReplayable, RefreshError};
 
 const NONCE: &[(&str, &str)] =
     &[("www-authenticate", r#"DPoP error="use_dpop_nonce", algs="ES256""#), ("dpop-nonce", "n-1")];
@@ -129,4 +131,55 @@ async fn a_body_too_large_to_keep_is_not_sent_again_for_a_nonce_and_says_so() {
     let (sent, outcome) = streamed(&["hel", "lo!"]).await;
     assert_eq!(sent, 1);
     assert!(matches!(outcome, Some(ReplayOutcome::NotReplayable(NotReplayable::TooLarge))), "{outcome:?}");
+}
+
+/// Is ready so many times, and then not before there are more.
+#[derive(Clone)]
+struct Busy {
+    api: Api,
+    times: Arc<AtomicUsize>,
+}
+
+impl Service<Request<ReplayBody<Full<Bytes>>>> for Busy {
+    type Response = <Api as Service<Request<ReplayBody<Full<Bytes>>>>>::Response;
+    type Error = <Api as Service<Request<ReplayBody<Full<Bytes>>>>>::Error;
+    type Future = <Api as Service<Request<ReplayBody<Full<Bytes>>>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        let one_less =
+            self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |times| times.checked_sub(1));
+        if one_less.is_ok() { self.api.poll_ready(cx) } else { Poll::Pending }
+    }
+
+    fn call(&mut self, request: Request<ReplayBody<Full<Bytes>>>) -> Self::Future {
+        self.api.call(request)
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_connection_is_not_sent_after_a_logout() {
+    for (lifetime, sent) in [(3600, 1), (0, 0)] {
+        let world = Arc::<World>::default();
+        world.then(401, NONCE, "");
+        let coordinator = coordinator_with(|builder| builder.dpop(), "DPoP").await;
+        let set = TokenSet::new("at-1").with_refresh_token("rt-1");
+        let set = set.with_expires_in(Duration::from_secs(lifetime)).with_bound_key(BoundKey::new(*b"key"));
+        coordinator.install("k", set).await.unwrap();
+        let times = Arc::new(AtomicUsize::new(1));
+        let layer =
+            RefreshLayer::new(coordinator.clone(), "k").origin("https://api.example".parse().unwrap());
+        let client = layer.layer(Busy { api: world.api(), times: times.clone() });
+        let mut answer = std::pin::pin!(client.oneshot(post(URI, "hello")));
+        for _ in 0..100 {
+            assert!(answer.as_mut().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.tokens().len(), sent);
+        coordinator.logout("k").await.unwrap();
+        times.store(10, Ordering::SeqCst);
+        let error = answer.await.err();
+        assert_eq!(world.tokens().len(), sent, "for a nonce, or after a refresh");
+        let error = error.as_ref().and_then(|error| error.downcast_ref()).map(RefreshError::kind);
+        assert_eq!(error, Some(ErrorKind::LoggedOut));
+    }
 }
