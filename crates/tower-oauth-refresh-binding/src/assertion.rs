@@ -52,6 +52,12 @@ impl AssertionSigner {
     /// [`clock`](Self::clock) again, as one that has nothing to do with time. A `Date` of more than a day off is not
     /// believed.
     ///
+    /// A revocation is not tried again: the logout of a client whose time is wrong is
+    /// [`NotRevoked`](tower_oauth_refresh::Logout::NotRevoked), and its refresh token lives on.
+    ///
+    /// Where there is a [`Dpop`](crate::Dpop) too, wrap what that has wrapped, so that it learns the nonce of a refusal
+    /// that is kept from the coordinator.
+    ///
     /// A date is in whole seconds that have passed, so `iat` is never ahead of the server. What was learned lives
     /// in memory, for all clones of this signer; a clock that is off also says so in the log.
     pub fn listen<S>(&self, transport: S) -> Listening<S> {

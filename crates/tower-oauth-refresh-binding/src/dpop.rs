@@ -69,7 +69,9 @@ use crate::proof::{About, DpopKey};
 /// # }
 /// ```
 ///
-/// The client below must not follow redirects: the proof names the URI that was asked for.
+/// The client below must not follow redirects: the proof names the URI that was asked for, and the nonce of one origin
+/// would go to another with it. Nor does a client below get a request whose URI is only a path, as `tonic`'s are: give
+/// its generated client the server's origin (`with_origin`).
 #[derive(Clone)]
 pub struct Dpop {
     /// `None`: that of the login whose request it is.
