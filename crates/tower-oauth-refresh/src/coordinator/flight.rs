@@ -78,8 +78,11 @@ impl RefreshCoordinator {
 
     /// Has its login not ended while a request waited with its token? After a logout none is sent.
     pub(crate) fn still(&self, slot: &Slot) -> Result<(), RefreshError> {
-        let here = slot.current.load().is_some();
-        if here { Ok(()) } else { Err(RefreshError::new(ErrorKind::LoggedOut)) }
+        if slot.current.load().is_some() {
+            return Ok(());
+        }
+        let standing = slot.state().standing.as_deref().map(|(error, _)| error.clone());
+        Err(standing.unwrap_or_else(|| RefreshError::new(ErrorKind::LoggedOut)))
     }
 
     /// A token good to send, or the way to one.
