@@ -3,5 +3,5 @@
 mod counted;
 mod timed;
 
-pub use self::counted::{Counts, Runs, counted};
+pub use self::counted::{Counts, Runs, counted, instructions_of};
 pub use self::timed::timed;

@@ -183,7 +183,7 @@ impl<E> Policy<Request<RequestBody>, Response<RequestBody>, E> for Once {
 // ===== sending =====
 
 /// Made once by each thread, so that requests of two threads share nothing by themselves.
-struct Template {
+pub(crate) struct Template {
     uri: Uri,
     headers: [(HeaderName, HeaderValue); 4],
     body: Bytes,
@@ -191,7 +191,7 @@ struct Template {
 }
 
 impl Template {
-    fn new(keyed: bool) -> Self {
+    pub(crate) fn new(keyed: bool) -> Self {
         Self {
             uri: "https://api.example/orders/17?full=yes".parse().unwrap_or_default(),
             headers: [
@@ -205,7 +205,7 @@ impl Template {
         }
     }
 
-    fn request(&self) -> Request<RequestBody> {
+    pub(crate) fn request(&self) -> Request<RequestBody> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -219,7 +219,7 @@ impl Template {
     }
 }
 
-fn send<S>(mut service: S, keyed: bool) -> Send
+pub(crate) fn send<S>(mut service: S, keyed: bool) -> Send
 where
     S: Service<Request<RequestBody>> + 'static,
 {

@@ -11,6 +11,8 @@ pub mod goals;
 pub mod hot;
 pub mod latency;
 pub mod loopback;
+#[cfg(feature = "peers")]
+pub mod peers;
 pub mod proof;
 pub mod table;
 pub mod timing;

@@ -14,16 +14,34 @@ fn main() -> Result<ExitCode, Failure> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         // What valgrind is given to count.
         ["send", way, times] => send(way, times.parse()?).map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "peers")]
+        ["peers", way, times] => send_as_peer(way, times.parse()?).map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "peers")]
+        ["--peers"] => {
+            println!("{}", bench::peers::report()?);
+            Ok(ExitCode::SUCCESS)
+        }
         ["--counted"] => report(false, None),
         [] => report(true, None),
         ["--plot", path] => report(true, Some(path)),
-        _ => Err("usage: bench [--counted | --plot FILE]".into()),
+        _ => Err("usage: bench [--counted | --peers | --plot FILE]".into()),
     }
 }
 
 fn send(way: &str, times: u32) -> Result<(), Failure> {
     let way = Way::named(way).ok_or("there is no such way")?;
     let mut sender = way.sender(&Shared::new()?);
+    for _ in 0..times {
+        sender();
+    }
+    Ok(())
+}
+
+#[cfg(feature = "peers")]
+fn send_as_peer(way: &str, times: u32) -> Result<(), Failure> {
+    let runtime = bench::peers::runtime()?;
+    let _entered = runtime.enter();
+    let mut sender = bench::peers::Way::named(way).ok_or("there is no such way")?.sender(&runtime)?;
     for _ in 0..times {
         sender();
     }

@@ -1,6 +1,7 @@
-//! `cargo xtask bench [--counted]`: the goals of performance, and what was measured of each.
+//! `cargo xtask bench [--counted | --peers]`: the goals of performance, and what was measured of each.
 //!
-//! `--counted` leaves out what is timed, and fails where a count is worse than what is held.
+//! `--counted` leaves out what is timed, and fails where a count is worse than what is held. `--peers` builds other
+//! clients for OAuth, and measures them beside ours instead.
 
 use crate::step::{Outcome, cargo, run as step};
 
@@ -9,7 +10,11 @@ pub(crate) fn lints() -> Outcome {
 }
 
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
+    let mut build = vec!["--quiet", "--release", "--package", "bench"];
+    if arguments.contains(&"--peers") {
+        build.extend(["--features", "peers"]);
+    }
     // Two programs: the one that is timed starts the one that counts allocations.
-    step(&mut cargo(["build", "--quiet", "--release", "--package", "bench", "--bins"]))?;
-    step(cargo(["run", "--quiet", "--release", "--package", "bench", "--bin", "bench", "--"]).args(arguments))
+    step(cargo(["build"]).args(&build).arg("--bins"))?;
+    step(cargo(["run"]).args(&build).args(["--bin", "bench", "--"]).args(arguments))
 }

@@ -44,8 +44,9 @@ usage: cargo xtask <command>
           a million credentials in one process, through an outage and a restart
   soak [--minutes N] [--seed N]
           real processes on real stores behind proxies that hurt; one minute unless given
-  bench [--counted | --plot FILE]
-          the goals of performance with a verdict each; --counted: only what is the same on every machine
+  bench [--counted | --peers | --plot FILE]
+          the goals of performance with a verdict each; --counted: only what is the same on every machine;
+          --peers: other clients for OAuth beside ours
   ci      all of it, as the server runs it";
 
 fn main() -> ExitCode {

@@ -10,6 +10,10 @@ use bytes::Bytes;
 use http_body_util::Empty;
 
 fn main() -> Result<(), Failure> {
+    #[cfg(feature = "peers")]
+    if std::env::args().nth(1).as_deref() == Some("peers") {
+        return peers();
+    }
     requests()?;
     waiters()?;
     small_bodies()?;
@@ -24,6 +28,21 @@ fn requests() -> Result<(), Failure> {
     let shared = Shared::new()?;
     for way in WAYS {
         let mut sender = way.sender(&shared);
+        for _ in 0..10 {
+            sender();
+        }
+        let used = measure(|| (0..100).for_each(|_| sender()));
+        print(&format!("allocations: {}", way.name), used.count_total / 100);
+    }
+    Ok(())
+}
+
+#[cfg(feature = "peers")]
+fn peers() -> Result<(), Failure> {
+    let runtime = bench::peers::runtime()?;
+    let _entered = runtime.enter();
+    for way in bench::peers::WAYS {
+        let mut sender = way.sender(&runtime)?;
         for _ in 0..10 {
             sender();
         }

@@ -1,7 +1,7 @@
 //! Rows that come out the same on every machine.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use crate::Failure;
@@ -54,20 +54,29 @@ impl Counts {
     }
 }
 
-fn instructions(here: &PathBuf) -> Result<Option<HashMap<&'static str, f64>>, Failure> {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        return Ok(None);
-    }
-    let count = |way: &str, times: u32| -> Result<f64, Failure> {
+/// Of one request, by this program with such arguments.
+///
+/// # Errors
+///
+/// Where valgrind says nothing.
+pub fn instructions_of(here: &Path, arguments: &[&str]) -> Result<f64, Failure> {
+    let count = |times: u32| -> Result<f64, Failure> {
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
-        let output = valgrind.arg(here).args(["send", way, &times.to_string()]).output()?;
+        let output = valgrind.arg(here).args(arguments).arg(times.to_string()).output()?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         let counted =
             text.lines().find_map(|line| line.split_once("refs:")).map(|(_, count)| count.replace(',', ""));
         Ok(counted.ok_or(text)?.trim().parse()?)
     };
-    let each = |way: &'static str| Ok((way, (count(way, 3000)? - count(way, 1000)?) / 2000.0));
+    Ok((count(3000)? - count(1000)?) / 2000.0)
+}
+
+fn instructions(here: &Path) -> Result<Option<HashMap<&'static str, f64>>, Failure> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        return Ok(None);
+    }
+    let each = |way: &'static str| Ok((way, instructions_of(here, &["send", way])?));
     let ways = [STATIC, ATTACH, READY, RETRY, REDIRECT];
     ways.into_iter().map(each).collect::<Result<_, Failure>>().map(Some)
 }
