@@ -1,7 +1,9 @@
 //! Many at once, and those who go away in the middle.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tower_oauth_refresh::{CredentialKey, RecordBody, Swap, Version};
 
@@ -58,9 +60,14 @@ async fn race(
     new: Vec<Option<RecordBody>>,
 ) -> Checked<Option<RecordBody>> {
     let mut racers = JoinSet::new();
+    // On a busy machine the first would be home before the last has left.
+    let start = Arc::new(Barrier::new(new.len()));
     for (new, store) in new.into_iter().zip(handles.iter().cycle()) {
-        let (store, key) = (store.clone(), key.clone());
-        racers.spawn(async move { (store.swap(&key, expected, new.as_ref()).await, new) });
+        let (store, key, start) = (store.clone(), key.clone(), Arc::clone(&start));
+        racers.spawn(async move {
+            start.wait().await;
+            (store.swap(&key, expected, new.as_ref()).await, new)
+        });
     }
     let mut winners = Vec::new();
     while let Some(racer) = racers.join_next().await {
