@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+// MCP-02
 #[test]
 fn no_agent_loses_the_login_and_no_refresh_token_is_sent_twice() {
     let output = Command::new(env!("CARGO_BIN_EXE_mcp-agent")).output().unwrap();

@@ -32,6 +32,7 @@ fn arrived(world: &World) -> Vec<ApiRequest> {
     requests
 }
 
+// MCP-04
 async fn a_redirect_followed_above_the_layer_takes_no_token_to_another_origin(way: Way) {
     let world = World::start(way).await;
     let other = ResourceServer::start(&world.auth).await.unwrap();

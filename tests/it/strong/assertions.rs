@@ -42,6 +42,7 @@ fn assertions(requests: &[TokenRequest]) -> Vec<&Assertion> {
     requests.iter().map(|request| request.assertion.as_ref().expect("an assertion")).collect()
 }
 
+// FAPI-02, FAPI-03
 #[tokio::test]
 async fn every_request_has_an_assertion_of_its_own_whichever_key_signs_it() {
     let server = provider(keys()).await;

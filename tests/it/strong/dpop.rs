@@ -45,6 +45,7 @@ fn proofs(requests: &[TokenRequest]) -> Vec<&Proof> {
     requests.iter().map(|request| request.proof.as_ref().expect("a proof")).collect()
 }
 
+// 9449-01, 9449-04, 9449-08, 9449-11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_requests_at_the_expiry_of_a_bound_token_need_one_refresh_and_a_proof_each() {
     let server = provider(json!({})).await;

@@ -50,6 +50,7 @@ fn assertions(bodies: &Bodies) -> Vec<String> {
     bodies.lock().unwrap().iter().map(assertion).collect()
 }
 
+// 7523-02, 7523-03, 7523-06
 #[test]
 fn the_claims_are_those_of_rfc_7523_and_time_comes_from_the_clock() {
     let jwt = assertion(&signer(hs256().key_id("k\"1")));

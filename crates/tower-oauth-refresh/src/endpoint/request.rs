@@ -212,6 +212,7 @@ mod tests {
         String::from_utf8(BASE64.decode(value.strip_prefix("Basic ").unwrap()).unwrap()).unwrap()
     }
 
+    // 6749-02, 8707-01
     #[test]
     fn basic_form_encodes_id_and_secret_and_keeps_them_out_of_the_body() {
         let auth = ClientAuth::basic("my app", "p%w+d:€");
@@ -245,6 +246,7 @@ mod tests {
         }
     }
 
+    // 7523-01, 7523-04
     #[test]
     fn an_assertion_is_made_anew_for_every_attempt() {
         let made = std::sync::atomic::AtomicU32::new(0);

@@ -124,6 +124,7 @@ fn report<B>(response: &Response<B>) -> Option<&ReplayOutcome> {
 const INVALID_TOKEN: &[(&str, &str)] = &[("www-authenticate", r#"Bearer error="invalid_token""#)];
 const URI: &str = "https://api.example/things";
 
+// MCP-01
 #[tokio::test]
 async fn the_token_is_attached_and_marked_sensitive_and_nothing_is_reported() {
     let world = Arc::<World>::default();

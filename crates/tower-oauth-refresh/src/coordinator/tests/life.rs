@@ -244,6 +244,7 @@ async fn client_credentials_need_no_login() {
     assert_eq!(coordinator.token("any").await.unwrap().expose_secret(), "mine");
 }
 
+// MCP-05
 #[tokio::test(start_paused = true)]
 async fn an_access_token_without_a_refresh_token_is_served_for_as_long_as_it_lives() {
     let world = World::new();

@@ -31,6 +31,7 @@ async fn a_store_that_never_answers_is_a_store_that_failed() {
     assert_eq!(world.token().await.unwrap(), "access-2");
 }
 
+// FAPI-01
 #[tokio::test(start_paused = true)]
 async fn a_set_that_cannot_be_stored_is_kept_and_written_when_the_store_returns() {
     let world = World::new();

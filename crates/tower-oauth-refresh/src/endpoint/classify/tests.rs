@@ -124,6 +124,7 @@ fn a_code_counts_under_any_status_the_server_itself_chose() {
     }
 }
 
+// 8628-01, 8707-03
 #[test]
 fn every_known_code_has_its_class() {
     for (class, codes) in [

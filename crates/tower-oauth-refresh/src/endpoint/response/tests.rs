@@ -181,6 +181,7 @@ fn an_access_token_that_cannot_be_sent_does_not_cost_the_refresh_token() {
     );
 }
 
+// 8693-01
 #[test]
 fn only_a_token_type_that_can_be_presented_is_taken() {
     for (given, expected) in [

@@ -42,7 +42,7 @@ async fn the_token_goes_out_as_dpop_and_its_key_goes_along() {
     assert_eq!(*keys.lock().unwrap(), [Some(b"key".to_vec())]);
 }
 
-/// 9449-11
+/// 9449-06, 9449-11
 #[tokio::test]
 async fn a_missing_nonce_costs_no_refresh_and_is_not_reported() {
     let world = Arc::<World>::default();
