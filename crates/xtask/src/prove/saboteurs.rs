@@ -254,7 +254,7 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         "the caller's own header is written over",
         "attach.rs",
         "Entry::Occupied(_) => return false,",
-        "Entry::Occupied(mut entry) => drop(entry.insert(self.header)),",
+        "Entry::Occupied(mut entry) => {\n            entry.insert(self.header);\n            return true;\n        }",
     ),
     of(
         "another account repeats the request",
