@@ -107,9 +107,9 @@ where
         request: Request<B>,
     ) -> Self {
         let slow = Box::pin(async move {
-            let current = waiter.wait().await?;
+            waiter.wait().await?;
             ready_service(&mut service).await?;
-            config.coordinator.still(&slot)?;
+            let current = config.coordinator.in_use(&slot)?;
             let (parts, body) = request.into_parts();
             let (body, replay) = ReplayBody::recorded(body, config.body_limit);
             let mut request = Request::from_parts(parts, body);

@@ -76,13 +76,12 @@ impl RefreshCoordinator {
         slot.current.load_full().filter(|current| current.id().login == used.login)
     }
 
-    /// Has its login not ended while a request waited with its token? After a logout none is sent.
-    pub(crate) fn still(&self, slot: &Slot) -> Result<(), RefreshError> {
-        if slot.current.load().is_some() {
-            return Ok(());
-        }
-        let standing = slot.state().standing.as_deref().map(|(error, _)| error.clone());
-        Err(standing.unwrap_or_else(|| RefreshError::new(ErrorKind::LoggedOut)))
+    /// The token set in use, for a request that has waited with one: after a logout none of that login is sent.
+    pub(crate) fn in_use(&self, slot: &Slot) -> Result<Arc<Current>, RefreshError> {
+        slot.current.load_full().ok_or_else(|| {
+            let standing = slot.state().standing.as_deref().map(|(error, _)| error.clone());
+            standing.unwrap_or_else(|| RefreshError::new(ErrorKind::LoggedOut))
+        })
     }
 
     /// A token good to send, or the way to one.

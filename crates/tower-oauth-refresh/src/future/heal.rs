@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::{Exchange, ready_service};
 use crate::body::{RefusedBody, ResponseBody};
 use crate::coordinator::{Current, Refusal, Slot, Waiter};
-use crate::error::RefreshError;
+use crate::error::{ErrorKind, RefreshError};
 use crate::layer::Asks;
 use crate::replay::ReplayBody;
 use crate::report::{RefreshReport, ReplayOutcome};
@@ -68,7 +68,9 @@ where
             };
             drop((parts, body));
             ready_service(&mut service).await?;
-            config.coordinator.still(slot)?;
+            if config.coordinator.in_use(slot)?.id().login != used.login {
+                return Err(RefreshError::new(ErrorKind::LoggedOut).into());
+            }
             answer = service.call(request).await.map_err(Into::into)?;
             if asks == Asks::Token {
                 newer = Some((used.generation, token));

@@ -156,30 +156,58 @@ impl Service<Request<ReplayBody<Full<Bytes>>>> for Busy {
     }
 }
 
+/// A request that has waited for its token (`lifetime` 0), or was refused for a nonce, and waits for its connection
+/// while `meanwhile` happens: what the API has seen before and after, and how it ended.
+async fn held_up(
+    lifetime: u64,
+    meanwhile: impl AsyncFnOnce(Arc<RefreshCoordinator>),
+) -> (Vec<String>, Vec<String>, Option<ErrorKind>) {
+    let world = Arc::<World>::default();
+    world.then(401, NONCE, "");
+    let coordinator = coordinator_with(|builder| builder.dpop(), "DPoP").await;
+    let set = TokenSet::new("at-1").with_refresh_token("rt-1");
+    let set = set.with_expires_in(Duration::from_secs(lifetime)).with_bound_key(BoundKey::new(*b"key"));
+    coordinator.install("k", set).await.unwrap();
+    let times = Arc::new(AtomicUsize::new(1));
+    let layer = RefreshLayer::new(coordinator.clone(), "k").origin("https://api.example".parse().unwrap());
+    let client = layer.layer(Busy { api: world.api(), times: times.clone() });
+    let mut answer = std::pin::pin!(client.oneshot(post(URI, "hello")));
+    for _ in 0..100 {
+        assert!(answer.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    let before = world.tokens();
+    meanwhile(coordinator).await;
+    times.store(10, Ordering::SeqCst);
+    let error = answer.await.err();
+    let kind = error.as_ref().and_then(|error| error.downcast_ref()).map(RefreshError::kind);
+    (before, world.tokens(), kind)
+}
+
 #[tokio::test]
 async fn a_request_that_waits_for_its_connection_is_not_sent_after_a_logout() {
-    for (lifetime, sent) in [(3600, 1), (0, 0)] {
-        let world = Arc::<World>::default();
-        world.then(401, NONCE, "");
-        let coordinator = coordinator_with(|builder| builder.dpop(), "DPoP").await;
-        let set = TokenSet::new("at-1").with_refresh_token("rt-1");
-        let set = set.with_expires_in(Duration::from_secs(lifetime)).with_bound_key(BoundKey::new(*b"key"));
-        coordinator.install("k", set).await.unwrap();
-        let times = Arc::new(AtomicUsize::new(1));
-        let layer =
-            RefreshLayer::new(coordinator.clone(), "k").origin("https://api.example".parse().unwrap());
-        let client = layer.layer(Busy { api: world.api(), times: times.clone() });
-        let mut answer = std::pin::pin!(client.oneshot(post(URI, "hello")));
-        for _ in 0..100 {
-            assert!(answer.as_mut().now_or_never().is_none());
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(world.tokens().len(), sent);
-        coordinator.logout("k").await.unwrap();
-        times.store(10, Ordering::SeqCst);
-        let error = answer.await.err();
-        assert_eq!(world.tokens().len(), sent, "for a nonce, or after a refresh");
-        let error = error.as_ref().and_then(|error| error.downcast_ref()).map(RefreshError::kind);
+    for lifetime in [3600, 0] {
+        let logout = async |coordinator: Arc<RefreshCoordinator>| {
+            coordinator.logout("k").await.unwrap();
+        };
+        let (before, after, error) = held_up(lifetime, logout).await;
+        assert_eq!(before, after, "for a nonce, or after a refresh");
         assert_eq!(error, Some(ErrorKind::LoggedOut));
     }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_connection_never_carries_a_token_of_the_login_before() {
+    let anew = async |coordinator: Arc<RefreshCoordinator>| {
+        coordinator.logout("k").await.unwrap();
+        let set = TokenSet::new("other").with_bound_key(BoundKey::new(*b"other"));
+        coordinator.install("k", set).await.unwrap();
+    };
+    // Sent before, as the one account: it is not done to the other.
+    let (before, after, error) = held_up(3600, anew).await;
+    assert_eq!((before, error), (after, Some(ErrorKind::LoggedOut)));
+    // Not sent yet: it is a request of whoever is logged in.
+    let (before, after, _) = held_up(0, anew).await;
+    assert!(before.is_empty() && after.iter().all(|token| token == "DPoP other"), "{after:?}");
+    assert!(!after.is_empty());
 }
