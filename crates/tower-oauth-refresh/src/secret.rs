@@ -107,8 +107,13 @@ impl AccessToken {
     }
 }
 
+/// How a header presents its token.
+pub(crate) fn scheme(header: &HeaderValue) -> &str {
+    split(header).0
+}
+
 /// The scheme and the access token of a header, which is both and a space between them.
-pub(crate) fn split(header: &HeaderValue) -> (&str, &str) {
+fn split(header: &HeaderValue) -> (&str, &str) {
     std::str::from_utf8(header.as_bytes()).ok().and_then(|text| text.split_once(' ')).unwrap_or_default()
 }
 

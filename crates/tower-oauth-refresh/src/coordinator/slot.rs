@@ -16,7 +16,7 @@ use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
 use crate::error::RefreshError;
 use crate::generation::Generation;
-use crate::secret::{AccessToken, BoundKey, RefreshToken, split};
+use crate::secret::{AccessToken, BoundKey, RefreshToken, scheme};
 use crate::store::record::{LoginId, Tokens, Verdict};
 
 /// A credential in this process.
@@ -219,7 +219,7 @@ impl Current {
         let tokens = Tokens {
             access_token: Some(self.access_token()),
             refresh_token: self.refresh_token.clone(),
-            token_type: split(&self.header).0.to_owned(),
+            token_type: scheme(&self.header).to_owned(),
             expires_in: self.expires_in,
             refresh_in: self.refresh_in,
             scope: self.scope.as_deref().map(str::to_owned),
