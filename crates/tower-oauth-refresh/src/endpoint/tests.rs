@@ -10,6 +10,19 @@ use crate::secret::ClientAssertion;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn target(auth: ClientAuth, dpop: bool) -> Target {
+    Target {
+        token: Uri::from_static("https://as.example/token"),
+        issuer: None,
+        revocation: None,
+        auth,
+        parameters: Vec::new(),
+        dialect: AnswerDialect::new(),
+        classifier: None,
+        dpop,
+    }
+}
+
 /// A client that takes `making` to sign and a server that takes `answering`; what came of a refresh with
 /// a limit of ten seconds, how long it took, and how many requests arrived.
 async fn refresh(making: Duration, answering: Duration) -> (Answer, Duration, usize) {
@@ -29,19 +42,7 @@ async fn refresh(making: Duration, answering: Duration) -> (Answer, Duration, us
         sleep(making).await;
         Ok(ClientAssertion::new("signed"))
     });
-    let token = Uri::from_static("https://as.example/token");
-    let dialect = AnswerDialect::new();
-    let target = Target {
-        token,
-        issuer: None,
-        revocation: None,
-        auth,
-        parameters: Vec::new(),
-        dialect,
-        classifier: None,
-        dpop: false,
-    };
-    let endpoint = Endpoint::new(target, Arc::new(SystemClock), transport);
+    let endpoint = Endpoint::new(target(auth, false), Arc::new(SystemClock), transport);
     let start = Instant::now();
     let answer = endpoint.refresh(Grant::RefreshToken, Some("r".into()), None, 10 * SECOND).await;
     (answer, start.elapsed(), arrived.load(Ordering::SeqCst))
@@ -88,19 +89,7 @@ async fn asked(dpop: bool, answers: &'static [(u16, &'static str)]) -> (Answer, 
         let number = signed.fetch_add(1, Ordering::SeqCst) + 1;
         std::future::ready(Ok(ClientAssertion::new(format!("a-{number}"))))
     });
-    let token = Uri::from_static("https://as.example/token");
-    let dialect = AnswerDialect::new();
-    let target = Target {
-        token,
-        issuer: None,
-        revocation: None,
-        auth,
-        parameters: Vec::new(),
-        dialect,
-        classifier: None,
-        dpop,
-    };
-    let endpoint = Endpoint::new(target, Arc::new(SystemClock), transport);
+    let endpoint = Endpoint::new(target(auth, dpop), Arc::new(SystemClock), transport);
     let key = Some(BoundKey::new(*b"key"));
     let answer = endpoint.refresh(Grant::RefreshToken, Some("r".into()), key, 10 * SECOND).await;
     let said = said.lock().unwrap().clone();
@@ -180,17 +169,7 @@ async fn sent_around(suspensions: [Duration; 3]) -> (Answer, usize) {
             std::future::ready(Ok(ClientAssertion::new("signed")))
         }
     });
-    let target = Target {
-        token: Uri::from_static("https://as.example/token"),
-        issuer: None,
-        revocation: None,
-        auth,
-        parameters: Vec::new(),
-        dialect: AnswerDialect::new(),
-        classifier: None,
-        dpop: true,
-    };
-    let endpoint = Endpoint::new(target, clock, transport);
+    let endpoint = Endpoint::new(target(auth, true), clock, transport);
     let answer = endpoint.refresh(Grant::RefreshToken, Some("r".into()), None, 10 * SECOND).await;
     (answer, arrived.load(Ordering::SeqCst))
 }
