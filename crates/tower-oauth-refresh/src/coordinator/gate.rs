@@ -1,11 +1,11 @@
 //! The way to the token endpoint, which all credentials of a coordinator share.
 //!
-//! A short rest of the server is waited for in the queue, so that nobody loses his turn by it; a long one, and a
-//! queue that is too long, is said at once.
-//!
 //! A number of exchanges at a time, first come first served; and where the server says when to come back, nobody
 //! comes earlier. Whoever waits here has no mark in the store and has not read the record yet that he will act on:
 //! a lease that ran while its holder queued would be good for nothing.
+//!
+//! A short rest of the server is waited for in the queue, so that nobody loses his turn by it; a long one, and a
+//! queue that is too long, is said at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -44,6 +44,9 @@ pub(crate) enum Unsent {
 /// by its [`io::ErrorKind`]; a transport that knows better wraps its error in this, anywhere in the chain
 /// of sources. The [`RefreshError`](crate::RefreshError) has the same source then, and whoever waited for the token may
 /// write that into a log: nothing secret may be in its text. Of other errors nothing is passed on.
+///
+/// A request that the server refused without looking at the refresh token is as good as one that was not sent, where
+/// the next will be another one.
 #[derive(Clone, Debug)]
 pub struct NotSent(Cause);
 
