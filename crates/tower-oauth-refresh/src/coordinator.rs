@@ -17,6 +17,7 @@ mod per_thread;
 mod policy;
 mod slot;
 mod slots;
+mod waiter;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{broadcast, watch};
 
 pub use self::builder::{BuildError, Builder, Provider};
-pub(crate) use self::flight::{Refusal, Token, Waiter};
+pub(crate) use self::flight::{Refusal, Token};
 use self::gate::Gate;
 use self::keep_fresh::Roster;
 pub use self::login::Logout;
@@ -37,6 +38,7 @@ pub(crate) use self::per_thread::PerThread;
 use self::policy::Policy;
 pub(crate) use self::slot::{Current, Slot, TokenId};
 use self::slots::Slots;
+pub(crate) use self::waiter::Waiter;
 use crate::clock::Clock;
 use crate::credential::CredentialKey;
 use crate::endpoint::{ClientAuth, Endpoint};

@@ -6,14 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::driver;
 use super::machine::Note;
 use super::policy::RECHECK;
 use super::slot::{Current, Slot, State, TokenId, Told};
+use super::waiter::Waiter;
 use super::{RefreshCoordinator, jitter};
 use crate::attach::Attachment;
 use crate::clock::Now;
@@ -38,13 +37,6 @@ pub(crate) enum Refusal {
     /// The token is fresh: another one would be refused just so.
     TooFresh,
     Fail(RefreshError),
-}
-
-/// Waits for the outcome of a flight.
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    told: broadcast::Receiver<Told>,
-    limit: Duration,
 }
 
 /// More requests than this do not wait for one flight: by then they are the outage.
@@ -174,25 +166,6 @@ impl RefreshCoordinator {
         let known = slot.current.load().as_ref().map(|current| current.held());
         driver::launch(&runtime, flight, known, state.dead.as_deref().cloned(), guard);
         Ok(Waiter { told, limit })
-    }
-}
-
-impl Waiter {
-    /// The flight's outcome, or this waiter's own time limit.
-    // No `async fn`: that would hold its arguments beside what is made of them, for each who waits.
-    pub(crate) fn wait(self) -> impl Future<Output = Told> + Send {
-        let Self { mut told, limit } = self;
-        let outcome = async move {
-            loop {
-                match told.recv().await {
-                    Ok(told) => return told,
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return Err(RefreshError::new(ErrorKind::Aborted)),
-                }
-            }
-        };
-        let late = |_| Err(RefreshError::new(ErrorKind::TimedOut));
-        tokio::time::timeout(limit, outcome).map(move |told| told.unwrap_or_else(late))
     }
 }
 
