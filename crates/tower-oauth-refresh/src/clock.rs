@@ -98,6 +98,12 @@ impl Clock for SystemClock {
     }
 }
 
+/// So far from now, by the clock of the runtime's timers.
+pub(crate) fn deadline(limit: Duration) -> tokio::time::Instant {
+    // Nobody waits for a year, and no clock's arithmetic overflows by it.
+    tokio::time::Instant::now() + limit.min(Duration::from_secs(365 * 86_400))
+}
+
 #[cfg(target_os = "linux")]
 fn boot_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

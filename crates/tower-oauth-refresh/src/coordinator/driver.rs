@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 use super::flight::Flight;
 use super::gate::Passed;
 use super::machine::{Event, Lots, Machine, Note, Snapshot, Step, Swapped};
 use super::slot::Slot;
+use super::waiter::ring;
 use super::{Active, RefreshCoordinator};
 use crate::coordinator::outcome::{Held, Outcome};
 use crate::credential::CredentialKey;
@@ -55,6 +56,17 @@ pub(super) fn launch(
         let _ = AssertUnwindSafe(FLYING.scope(id, fly(&mut flight, begin))).catch_unwind().await;
         drop((flight, active));
     }));
+}
+
+/// [Rings](ring) after this time, for those who wait for the flight of this slot.
+pub(super) fn hang_bell(runtime: &Handle, slot: &Arc<Slot>, after: Duration) -> AbortHandle {
+    let slot = slot.clone();
+    // A task of its own: what the flight calls may block, and nobody hangs for that either.
+    let bell = runtime.spawn(async move {
+        sleep(after).await;
+        ring(&slot);
+    });
+    bell.abort_handle()
 }
 
 /// Runs what must not be cut off by its caller's end.

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::task::AbortHandle;
 
 use super::driver;
 use super::machine::Note;
 use super::policy::RECHECK;
 use super::slot::{Current, Slot, State, TokenId, Told};
-use super::waiter::Waiter;
+use super::waiter::{Waiter, Waiters, Word};
 use super::{RefreshCoordinator, jitter};
 use crate::attach::Attachment;
 use crate::clock::Now;
@@ -38,9 +38,6 @@ pub(crate) enum Refusal {
     TooFresh,
     Fail(RefreshError),
 }
-
-/// More requests than this do not wait for one flight: by then they are the outage.
-const MAX_WAITERS: usize = 2_000_000;
 
 /// How long an unexplained failure answers for new requests.
 const STANDS: Duration = Duration::from_millis(500);
@@ -153,19 +150,21 @@ impl RefreshCoordinator {
         // Also to wait for a flight: the deadline is a timer.
         let runtime = driver::runtime()?;
         if let Some(flight) = &state.flight {
-            if flight.receiver_count() >= MAX_WAITERS {
-                return Err(RefreshError::new(ErrorKind::TooManyWaiters));
-            }
-            return Ok(Waiter { told: flight.subscribe(), limit });
+            return flight.join(limit);
         }
         let guard = self.enter().ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
-        let (sender, told) = broadcast::channel(1);
-        state.flight = Some(sender);
-        let flight =
-            Flight { coordinator: self.clone(), slot: slot.clone(), epoch: state.epoch, ended: false };
+        let waiters = state.flight.insert(Box::new(Waiters::on(&runtime)));
+        let waiter = waiters.join(limit)?;
+        let flight = Flight {
+            coordinator: self.clone(),
+            slot: slot.clone(),
+            epoch: state.epoch,
+            bell: driver::hang_bell(&runtime, slot, limit),
+            ended: false,
+        };
         let known = slot.current.load().as_ref().map(|current| current.held());
         driver::launch(&runtime, flight, known, state.dead.as_deref().cloned(), guard);
-        Ok(Waiter { told, limit })
+        Ok(waiter)
     }
 }
 
@@ -175,6 +174,7 @@ pub(super) struct Flight {
     pub(super) coordinator: Arc<RefreshCoordinator>,
     pub(super) slot: Arc<Slot>,
     epoch: u32,
+    bell: AbortHandle,
     ended: bool,
 }
 
@@ -212,7 +212,10 @@ impl Flight {
             (self.slot.usable(now).ok_or_else(error), None)
         };
         // Under one lock with the outcome: nobody joins a flight that has nothing left to say.
-        let flight = if over { state.flight.take() } else { state.flight.clone() };
+        let waiters = state.flight.as_ref().map(|waiters| waiters.words());
+        if over {
+            state.flight = None;
+        }
         self.ended |= over;
         drop(state);
         // Published first, said and woken second: whoever hears of it finds the new token.
@@ -223,8 +226,8 @@ impl Flight {
             self.coordinator.emit(&self.slot, EventKind::Failed(error.clone()));
         }
         // Nobody may be waiting.
-        if let Some(flight) = flight {
-            let _ = flight.send(told);
+        if let Some(waiters) = waiters {
+            let _ = waiters.send(Word::Outcome(told));
         }
     }
 
@@ -283,6 +286,7 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
+        self.bell.abort();
         if !self.ended {
             // The task panicked, or its runtime went away. Nobody hangs for it.
             self.tell(Outcome::Failed(RefreshError::new(ErrorKind::Aborted)), true);

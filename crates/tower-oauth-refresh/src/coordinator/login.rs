@@ -6,13 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
-
 use super::RefreshCoordinator;
 use super::driver::detach;
 use super::machine::{Snapshot, Swapped};
 use super::policy::RECHECK;
-use super::slot::{Slot, Told};
+use super::slot::Slot;
+use super::waiter::Waiter;
 use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
@@ -162,9 +161,9 @@ impl RefreshCoordinator {
             return Ok(None);
         };
         // Our own flight is waited for: what it still brings is given back by itself.
-        if let Some(mut own) = own {
+        if let Some(own) = own {
             let patience = self.policy.exchange_limit + Duration::from_secs(1);
-            let _ = tokio::time::timeout(patience, own.recv()).await;
+            let _ = tokio::time::timeout(patience, own.wait()).await;
         }
         let mark = old.record.mark.as_ref();
         let foreign = mark.is_some_and(|mark| mark.holder.coordinator != self.me.coordinator);
@@ -186,13 +185,14 @@ impl RefreshCoordinator {
     }
 
     /// Takes the token out of this process. Returns the flight under way, to be heard out.
-    fn end_here(&self, slot: &Slot) -> Option<broadcast::Receiver<Told>> {
+    fn end_here(&self, slot: &Slot) -> Option<Waiter> {
         let mut state = slot.state();
         state.epoch += 1;
         let until = self.clock.now().after(RECHECK);
         state.standing = Some(Box::new((RefreshError::new(ErrorKind::LoggedOut), until)));
         slot.current.store(None);
-        state.flight.as_ref().map(broadcast::Sender::subscribe)
+        // For as long as the caller likes.
+        state.flight.as_ref()?.join(Duration::MAX).ok()
     }
 
     /// Loads and swaps until it holds. `make` sees what is stored and says what shall be; `None`: nothing

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
-use tokio::sync::{OwnedMutexGuard, broadcast};
+use tokio::sync::OwnedMutexGuard;
 
 use super::per_thread::PerThread;
 use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, doubled};
+use super::waiter::Waiters;
 use crate::attach::{Attachment, authorization, copy};
 use crate::clock::{Clock, Now};
 use crate::coordinator::outcome::Held;
@@ -35,8 +36,8 @@ pub(crate) struct Slot {
 /// Small while nothing happens: most credentials are idle.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Here while a flight is under way: its waiters' channel.
-    pub(super) flight: Option<broadcast::Sender<Told>>,
+    /// Here while a flight is under way.
+    pub(super) flight: Option<Box<Waiters>>,
     /// Grows with every install, logout and forget: an older flight's outcome is no longer believed.
     pub(super) epoch: u32,
     /// The last failure, and until when it answers for new requests.

@@ -11,6 +11,7 @@ mod orders;
 mod sharing;
 mod time;
 mod trouble;
+mod waiting;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;

@@ -1,36 +1,114 @@
 //! Waiting for the outcome of a flight.
+//!
+//! Every waiter has a time limit, and nearly none comes to it. So one timer stands for all of theirs: nobody waits
+//! for longer than the flight lasts, and when it has lasted for the limit, its bell rings. Whoever still waits
+//! then takes a timer for what he has left. A runtime may stand still, and the bell with it: on another one,
+//! waiters take timers at once.
 
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use tokio::runtime::{self, Handle};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, timeout_at};
 
-use super::slot::Told;
+use super::slot::{Slot, Told};
+use crate::clock::deadline;
 use crate::error::{ErrorKind, RefreshError};
+
+/// Those who wait for one flight.
+#[derive(Debug)]
+pub(super) struct Waiters {
+    words: broadcast::Sender<Word>,
+    /// The runtime with the bell. `None`: it has rung.
+    bell: Option<runtime::Id>,
+}
+
+/// What those who wait for a flight hear.
+#[derive(Clone, Debug)]
+pub(super) enum Word {
+    Outcome(Told),
+    Bell,
+}
 
 /// Waits for the outcome of a flight.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    pub(super) told: broadcast::Receiver<Told>,
-    pub(super) limit: Duration,
+    words: broadcast::Receiver<Word>,
+    until: Instant,
+    bell: Option<runtime::Id>,
+}
+
+/// More requests than this do not wait for one flight: by then they are the outage.
+const MAX_WAITERS: usize = 2_000_000;
+
+impl Waiters {
+    /// For a flight of this runtime, where somebody [rings](ring) when it has lasted for the time limit.
+    pub(super) fn on(runtime: &Handle) -> Self {
+        // Room for one word: the last one is an outcome.
+        Self { words: broadcast::Sender::new(1), bell: Some(runtime.id()) }
+    }
+
+    /// One more, who waits for this long.
+    pub(super) fn join(&self, limit: Duration) -> Result<Waiter, RefreshError> {
+        if self.count() >= MAX_WAITERS {
+            return Err(RefreshError::new(ErrorKind::TooManyWaiters));
+        }
+        Ok(Waiter { words: self.words.subscribe(), until: deadline(limit), bell: self.bell })
+    }
+
+    /// Where they are told.
+    pub(super) fn words(&self) -> broadcast::Sender<Word> {
+        self.words.clone()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.words.receiver_count()
+    }
+}
+
+/// From now on, those who wait for the flight of this slot look at the time by themselves.
+pub(super) fn ring(slot: &Slot) {
+    let words = slot.state().flight.as_deref_mut().map(|waiters| {
+        waiters.bell = None;
+        waiters.words()
+    });
+    if let Some(words) = words {
+        // Nobody may be waiting.
+        let _ = words.send(Word::Bell);
+    }
 }
 
 impl Waiter {
     /// The flight's outcome, or this waiter's own time limit.
     // No `async fn`: that would hold its arguments beside what is made of them, for each who waits.
     pub(crate) fn wait(self) -> impl Future<Output = Told> + Send {
-        let Self { mut told, limit } = self;
-        let outcome = async move {
-            loop {
-                match told.recv().await {
-                    Ok(told) => return told,
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return Err(RefreshError::new(ErrorKind::Aborted)),
-                }
+        let Self { mut words, until, bell } = self;
+        async move {
+            let hears_bell = bell.is_some() && bell == Handle::try_current().ok().map(|here| here.id());
+            if hears_bell && let Word::Outcome(told) = hear(&mut words).await {
+                return told;
             }
-        };
-        let late = |_| Err(RefreshError::new(ErrorKind::TimedOut));
-        tokio::time::timeout(limit, outcome).map(move |told| told.unwrap_or_else(late))
+            let outcome = async move {
+                loop {
+                    if let Word::Outcome(told) = hear(&mut words).await {
+                        return told;
+                    }
+                }
+            };
+            // In a box, for nearly nobody needs it.
+            let told = Box::pin(timeout_at(until, outcome)).await;
+            told.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::TimedOut)))
+        }
+    }
+}
+
+async fn hear(words: &mut broadcast::Receiver<Word>) -> Word {
+    loop {
+        match words.recv().await {
+            Ok(word) => return word,
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return Word::Outcome(Err(RefreshError::new(ErrorKind::Aborted))),
+        }
     }
 }

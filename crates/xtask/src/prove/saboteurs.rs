@@ -232,6 +232,12 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         "        if false && !self.ended {\n            // The task panicked",
     ),
     of(
+        "a caller listens for the bell of a runtime that stands still",
+        "coordinator/waiter.rs",
+        "bell.is_some() && bell == Handle::try_current().ok().map(|here| here.id())",
+        "bell.is_some() && Handle::try_current().is_ok()",
+    ),
+    of(
         "the store has all the time it wants",
         "coordinator/driver.rs",
         "match timeout(self.policy.store_limit,",

@@ -9,7 +9,7 @@ impl Room {
     pub(super) fn look(&self) {
         let sends = self.gates.calls().iter().filter(|call| call.what == What::Send).count();
         self.check(sends <= 1, "two exchanges are in flight");
-        let listening = self.slot.state().flight.as_ref().map_or(0, broadcast::Sender::receiver_count);
+        let listening = self.slot.state().flight.as_ref().map_or(0, |waiters| waiters.count());
         let logouts = usize::from(self.story.contains(&Act::Logout));
         self.check(listening <= self.asking.len() + logouts, "somebody who has gone is still counted");
         let returns = self.ended.is_some() && !self.story.contains(&Act::Install);
