@@ -39,7 +39,7 @@ pub struct Way {
 
 /// Every way.
 pub const WAYS: &[Way] = &[
-    Way { name: "ours: token", make: ours::send },
+    Way { name: "ours: authorization", make: ours::send },
     Way { name: "aws", make: aws::send },
     Way { name: "google", make: google::send },
     Way { name: "google, entity tag", make: google::send_with_tag },

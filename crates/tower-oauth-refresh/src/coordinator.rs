@@ -26,6 +26,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderValue;
 use tokio::sync::{broadcast, watch};
 
 pub use self::builder::{BuildError, Builder, Provider};
@@ -139,12 +140,29 @@ impl RefreshCoordinator {
     /// A refresh that was started goes on at the server and in the store when this is dropped.
     pub async fn token(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<AccessToken, RefreshError> {
         // The flight holds the slot: who waits holds as little as can be.
-        let waiter = match self.token_for(&self.slot(&key.into())) {
-            Token::Ready(current) => return Ok(current.access_token()),
-            Token::Wait(waiter) => waiter,
-            Token::Fail(error) => return Err(error),
-        };
-        Ok(waiter.wait().await?.access_token())
+        let token = self.token_for(&self.slot(&key.into()));
+        Ok(token.told().await?.access_token())
+    }
+
+    /// The same, in the `Authorization` header that carries it (RFC 6750 §2.1), marked sensitive: for requests that
+    /// go through no [`RefreshLayer`](crate::RefreshLayer), such as the handshake of a WebSocket. Nothing is
+    /// copied.
+    ///
+    /// A token that is bound to a key needs a proof beside it (RFC 9449 §7.1).
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`token`](Self::token).
+    pub async fn authorization(
+        self: &Arc<Self>,
+        key: impl Into<CredentialKey>,
+    ) -> Result<HeaderValue, RefreshError> {
+        let token = self.token_for(&self.slot(&key.into()));
+        Ok(token.told().await?.attachment().header)
     }
 
     /// What the store says of a credential. `None`: nothing.

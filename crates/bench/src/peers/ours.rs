@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use tower::{Layer as _, ServiceExt as _};
 use tower_oauth_refresh::{CredentialKey, RefreshCoordinator, RefreshLayer};
 
-use super::source::{Source, header};
+use super::source::Source;
 use super::{Callers, now};
 use crate::Failure;
 use crate::hot::{Api, Send, Template};
@@ -18,7 +18,7 @@ pub(super) fn send(runtime: &Runtime) -> Result<Send, Failure> {
     runtime.block_on(coordinator.install(KEY, Endpoint::login(Duration::from_secs(3600))))?;
     let key = CredentialKey::from(KEY);
     Ok(Box::new(move || {
-        now(async { header(coordinator.token(key.clone()).await?.expose_secret()) });
+        now(async { Ok(coordinator.authorization(key.clone()).await?) });
     }))
 }
 

@@ -43,7 +43,7 @@ const JOBS: &[Job] = &[
 ];
 
 const fn token(peer: &'static str, way: &'static str) -> Job {
-    Job { peer, of: "`token`, and a header of it", way: [way, NOTHING], ours: ["ours: token", NOTHING] }
+    Job { peer, of: "`authorization`", way: [way, NOTHING], ours: ["ours: authorization", NOTHING] }
 }
 
 const fn request(peer: &'static str, way: [&'static str; 2], replay: bool) -> Job {

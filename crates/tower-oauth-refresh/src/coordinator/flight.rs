@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, ready};
 use tokio::task::AbortHandle;
 
 use super::driver;
@@ -41,6 +42,18 @@ pub(crate) enum Refusal {
 
 /// How long an unexplained failure answers for new requests.
 const STANDS: Duration = Duration::from_millis(500);
+
+impl Token {
+    /// What it comes to, now or later.
+    // No `async fn`, for the reason of `Waiter::wait`.
+    pub(crate) fn told(self) -> impl Future<Output = Told> + Send {
+        match self {
+            Self::Ready(current) => Either::Left(ready(Ok(current))),
+            Self::Wait(waiter) => Either::Right(waiter.wait()),
+            Self::Fail(error) => Either::Left(ready(Err(error))),
+        }
+    }
+}
 
 impl RefreshCoordinator {
     /// The header of a token that is good to send, where nothing else is to be done: one atomic load, one

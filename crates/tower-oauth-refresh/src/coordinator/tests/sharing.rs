@@ -18,6 +18,20 @@ async fn a_thousand_callers_share_one_refresh() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_asks_for_the_header_gets_it_ready_made_and_sensitive_and_refreshed_like_a_token() {
+    let world = World::new();
+    world.install(HOUR).await;
+    let valid = world.coordinator.authorization("k").await.unwrap();
+    assert_eq!(valid, "Bearer access-1");
+    assert!(valid.is_sensitive());
+    world.install(Duration::ZERO).await;
+    let (header, token) = tokio::join!(world.coordinator.authorization("k"), world.token());
+    assert_eq!(header.unwrap(), format!("Bearer {}", token.unwrap()));
+    assert_eq!(world.server.submissions(), 1);
+    assert_eq!(world.coordinator.authorization("?").await.unwrap_err().kind(), ErrorKind::NotInstalled);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_is_shared_exactly_like_a_success() {
     let world = World::new();
     world.install(Duration::ZERO).await;
