@@ -80,35 +80,34 @@ pub(super) fn ring(slot: &Slot) {
 }
 
 impl Waiter {
-    /// The flight's outcome, or this waiter's own time limit.
+    /// The flight's outcome, or this waiter's own time limit. To be called where it will be polled.
     // No `async fn`: that would hold its arguments beside what is made of them, for each who waits.
     pub(crate) fn wait(self) -> impl Future<Output = Told> + Send {
         let Self { mut words, until, bell } = self;
+        let hears_bell = bell.is_some() && bell == Handle::try_current().ok().map(|here| here.id());
         async move {
-            let hears_bell = bell.is_some() && bell == Handle::try_current().ok().map(|here| here.id());
-            if hears_bell && let Word::Outcome(told) = hear(&mut words).await {
+            if hears_bell && let Some(told) = outcome(words.recv().await) {
                 return told;
             }
-            let outcome = async move {
+            let told = async move {
                 loop {
-                    if let Word::Outcome(told) = hear(&mut words).await {
+                    if let Some(told) = outcome(words.recv().await) {
                         return told;
                     }
                 }
             };
             // In a box, for nearly nobody needs it.
-            let told = Box::pin(timeout_at(until, outcome)).await;
+            let told = Box::pin(timeout_at(until, told)).await;
             told.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::TimedOut)))
         }
     }
 }
 
-async fn hear(words: &mut broadcast::Receiver<Word>) -> Word {
-    loop {
-        match words.recv().await {
-            Ok(word) => return word,
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return Word::Outcome(Err(RefreshError::new(ErrorKind::Aborted))),
-        }
+/// `None`: there is more to come.
+fn outcome(heard: Result<Word, RecvError>) -> Option<Told> {
+    match heard {
+        Ok(Word::Outcome(told)) => Some(told),
+        Ok(Word::Bell) | Err(RecvError::Lagged(_)) => None,
+        Err(RecvError::Closed) => Some(Err(RefreshError::new(ErrorKind::Aborted))),
     }
 }
