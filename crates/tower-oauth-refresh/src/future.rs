@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::future::BoxFuture;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, request};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -104,17 +104,17 @@ where
         mut service: S,
         config: Arc<Config>,
         slot: Arc<Slot>,
-        request: Request<B>,
+        mut head: request::Parts,
+        body: B,
     ) -> Self {
         let slow = Box::pin(async move {
             waiter.wait().await?;
             ready_service(&mut service).await?;
             let current = config.coordinator.in_use(&slot)?;
-            let (parts, body) = request.into_parts();
             let (body, replay) = ReplayBody::recorded(body, config.body_limit);
-            let mut request = Request::from_parts(parts, body);
-            current.attachment().attach(&mut request);
-            let exchange = Exchange::begin(&request, replay, config, Some(slot), current.id());
+            let exchange = Exchange::begin(&head, replay, config, Some(slot), current.id());
+            current.attachment().attach(&mut head);
+            let request = Request::from_parts(head, body);
             let mut answer = service.call(request).await.map_err(Into::into)?;
             match exchange.config.asks(&mut answer) {
                 Asks::Nothing => Ok(exchange.accepted(answer)),
@@ -180,10 +180,10 @@ where
 // ===== impl Exchange =====
 
 impl<B: Body + 'static> Exchange<B> {
-    /// What is kept of a request that is about to be sent, with its token.
+    /// What is kept of a request that is about to get its token and be sent.
     #[inline]
     pub(crate) fn begin(
-        request: &Request<ReplayBody<B>>,
+        head: &request::Parts,
         replay: Replay<B>,
         config: Arc<Config>,
         keyed: Option<Arc<Slot>>,
@@ -191,7 +191,7 @@ impl<B: Body + 'static> Exchange<B> {
     ) -> Self {
         let mut kept = Kept::new(used, keyed);
         if replay.check().is_ok() {
-            kept.keep(request);
+            kept.keep(head);
         }
         Self { config, kept, replay }
     }

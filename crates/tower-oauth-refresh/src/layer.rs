@@ -178,14 +178,18 @@ impl Config {
         }
     }
 
-    /// The token of all requests of this layer, if it is the same, and good to send.
+    /// The token of this request.
     #[inline]
-    pub(crate) fn ready(&self) -> Option<(Attachment, TokenId)> {
-        self.coordinator.ready(self.fixed()?, true)
+    pub(crate) fn token(&self, request: &request::Parts) -> Next {
+        let ready = self.fixed().and_then(|slot| self.coordinator.ready(slot, true));
+        match ready {
+            Some((token, used)) => Next::Send { token, used, keyed: None },
+            None => self.token_looked_up(request),
+        }
     }
 
-    /// The token of this request.
-    pub(crate) fn token(&self, request: &request::Parts) -> Next {
+    /// Of one credential among many, or one that is not ready.
+    fn token_looked_up(&self, request: &request::Parts) -> Next {
         let slot = match self.keyed(request) {
             Ok(slot) => slot,
             Err(error) => return Next::Fail(error),

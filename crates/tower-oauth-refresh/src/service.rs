@@ -14,7 +14,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::body::ResponseBody;
-use crate::coordinator::{PerThread, Slot, TokenId};
+use crate::coordinator::PerThread;
 use crate::future::{Exchange, ResponseFuture};
 use crate::layer::{Config, Next};
 use crate::replay::ReplayBody;
@@ -65,33 +65,26 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = self.config.mine();
-        if !config.may_receive(request.uri()) {
-            return self.pass(request);
+        let (mut head, body) = request.into_parts();
+        if !config.may_receive(&head.uri) || head.headers.contains_key(AUTHORIZATION) {
+            let request = Request::from_parts(head, ReplayBody::plain(body));
+            return ResponseFuture::plain(self.inner.call(request));
         }
         let config = config.clone();
-        // Nothing is boxed, waited for or locked where the token is good.
-        if let Some((token, used)) = config.ready() {
-            if !token.attach(&mut request) {
-                return self.pass(request);
-            }
-            return self.send(request, config, None, used);
-        }
-        if request.headers().contains_key(AUTHORIZATION) {
-            return self.pass(request);
-        }
-        let (parts, body) = request.into_parts();
-        let next = config.token(&parts);
-        let mut request = Request::from_parts(parts, body);
-        match next {
+        match config.token(&head) {
+            // Nothing is boxed, waited for or locked where the token is good.
             Next::Send { token, used, keyed } => {
-                token.attach(&mut request);
-                self.send(request, config, keyed, used)
+                let (body, replay) = ReplayBody::recorded(body, config.body_limit);
+                let exchange = Exchange::begin(&head, replay, config, keyed, used);
+                token.attach(&mut head);
+                let call = self.inner.call(Request::from_parts(head, body));
+                ResponseFuture::sending(call, self.inner.clone(), exchange)
             }
             Next::Wait(waiter, slot) => {
                 self.give_readiness_back();
-                ResponseFuture::waiting(waiter, self.inner.clone(), config, slot, request)
+                ResponseFuture::waiting(waiter, self.inner.clone(), config, slot, head, body)
             }
             Next::Fail(error) => {
                 self.give_readiness_back();
@@ -102,36 +95,6 @@ where
 }
 
 impl<S> Refresh<S> {
-    /// Sends as it is what gets no token.
-    fn pass<B, R>(&mut self, request: Request<B>) -> ResponseFuture<S, B, R>
-    where
-        S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
-        R: Body,
-    {
-        ResponseFuture::plain(self.inner.call(request.map(ReplayBody::plain)))
-    }
-
-    /// Sends what has its token.
-    #[inline]
-    fn send<B, R>(
-        &mut self,
-        request: Request<B>,
-        config: Arc<Config>,
-        keyed: Option<Arc<Slot>>,
-        used: TokenId,
-    ) -> ResponseFuture<S, B, R>
-    where
-        S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
-        B: Body + 'static,
-        R: Body,
-    {
-        let (parts, body) = request.into_parts();
-        let (body, replay) = ReplayBody::recorded(body, config.body_limit);
-        let request = Request::from_parts(parts, body);
-        let exchange = Exchange::begin(&request, replay, config, keyed, used);
-        ResponseFuture::sending(self.inner.call(request), self.inner.clone(), exchange)
-    }
-
     /// Drops the ready service, and with it a permit: kept by somebody who does not send, it could keep
     /// the very refresh from running that is waited for.
     fn give_readiness_back(&mut self)

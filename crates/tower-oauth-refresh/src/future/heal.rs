@@ -126,10 +126,10 @@ where
         let Self { config, mut kept, replay } = self;
         let keyed = kept.keyed.take();
         let (body, replay) = replay.again().map_err(ReplayOutcome::NotReplayable)?;
-        let mut request = kept.again(body);
-        token.attachment().attach(&mut request);
-        let exchange = Self::begin(&request, replay, config, keyed, token.id());
-        Ok((request, exchange))
+        let mut head = kept.again();
+        let exchange = Self::begin(&head, replay, config, keyed, token.id());
+        token.attachment().attach(&mut head);
+        Ok((Request::from_parts(head, body), exchange))
     }
 }
 

@@ -7,8 +7,7 @@ use std::cell::RefCell;
 use std::mem;
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use http::{Extensions, HeaderName, HeaderValue, Method, Request, Uri, Version, request};
 
 use crate::coordinator::{Slot, TokenId};
 
@@ -50,16 +49,12 @@ impl Kept {
     }
 
     /// What a replay needs to know: all but the token.
-    pub(super) fn keep<B>(&mut self, request: &Request<B>) {
-        self.method = request.method().clone();
-        self.uri = Some(request.uri().clone());
-        self.version = request.version();
-        let headers = request.headers();
-        self.headers.reserve(headers.len());
-        for (name, value) in headers.iter().filter(|(name, _)| *name != AUTHORIZATION) {
-            self.headers.push((name.clone(), value.clone()));
-        }
-        self.extensions = request.extensions().clone();
+    pub(super) fn keep(&mut self, head: &request::Parts) {
+        self.method = head.method.clone();
+        self.uri = Some(head.uri.clone());
+        self.version = head.version;
+        self.headers.extend(head.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        self.extensions = head.extensions.clone();
     }
 
     #[cold]
@@ -75,20 +70,18 @@ impl Kept {
         })
     }
 
-    /// The request once more, with another body.
-    pub(super) fn again<B>(mut self: Box<Self>, body: B) -> Request<B> {
-        let mut request = Request::new(body);
-        *request.method_mut() = mem::take(&mut self.method);
-        *request.uri_mut() = self.uri.take().unwrap_or_default();
-        *request.version_mut() = self.version;
-        let mut headers = HeaderMap::new();
+    /// The request's head once more.
+    pub(super) fn again(mut self: Box<Self>) -> request::Parts {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = mem::take(&mut self.method);
+        head.uri = self.uri.take().unwrap_or_default();
+        head.version = self.version;
         for (name, value) in self.headers.drain(..) {
-            headers.append(name, value);
+            head.headers.append(name, value);
         }
-        *request.headers_mut() = headers;
-        *request.extensions_mut() = mem::take(&mut self.extensions);
+        head.extensions = mem::take(&mut self.extensions);
         self.spare();
-        request
+        head
     }
 
     /// Nobody needs it any more: forgets the request and leaves the box to the next. Not to be called is
