@@ -67,12 +67,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = self.config.mine();
-        let (mut head, body) = request.into_parts();
-        if !config.may_receive(&head.uri) || head.headers.contains_key(AUTHORIZATION) {
-            let request = Request::from_parts(head, ReplayBody::plain(body));
-            return ResponseFuture::plain(self.inner.call(request));
+        if !config.may_receive(request.uri()) || request.headers().contains_key(AUTHORIZATION) {
+            return ResponseFuture::plain(self.inner.call(request.map(ReplayBody::plain)));
         }
         let config = config.clone();
+        let (mut head, body) = request.into_parts();
         match config.token(&head) {
             // Nothing is boxed, waited for or locked where the token is good.
             Next::Send { token, used, keyed } => {
