@@ -138,7 +138,7 @@ fn hot(counts: &Counts) -> Result<Vec<Row>, Failure> {
                 over(READY),
                 950.0,
             )
-            .instead(1780.0, "As 1d, and the head is copied."),
+            .instead(1700.0, "As 1d, and the head is copied."),
         );
     }
     Ok(rows)
@@ -169,7 +169,10 @@ fn waiting(counts: &Counts) -> Result<Vec<Row>, Failure> {
             counts.of("bytes of a waiter: ours"),
             96.0,
         )
-        .instead(272.0, "A waiter has a deadline of its own, which is a timer in its future."),
+        .instead(
+            184.0,
+            "A waiter knows its deadline, and around it stands the future that was asked for a token.",
+        ),
     ])
 }
 
