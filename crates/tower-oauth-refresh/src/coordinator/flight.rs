@@ -3,7 +3,7 @@
 //! A flight is owned by its coordinator and never by a request: dropping every waiter does not touch it.
 //! Its broadcast channel exists only while it does.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::{Either, ready};
@@ -95,12 +95,12 @@ impl RefreshCoordinator {
             }
             return Token::Ready(current);
         }
-        let mut state = slot.state();
+        let state = slot.state();
         // Looked at again under the lock: a flight may have ended in between.
         if let Some(current) = slot.usable(now) {
             return Token::Ready(current);
         }
-        match self.join(slot, &mut state, now) {
+        match self.join(slot, state, now) {
             Ok(waiter) => Token::Wait(waiter),
             Err(error) => Token::Fail(error),
         }
@@ -119,7 +119,7 @@ impl RefreshCoordinator {
                 return Refusal::TooFresh;
             }
         }
-        match self.join(slot, &mut state, now) {
+        match self.join(slot, state, now) {
             Ok(waiter) => Refusal::Wait(waiter),
             Err(error) => Refusal::Fail(error),
         }
@@ -137,17 +137,25 @@ impl RefreshCoordinator {
     }
 
     fn refresh_ahead(self: &Arc<Self>, slot: &Arc<Slot>, current: &Current, now: Now) {
-        let mut state = slot.state();
-        if current.is_ahead_due(now) {
-            current.set_ahead(self.join(slot, &mut state, now).err().and_then(|e| e.rests_until()));
+        let state = slot.state();
+        if !current.is_ahead_due(now) {
+            return;
+        }
+        // Before it flies: how it ends decides what comes next.
+        current.set_ahead(None);
+        match self.join(slot, state, now) {
+            Ok(_) => {}
+            // Others may be on one.
+            Err(error) if error.kind() == ErrorKind::NoRuntime => current.set_ahead(Some(now)),
+            Err(error) => current.set_ahead(error.rests_until()),
         }
     }
 
-    /// Joins the flight, starting it if need be. The caller holds the state.
+    /// Joins the flight, starting it if need be.
     pub(super) fn join(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
-        state: &mut State,
+        mut state: MutexGuard<'_, State>,
         now: Now,
     ) -> Result<Waiter, RefreshError> {
         let limit = self.policy.wait_limit;
@@ -166,17 +174,14 @@ impl RefreshCoordinator {
             return flight.join(limit);
         }
         let guard = self.enter().ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
-        let waiters = state.flight.insert(Box::new(Waiters::on(&runtime)));
-        let waiter = waiters.join(limit)?;
-        let flight = Flight {
-            coordinator: self.clone(),
-            slot: slot.clone(),
-            epoch: state.epoch,
-            bell: driver::hang_bell(&runtime, slot, limit),
-            ended: false,
-        };
+        let waiter = state.flight.insert(Box::new(Waiters::on(&runtime))).join(limit)?;
         let known = slot.current.load().as_ref().map(|current| current.held());
-        driver::launch(&runtime, flight, known, state.dead.as_deref().cloned(), guard);
+        let (epoch, dead) = (state.epoch, state.dead.as_deref().cloned());
+        // A runtime that is ending drops the flight at once, and that one takes the state to say so.
+        drop(state);
+        let bell = driver::hang_bell(&runtime, slot, limit);
+        let flight = Flight { coordinator: self.clone(), slot: slot.clone(), epoch, bell, ended: false };
+        driver::launch(&runtime, flight, known, dead, guard);
         Ok(waiter)
     }
 }

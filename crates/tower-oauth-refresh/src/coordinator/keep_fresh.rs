@@ -114,7 +114,7 @@ impl RefreshCoordinator {
             slot.publish(&mut state, Arc::new(current));
         }
         // Nobody waits here: the flight has a task of its own, and its turn at the endpoint.
-        let _ = self.join(&slot, &mut state, now);
+        let _ = self.join(&slot, state, now);
         Some(soon)
     }
 }

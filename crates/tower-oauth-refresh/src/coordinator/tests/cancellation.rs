@@ -155,6 +155,54 @@ fn outside_a_runtime_nobody_waits_for_a_flight_either() {
 }
 
 #[test]
+fn on_a_runtime_that_has_ended_there_is_an_error_and_no_hang() {
+    for mut builder in
+        [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()]
+    {
+        let runtime = builder.enable_all().build().unwrap();
+        let world = runtime.block_on(async {
+            let world = World::new();
+            world.install(Duration::ZERO).await;
+            world
+        });
+        let handle = runtime.handle().clone();
+        runtime.shutdown_background();
+        let (coordinator, told) = (world.coordinator.clone(), std::sync::mpsc::channel());
+        std::thread::spawn(move || {
+            let _entered = handle.enter();
+            let _ = told.0.send(coordinator.token("k").now_or_never());
+        });
+        let ended = told.1.recv_timeout(SECOND * 10).expect("it hangs");
+        assert_eq!(ended.unwrap().unwrap_err().kind(), ErrorKind::Aborted);
+    }
+}
+
+#[test]
+fn an_early_refresh_is_not_forgotten_where_there_was_no_runtime_or_none_any_more() {
+    let paused =
+        || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    for ended in [None, Some(paused())] {
+        let world = paused().block_on(async {
+            let world = World::new();
+            let mut login = world.server.login(HOUR);
+            login.refresh_in = Some(Duration::ZERO);
+            world.coordinator.install("k", login).await.unwrap();
+            world
+        });
+        let ended = ended.map(|runtime| runtime.handle().clone());
+        let entered = ended.as_ref().map(|handle| handle.enter());
+        assert_eq!(world.token().now_or_never().unwrap().unwrap(), "access-1");
+        drop(entered);
+        assert_eq!(world.server.submissions(), 0);
+        paused().block_on(async {
+            tokio::time::advance(HOUR / 10).await;
+            assert_eq!(world.token().await.unwrap(), "access-1");
+            tokio::time::timeout(SECOND, world.server.arrived.notified()).await.expect("no refresh begins");
+        });
+    }
+}
+
+#[test]
 fn a_runtime_that_goes_away_takes_no_waiter_with_it_and_the_record_says_in_doubt() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (first, second) = (runtime(), runtime());
