@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::{Activity, RefreshCoordinator, driver, jitter};
@@ -30,8 +31,8 @@ struct Listed {
     every: HashMap<CredentialKey, Duration>,
     /// The next looks, by time of boot.
     looks: BinaryHeap<Reverse<(Duration, CredentialKey)>>,
-    /// Here once there is a task. Wakes it.
-    task: Option<Arc<Notify>>,
+    /// Here once there is a task, and what wakes it.
+    task: Option<(JoinHandle<()>, Arc<Notify>)>,
 }
 
 /// The task looks at the clock at least this often: it may have been suspended.
@@ -46,7 +47,8 @@ impl RefreshCoordinator {
     /// `every`, each at a place of its own, so that what was installed together is not refreshed together. It
     /// lets go of a credential whose login has ended, until it is told again, and ends with the coordinator or
     /// its [`shutdown`](Self::shutdown). What is looked after is not remembered in the store: say it again
-    /// after a restart.
+    /// after a restart. The task runs where this was called first; when that runtime has ended, the next call
+    /// starts it where that one is made, for all.
     ///
     /// # Errors
     ///
@@ -59,19 +61,23 @@ impl RefreshCoordinator {
         if self.activity.borrow().closed {
             return Err(RefreshError::new(ErrorKind::ShutDown));
         }
-        let key = key.into();
+        let (key, now) = (key.into(), self.clock.now().boot);
+        // The first look costs a read. Not all of them at once after a restart.
+        let first = |key: &CredentialKey, every: Duration| {
+            Reverse((now.saturating_add(every.mul_f64(self.place(key) / 64.0)), key.clone()))
+        };
         let mut listed = self.roster.listed();
-        if listed.task.is_none() {
+        if listed.task.as_ref().is_none_or(|(task, _)| task.is_finished()) {
             let wake = Arc::<Notify>::default();
             let ended = self.activity.subscribe();
-            drop(driver::detach(look_after(Arc::downgrade(self), wake.clone(), ended))?);
-            listed.task = Some(wake);
+            let task = driver::detach(look_after(Arc::downgrade(self), wake.clone(), ended))?;
+            listed.task = Some((task, wake));
+            // What the last one was looking at when it ended is on no list.
+            listed.looks = listed.every.iter().map(|(key, every)| first(key, *every)).collect();
         }
         if listed.every.insert(key.clone(), every).is_none() {
-            // The first look costs a read. Not all of them at once after a restart.
-            let first = self.clock.now().boot.saturating_add(every.mul_f64(self.place(&key) / 64.0));
-            listed.looks.push(Reverse((first, key)));
-            listed.task.iter().for_each(|task| task.notify_one());
+            listed.looks.push(first(&key, every));
+            listed.task.iter().for_each(|(_, wake)| wake.notify_one());
         }
         Ok(())
     }

@@ -240,6 +240,35 @@ async fn keeping_fresh_ends_with_a_shutdown_and_with_the_coordinator() {
     }
 }
 
+#[test]
+fn what_is_kept_fresh_goes_on_where_it_is_said_again_after_its_runtime_has_ended() {
+    let paused =
+        || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    // Ended while it sleeps, and in the middle of a look.
+    for silent in [false, true] {
+        let world = paused().block_on(async {
+            let world = World::new();
+            world.install(DAY * 365).await;
+            world.store.faults.silent.store(silent, Ordering::SeqCst);
+            world.coordinator.keep_fresh("k", DAY * 30).unwrap();
+            let looks = || world.store.faults.loads.load(Ordering::SeqCst);
+            let before = looks();
+            while looks() == before {
+                tokio::time::sleep(SECOND).await;
+            }
+            world
+        });
+        world.store.faults.silent.store(false, Ordering::SeqCst);
+        paused().block_on(async {
+            tokio::time::sleep(DAY * 30).await;
+            assert_eq!(world.server.submissions(), 0, "nobody looks");
+            world.coordinator.keep_fresh("k", DAY * 30).unwrap();
+            tokio::time::sleep(DAY * 30).await;
+            assert!(world.server.submissions() > 0, "in the middle of a look: {silent}");
+        });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_short_rest_of_the_endpoint_is_waited_for_in_turn() {
     let world = World::new();
