@@ -35,7 +35,8 @@ const BODY_LIMIT: usize = 64 * 1024;
 #[derive(Clone)]
 #[must_use]
 pub struct RefreshLayer {
-    config: Config,
+    /// Shared with every service that it makes: to make one for each request costs no more than to clone one.
+    config: Arc<PerThread<Arc<Config>>>,
 }
 
 // Aligned, so that the counts of the copies that threads hold are not neighbours.
@@ -109,16 +110,25 @@ impl RefreshLayer {
     }
 
     fn with(coordinator: Arc<RefreshCoordinator>, credential: Credential) -> Self {
-        Self {
-            config: Config {
-                coordinator,
-                credential,
-                origins: Vec::new(),
-                relative: false,
-                body_limit: BODY_LIMIT,
-                classifier: None,
-            },
-        }
+        Self::of(&Config {
+            coordinator,
+            credential,
+            origins: Vec::new(),
+            relative: false,
+            body_limit: BODY_LIMIT,
+            classifier: None,
+        })
+    }
+
+    fn of(config: &Config) -> Self {
+        Self { config: Arc::new(PerThread::new(|| Arc::new(config.clone()))) }
+    }
+
+    /// Services that were made before keep what they have.
+    fn changed(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::clone(self.config.mine());
+        change(&mut config);
+        Self::of(&config)
     }
 
     /// Requests to `origin` get the token, in the `Authorization` header (RFC 6750 §2.1). Any others, and
@@ -126,25 +136,22 @@ impl RefreshLayer {
     ///
     /// Redirects that the client below follows by itself are not seen here: let it drop the header when the
     /// origin changes, as most do.
-    pub fn origin(mut self, origin: Origin) -> Self {
-        self.config.origins.push(origin);
-        self
+    pub fn origin(self, origin: Origin) -> Self {
+        self.changed(|config| config.origins.push(origin))
     }
 
     /// Requests without an authority get the token too, for they go to `origin`: the way of clients that
     /// are connected to one server, such as a tonic `Channel`.
-    pub fn relative_requests_to(mut self, origin: Origin) -> Self {
-        self.config.relative = true;
-        self.origin(origin)
+    pub fn relative_requests_to(self, origin: Origin) -> Self {
+        self.changed(|config| config.relative = true).origin(origin)
     }
 
     /// Request bodies up to `bytes` are kept for a replay. Default: 64 KiB.
     ///
     /// They are captured as they stream. A request whose body is larger is sent once; where its token is
     /// refused, the answer says so in its [`RefreshReport`](crate::RefreshReport).
-    pub fn body_limit(mut self, bytes: usize) -> Self {
-        self.config.body_limit = bytes;
-        self
+    pub fn body_limit(self, bytes: usize) -> Self {
+        self.changed(|config| config.body_limit = bytes)
     }
 
     /// `is_challenge` decides which answers refuse the token, instead of RFC 6750 §3.1 and gRPC's status
@@ -152,12 +159,8 @@ impl RefreshLayer {
     ///
     /// An answer that a newer token cannot change must not be taken for a challenge: each costs a refresh
     /// and a replay, though never more than one of either for one request.
-    pub fn classifier(
-        mut self,
-        is_challenge: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.config.classifier = Some(Arc::new(is_challenge));
-        self
+    pub fn classifier(self, is_challenge: impl Fn(&response::Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.changed(|config| config.classifier = Some(Arc::new(is_challenge)))
     }
 }
 
@@ -165,7 +168,7 @@ impl<S> Layer<S> for RefreshLayer {
     type Service = Refresh<S>;
 
     fn layer(&self, inner: S) -> Refresh<S> {
-        Refresh::new(inner, PerThread::new(|| Arc::new(self.config.clone())))
+        Refresh::new(inner, self.config.clone())
     }
 }
 
@@ -266,7 +269,7 @@ impl Config {
 
 impl fmt::Debug for RefreshLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.config.fmt(f)
+        self.config.mine().fmt(f)
     }
 }
 

@@ -41,8 +41,8 @@ pub struct Refresh<S> {
 }
 
 impl<S> Refresh<S> {
-    pub(crate) fn new(inner: S, config: PerThread<Arc<Config>>) -> Self {
-        Self { inner, config: Arc::new(config) }
+    pub(crate) fn new(inner: S, config: Arc<PerThread<Arc<Config>>>) -> Self {
+        Self { inner, config }
     }
 }
 
