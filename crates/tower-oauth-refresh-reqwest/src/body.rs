@@ -14,10 +14,12 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_oauth_refresh::ReplayBody;
 
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
 /// The body for `reqwest`, in memory if it was.
 pub(crate) fn outbound<B>(mut body: B) -> reqwest::Body
 where
-    B: Body<Data: Into<Bytes>, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + Sync + 'static,
+    B: Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + Sync + 'static,
 {
     if body.is_end_stream() && body.size_hint().exact() == Some(0) {
         return Bytes::new().into();

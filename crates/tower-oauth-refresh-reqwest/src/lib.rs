@@ -48,6 +48,7 @@
 //! `tokio::time::timeout` around the request; what is dropped then is the request, never the refresh.
 
 mod body;
+mod hatch;
 mod middleware;
 mod service;
 #[cfg(test)]

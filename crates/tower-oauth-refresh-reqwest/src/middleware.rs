@@ -1,27 +1,27 @@
 //! The layer as a middleware of `reqwest-middleware`.
 //!
 //! A middleware is lent the rest of its chain for the length of one call, and a layer wraps a service that it
-//! may keep. So the service below the layer is a mailbox, and the call itself, which has the chain, serves it.
+//! may keep. So the service below the layer is a hatch, and the call itself, which has the chain, serves at it.
 
-use std::error::Error as StdError;
-use std::io;
+#[cfg(test)]
+mod tests;
+
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
+use std::{io, mem};
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
+use futures_util::future::Either;
 use http::{Extensions, Request};
-use http_body::Body;
+use http_body_util::Full;
 use reqwest_middleware::{Error, Middleware, Next, Result};
-use tokio::sync::{mpsc, oneshot};
 use tower_layer::Layer as _;
-use tower_oauth_refresh::{BoxFuture, CredentialKey, RefreshError, RefreshLayer};
-use tower_service::Service;
+use tower_oauth_refresh::{CredentialKey, RefreshError, RefreshLayer, ResponseFuture};
+use tower_service::Service as _;
 
-use crate::body;
-use crate::service::ReqwestService;
-
-type BoxError = Box<dyn StdError + Send + Sync>;
+use crate::body::{self, BoxError};
+use crate::hatch::{Hatch, Lent};
 
 /// A [`RefreshLayer`] in the chain of a `reqwest_middleware::ClientWithMiddleware`.
 ///
@@ -102,32 +102,26 @@ impl RefreshMiddleware {
         Self { layer }
     }
 
-    async fn send<B>(
-        &self,
-        request: Request<B>,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> Result<reqwest::Response>
-    where
-        B: Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + Sync + Unpin + 'static,
-    {
-        let (mailbox, mut calls) = mpsc::unbounded_channel();
-        let mut client = self.layer.layer(ReqwestService::new(Chain(mailbox)));
-        let mut answer = pin!(client.call(request));
-        let answer = loop {
-            match select(answer.as_mut(), pin!(calls.recv())).await {
-                Either::Left((answer, _)) => break answer,
-                Either::Right((Some((request, reply)), _)) => {
-                    // The layer waits for this and nothing else; it always takes what comes.
-                    let _ = reply.send(next.clone().run(request, extensions).await);
-                }
-                // Nothing more will be sent; what is left is the layer's.
-                Either::Right((None, _)) => break answer.await,
-            }
+    /// The layer at work on a request, and where it meets its call.
+    fn begin(&self, request: reqwest::Request, extensions: &Extensions) -> Result<(Hatch, Answering)> {
+        let mut url = request.url().clone();
+        // It is not sent, and the layer's requests have none.
+        url.set_fragment(None);
+        let hatch = Hatch::to(url);
+        let mut request = Request::<reqwest::Body>::try_from(request)?;
+        if let Some(key) = extensions.get::<CredentialKey>() {
+            request.extensions_mut().insert(key.clone());
+        }
+        let mut client = self.layer.layer(hatch.clone());
+        let answer = match body::in_memory(mem::take(request.body_mut())) {
+            Ok(bytes) => Either::Left(client.call(request.map(|_| bytes))),
+            Err(stream) => Either::Right(client.call(request.map(|_| stream))),
         };
-        answer.map(|answer| answer.map(reqwest::Body::wrap).into()).map_err(error)
+        Ok((hatch, answer))
     }
 }
+
+type Answering = Either<ResponseFuture<Hatch, Full<Bytes>, Lent>, ResponseFuture<Hatch, reqwest::Body, Lent>>;
 
 #[async_trait::async_trait]
 impl Middleware for RefreshMiddleware {
@@ -137,38 +131,20 @@ impl Middleware for RefreshMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<reqwest::Response> {
-        let mut request = Request::<reqwest::Body>::try_from(request)?;
-        if let Some(key) = extensions.get::<CredentialKey>() {
-            request.extensions_mut().insert(key.clone());
+        let (hatch, answer) = self.begin(request, extensions)?;
+        let mut answer = pin!(answer);
+        loop {
+            if let Some(request) = hatch.request() {
+                hatch.answer(next.clone().run(request, extensions).await);
+            }
+            let step = poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Pending if hatch.has_request() => Poll::Ready(None),
+                polled => polled.map(Some),
+            });
+            if let Some(answer) = step.await {
+                return answer.map(|answer| hatch.restored(answer)).map_err(error);
+            }
         }
-        let (parts, body) = request.into_parts();
-        match body::in_memory(body) {
-            Ok(bytes) => self.send(Request::from_parts(parts, bytes), extensions, next).await,
-            Err(stream) => self.send(Request::from_parts(parts, stream), extensions, next).await,
-        }
-    }
-}
-
-type Call = (reqwest::Request, oneshot::Sender<Result<reqwest::Response>>);
-
-/// The rest of the chain, as whoever serves the mailbox runs it.
-#[derive(Clone)]
-struct Chain(mpsc::UnboundedSender<Call>);
-
-impl Service<reqwest::Request> for Chain {
-    type Response = reqwest::Response;
-    type Error = Error;
-    type Future = BoxFuture<'static, Result<reqwest::Response>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: reqwest::Request) -> Self::Future {
-        let (reply, answer) = oneshot::channel();
-        // Not received, it is dropped, and so is the reply.
-        let _ = self.0.send((request, reply));
-        Box::pin(async move { answer.await.map_err(Error::middleware)? })
     }
 }
 

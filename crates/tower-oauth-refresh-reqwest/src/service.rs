@@ -1,6 +1,5 @@
 //! `reqwest` as a service of `http` requests, as the layer and `tower`'s own want one.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::future;
 use std::task::{Context, Poll};
@@ -8,11 +7,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use reqwest::ResponseBuilderExt as _;
+use reqwest::{ResponseBuilderExt as _, Url};
 use tower_oauth_refresh::BoxFuture;
 use tower_service::Service;
 
-use crate::body;
+use crate::body::{self, BoxError};
 
 /// A `reqwest::Client`, or whatever else is a service of `reqwest`'s requests, as a service of `http` requests.
 ///
@@ -76,7 +75,7 @@ where
     S: Service<reqwest::Request, Response = reqwest::Response>,
     S::Future: Send + 'static,
     S::Error: From<reqwest::Error> + Send + 'static,
-    B: Body<Data: Into<Bytes>, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + Sync + 'static,
+    B: Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + Sync + 'static,
 {
     type Response = Response<reqwest::Body>;
     type Error = S::Error;
@@ -87,7 +86,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match reqwest::Request::try_from(request.map(body::outbound)) {
+        match outbound(request, None) {
             Ok(request) => {
                 let answer = self.client.call(request);
                 Box::pin(async move { Ok(inbound(answer.await?)) })
@@ -104,11 +103,36 @@ impl<S> fmt::Debug for ReqwestService<S> {
     }
 }
 
+/// The request for `reqwest`; with its URL, where that is at hand and need not be parsed.
+pub(crate) fn outbound<B>(request: Request<B>, url: Option<Url>) -> reqwest::Result<reqwest::Request>
+where
+    B: Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + Sync + 'static,
+{
+    let (head, body) = request.into_parts();
+    let body = body::outbound(body);
+    match url {
+        // What is in the extensions, a time limit for one, goes along in no other way than by this conversion.
+        Some(url) if head.extensions.is_empty() => {
+            let mut request = reqwest::Request::new(head.method, url);
+            *request.version_mut() = head.version;
+            *request.headers_mut() = head.headers;
+            *request.body_mut() = Some(body);
+            Ok(request)
+        }
+        _ => Request::from_parts(head, body).try_into(),
+    }
+}
+
 /// The answer, with what it takes to turn it back: `reqwest` leaves the URL behind.
 fn inbound(answer: reqwest::Response) -> Response<reqwest::Body> {
-    let url = Response::builder().url(answer.url().clone()).body(());
-    let mut answer = Response::from(answer);
-    if let Ok(url) = url {
+    from(Some(answer.url().clone()), answer.into())
+}
+
+/// An answer that tells `reqwest` where it came from.
+pub(crate) fn from<B>(url: Option<Url>, mut answer: Response<B>) -> Response<B> {
+    if let Some(url) = url
+        && let Ok(url) = Response::builder().url(url).body(())
+    {
         answer.extensions_mut().extend(url.into_parts().0.extensions);
     }
     answer

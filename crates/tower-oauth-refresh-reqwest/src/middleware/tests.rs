@@ -1,0 +1,293 @@
+//! The middleware in a chain that answers by itself, as it is told.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::pending;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use reqwest::ResponseBuilderExt as _;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use tower::service_fn;
+use tower_oauth_refresh::{
+    BoundKey, ClientAuth, EventKind, NotReplayable, RefreshCoordinator, RefreshReport, ReplayOutcome,
+    TokenSet,
+};
+
+use super::*;
+
+const URL: &str = "https://api.example/things?page=2";
+const INVALID: (&str, &str) = ("www-authenticate", r#"Bearer error="invalid_token""#);
+
+/// In the extensions of a request, or of an answer.
+#[derive(Clone, Debug, PartialEq)]
+struct Marker(u8);
+
+#[derive(Debug, PartialEq)]
+struct Seen {
+    method: Method,
+    url: String,
+    version: Version,
+    limit: Option<Duration>,
+    headers: HeaderMap,
+    body: Bytes,
+    marker: Option<Marker>,
+    key: Option<Vec<u8>>,
+}
+
+/// The end of the chain.
+#[derive(Clone, Default)]
+struct Api {
+    answers: Arc<Mutex<VecDeque<reqwest::Response>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    tokens: Arc<Mutex<Vec<String>>>,
+}
+
+#[async_trait::async_trait]
+impl Middleware for Api {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> Result<reqwest::Response> {
+        let (url, limit) = (request.url().to_string(), request.timeout().copied());
+        let (mut head, body) = Request::<reqwest::Body>::try_from(request)?.into_parts();
+        let token = head.headers.remove(AUTHORIZATION).unwrap();
+        self.tokens.lock().unwrap().push(token.to_str().unwrap().to_owned());
+        let body = body.collect().await?.to_bytes();
+        self.seen.lock().unwrap().push(Seen {
+            method: head.method,
+            url,
+            version: head.version,
+            limit,
+            headers: head.headers,
+            body,
+            marker: head.extensions.remove(),
+            key: head.extensions.remove::<BoundKey>().map(|key| key.expose_secret().to_vec()),
+        });
+        Ok(self.answers.lock().unwrap().pop_front().unwrap())
+    }
+}
+
+impl Api {
+    fn then(&self, status: u16, header: (&str, &str), body: impl Into<reqwest::Body>) {
+        let answer =
+            http::Response::builder().status(status).version(Version::HTTP_2).header(header.0, header.1);
+        let answer = answer.header("dpop-nonce", "n-1").url(URL.parse().unwrap()).body(body.into()).unwrap();
+        self.answers.lock().unwrap().push_back(answer.into());
+    }
+
+    fn tokens(&self) -> Vec<String> {
+        self.tokens.lock().unwrap().clone()
+    }
+}
+
+/// Has `at-1`, and gets `at-2` where the endpoint gives any.
+async fn coordinator(bound: bool, gives: bool) -> Arc<RefreshCoordinator> {
+    let kind = if bound { "DPoP" } else { "Bearer" };
+    let given = format!(
+        r#"{{"access_token":"at-2","refresh_token":"rt-2","expires_in":3600,"token_type":"{kind}"}}"#
+    );
+    let (status, body) = if gives { (200, given) } else { (400, r#"{"error":"invalid_grant"}"#.to_owned()) };
+    let endpoint = service_fn(move |_: Request<Full<Bytes>>| {
+        let answer = http::Response::builder().status(status).body(Full::<Bytes>::from(body.clone()));
+        std::future::ready(answer.map_err(BoxError::from))
+    });
+    let builder =
+        RefreshCoordinator::builder("https://auth.example/token".parse().unwrap(), ClientAuth::none("c"));
+    let builder = if bound { builder.dpop() } else { builder };
+    let coordinator = builder.build(endpoint).unwrap();
+    let mut login =
+        TokenSet::new("at-1").with_refresh_token("rt-1").with_expires_in(Duration::from_secs(3600));
+    if bound {
+        login = login.with_bound_key(BoundKey::new(*b"key"));
+    }
+    coordinator.install("acme", login).await.unwrap();
+    coordinator
+}
+
+fn layer(coordinator: &Arc<RefreshCoordinator>) -> RefreshLayer {
+    RefreshLayer::new(coordinator.clone(), "acme").origin("https://api.example".parse().unwrap())
+}
+
+fn client(layer: RefreshLayer, rest: impl Middleware) -> ClientWithMiddleware {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    ClientBuilder::new(reqwest::Client::new()).with(RefreshMiddleware::new(layer)).with(rest).build()
+}
+
+fn outcome(answer: &reqwest::Response) -> Option<ReplayOutcome> {
+    answer.extensions().get::<RefreshReport>().map(|report| report.outcome.clone())
+}
+
+fn frames(frames: impl IntoIterator<Item = Frame<Bytes>, IntoIter: Send + Sync + 'static>) -> reqwest::Body {
+    reqwest::Body::wrap(StreamBody::new(stream::iter(frames.into_iter().map(Ok::<_, Infallible>))))
+}
+
+#[tokio::test]
+async fn every_send_is_the_same_request_but_for_its_token() {
+    for (bound, limit, marker) in
+        [(false, None, None), (false, Some(Duration::from_secs(7)), Some(Marker(1))), (true, None, None)]
+    {
+        let api = Api::default();
+        if bound {
+            api.then(401, ("www-authenticate", r#"DPoP error="use_dpop_nonce""#), "");
+        }
+        api.then(401, INVALID, "");
+        api.then(200, ("x-of", "the last"), "done");
+        let client = client(layer(&coordinator(bound, true).await), api.clone());
+
+        let mut request = Request::put(URL).version(Version::HTTP_2).header("x-a", "1").header("x-a", "2");
+        if let Some(marker) = &marker {
+            request = request.extension(marker.clone());
+        }
+        let mut request = reqwest::Request::try_from(request.body("tea").unwrap()).unwrap();
+        if limit.is_some() {
+            *request.timeout_mut() = limit;
+        }
+        request.url_mut().set_fragment(Some("part"));
+        let expected = || Seen {
+            method: Method::PUT,
+            url: URL.to_owned(),
+            version: Version::HTTP_2,
+            limit,
+            headers: request.headers().clone(),
+            body: Bytes::from("tea"),
+            marker: marker.clone(),
+            key: bound.then(|| b"key".to_vec()),
+        };
+        let expected: Vec<_> = (0..if bound { 3 } else { 2 }).map(|_| expected()).collect();
+
+        let answer = client.execute(request).await.unwrap();
+        assert!(matches!(outcome(&answer), Some(ReplayOutcome::Replayed(_))));
+        assert_eq!(answer.headers()["x-of"], "the last");
+        assert_eq!(*api.seen.lock().unwrap(), expected);
+        let tokens: &[_] =
+            if bound { &["DPoP at-1", "DPoP at-1", "DPoP at-2"] } else { &["Bearer at-1", "Bearer at-2"] };
+        assert_eq!(api.tokens(), tokens);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_has_touched_is_the_chains_own() {
+    let api = Api::default();
+    let answer = http::Response::builder().status(203).version(Version::HTTP_2).header("x-a", "1");
+    let answer = answer.extension(Marker(2)).url(URL.parse().unwrap()).body("tea").unwrap();
+    api.answers.lock().unwrap().push_back(answer.into());
+    let answer = client(layer(&coordinator(false, true).await), api).get(URL).send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.version(), answer.url().as_str()),
+        (203, Version::HTTP_2, URL)
+    );
+    assert_eq!((answer.headers().len(), &answer.headers()["x-a"]), (1, &HeaderValue::from_static("1")));
+    assert_eq!((answer.extensions().get(), answer.content_length()), (Some(&Marker(2)), Some(3)));
+    assert!(outcome(&answer).is_none());
+    assert_eq!(answer.text().await.unwrap(), "tea");
+}
+
+#[tokio::test]
+async fn a_refusal_that_cannot_be_helped_is_the_answer_byte_for_byte() {
+    // Where there is no newer token, the answer was read while one was asked for; where the body was too large for a
+    // second send, it was not.
+    for limit in [100, 1] {
+        let api = Api::default();
+        api.then(401, INVALID, frames(["sor", "ry"].map(|text| Frame::data(text.into()))));
+        let client = client(layer(&coordinator(false, false).await).body_limit(limit), api.clone());
+        let answer = client.post(URL).body("tea").send().await.unwrap();
+        match outcome(&answer) {
+            Some(ReplayOutcome::Failed(error)) => assert!(limit == 100 && error.needs_login()),
+            Some(ReplayOutcome::NotReplayable(NotReplayable::TooLarge)) => assert_eq!(limit, 1),
+            other => unreachable!("{other:?}"),
+        }
+        assert_eq!((answer.status(), answer.version()), (StatusCode::UNAUTHORIZED, Version::HTTP_2));
+        assert_eq!(answer.url().as_str(), URL);
+        assert_eq!(answer.headers()[INVALID.0], INVALID.1);
+        assert_eq!(answer.text().await.unwrap(), "sorry");
+        assert_eq!(api.tokens(), ["Bearer at-1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_trailers_is_in_time_for_the_next_request() {
+    let (api, coordinator) = (Api::default(), coordinator(false, true).await);
+    let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static("16"))]);
+    let body = frames([Frame::data(Bytes::from("m")), Frame::trailers(trailers)]);
+    api.then(200, ("content-type", "application/grpc"), body);
+    api.then(200, ("content-type", "application/grpc"), "four");
+    let client = client(layer(&coordinator), api.clone());
+    let answer = client.post(URL).send().await.unwrap();
+    assert_eq!(answer.url().as_str(), URL);
+    let read = http::Response::<reqwest::Body>::from(answer).into_body().collect().await.unwrap();
+    assert_eq!(read.trailers().unwrap()["grpc-status"], "16");
+    assert_eq!(read.to_bytes(), "m");
+    let mut events = coordinator.events();
+    while !matches!(events.next().await.unwrap().kind, EventKind::Refreshed(_)) {}
+
+    assert_eq!(client.post(URL).send().await.unwrap().content_length(), Some(4));
+    assert_eq!(api.tokens(), ["Bearer at-1", "Bearer at-2"]);
+}
+
+/// Never answers, and can be seen to have been dropped.
+struct Never(Arc<()>);
+
+#[async_trait::async_trait]
+impl Middleware for Never {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> Result<reqwest::Response> {
+        let _sending = (request, self.0.clone());
+        pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_dropped_while_it_is_sent_leaves_nothing_behind() {
+    let (sending, body) = (Arc::new(()), Arc::new(()));
+    let client = client(layer(&coordinator(false, true).await), Never(sending.clone()));
+    let held = body.clone();
+    let frames = stream::iter([0]).map(move |_| {
+        let _ = &held;
+        Ok::<_, Infallible>("tea")
+    });
+    let mut request = Box::pin(client.post(URL).body(reqwest::Body::wrap_stream(frames)).send());
+    assert!(request.as_mut().now_or_never().is_none());
+    assert_eq!((Arc::strong_count(&sending), Arc::strong_count(&body)), (3, 2), "it is being sent");
+    drop(request);
+    assert_eq!((Arc::strong_count(&sending), Arc::strong_count(&body)), (2, 1));
+}
+
+/// Panics once.
+struct Panics(Mutex<bool>, Api);
+
+#[async_trait::async_trait]
+impl Middleware for Panics {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<reqwest::Response> {
+        let first = !mem::replace(&mut *self.0.lock().unwrap(), true);
+        assert!(!first, "as the test wants it");
+        self.1.handle(request, extensions, next).await
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_the_chain_is_the_callers_and_the_next_request_knows_nothing_of_it() {
+    let api = Api::default();
+    api.then(200, ("x-of", "the second"), "done");
+    let client = client(layer(&coordinator(false, true).await), Panics(Mutex::default(), api));
+    let sent = AssertUnwindSafe(client.post(URL).body("tea").send()).catch_unwind().await;
+    assert!(sent.is_err());
+    assert_eq!(client.post(URL).body("tea").send().await.unwrap().text().await.unwrap(), "done");
+}
