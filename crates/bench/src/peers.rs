@@ -52,6 +52,7 @@ pub const WAYS: &[Way] = &[
     Way { name: "chain", make: by_hand::send_bare },
     Way { name: "ours: in the chain", make: by_hand::send_ours },
     Way { name: "by hand", make: by_hand::send },
+    Way { name: "by hand, again", make: by_hand::send_again },
 ];
 
 impl Way {

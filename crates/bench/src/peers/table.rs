@@ -34,12 +34,8 @@ const JOBS: &[Job] = &[
     request("yup-oauth2, token", ["yup", NOTHING], true),
     request("azure_core, bearer token policy", ["azure", "azure: nothing"], false),
     request("azure_core, bearer token policy", ["azure", "azure: nothing"], true),
-    Job {
-        peer: "reqwest-middleware, written by hand",
-        of: "ours as a middleware, ready to replay",
-        way: ["by hand", "chain"],
-        ours: ["ours: in the chain", "chain"],
-    },
+    in_chain("reqwest-middleware, written by hand", "by hand"),
+    in_chain("reqwest-middleware, written by hand, sends again after a 401", "by hand, again"),
 ];
 
 const fn token(peer: &'static str, way: &'static str) -> Job {
@@ -53,6 +49,15 @@ const fn request(peer: &'static str, way: [&'static str; 2], replay: bool) -> Jo
         ("the layer, no replay", "ours: no replay")
     };
     Job { peer, of, way, ours: [ours, "bare"] }
+}
+
+const fn in_chain(peer: &'static str, way: &'static str) -> Job {
+    Job {
+        peer,
+        of: "ours as a middleware, ready to replay",
+        way: [way, "chain"],
+        ours: ["ours: in the chain", "chain"],
+    }
 }
 
 type Counts = HashMap<&'static str, f64>;
@@ -165,6 +170,11 @@ const PEERS: &[(&str, usize, AtEnd)] = &[
     ("yup-oauth2, token", 0, AtEnd { source: Source::expired, callers: yup::callers }),
     ("azure_core, bearer token policy", 1, AtEnd { source: Source::expired, callers: azure::callers }),
     ("reqwest-middleware, written by hand", 2, AtEnd { source: Source::expired, callers: by_hand::callers }),
+    (
+        "reqwest-middleware, written by hand, sends again after a 401",
+        2,
+        AtEnd { source: Source::expired, callers: by_hand::callers_again },
+    ),
 ];
 
 fn at_expiry() -> Result<String, Failure> {
