@@ -134,8 +134,8 @@ impl Middleware for RefreshMiddleware {
         let (hatch, answer) = self.begin(request, extensions)?;
         let mut answer = pin!(answer);
         loop {
-            if let Some(request) = hatch.request() {
-                hatch.answer(next.clone().run(request, extensions).await);
+            if let Some(sent) = hatch.request().map(|request| next.clone().run(request, extensions)) {
+                hatch.answer(sent.await);
             }
             let step = poll_fn(|cx| match answer.as_mut().poll(cx) {
                 Poll::Pending if hatch.has_request() => Poll::Ready(None),

@@ -5,7 +5,7 @@ use std::future;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::Body;
 use reqwest::{ResponseBuilderExt as _, Url};
 use tower_oauth_refresh::BoxFuture;
@@ -20,7 +20,7 @@ use crate::body::{self, BoxError};
 ///
 /// ```
 /// use bytes::Bytes;
-/// use http::{Request, Response};
+/// use http::{Request, Response, Uri};
 /// use http_body_util::Full;
 /// use tower::{BoxError, ServiceBuilder, ServiceExt as _, service_fn};
 /// use tower_oauth_refresh::{ClientAuth, RefreshCoordinator, RefreshLayer, TokenSet};
@@ -108,19 +108,22 @@ pub(crate) fn outbound<B>(request: Request<B>, url: Option<Url>) -> reqwest::Res
 where
     B: Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + Sync + 'static,
 {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let body = body::outbound(body);
-    match url {
-        // What is in the extensions, a time limit for one, goes along in no other way than by this conversion.
-        Some(url) if head.extensions.is_empty() => {
-            let mut request = reqwest::Request::new(head.method, url);
-            *request.version_mut() = head.version;
-            *request.headers_mut() = head.headers;
-            *request.body_mut() = Some(body);
-            Ok(request)
-        }
-        _ => Request::from_parts(head, body).try_into(),
+    let Some(url) = url else { return Request::from_parts(head, body).try_into() };
+    if head.extensions.is_empty() {
+        let mut request = reqwest::Request::new(head.method, url);
+        *request.version_mut() = head.version;
+        *request.headers_mut() = head.headers;
+        *request.body_mut() = Some(body);
+        return Ok(request);
     }
+    // What is in the extensions, a time limit for one, goes along in no other way than by this conversion. So it
+    // gets what costs least to parse.
+    head.uri = Uri::from_static("http://a");
+    let mut request = reqwest::Request::try_from(Request::from_parts(head, body))?;
+    *request.url_mut() = url;
+    Ok(request)
 }
 
 /// The answer, with what it takes to turn it back: `reqwest` leaves the URL behind.
