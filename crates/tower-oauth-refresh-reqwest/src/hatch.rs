@@ -67,14 +67,13 @@ impl Hatch {
     }
 
     /// The layer's answer as one of the chain's: the very same, where nobody has read its body or watches it.
-    pub(crate) fn restored(&self, answer: Response<ResponseBody<Lent>>) -> reqwest::Response {
+    pub(crate) fn restored(&self, mut answer: Response<ResponseBody<Lent>>) -> reqwest::Response {
         let mut inside = self.inside();
         if !is_grpc(&answer)
             && let Some(Ok(mut lent)) = inside.answer.take()
         {
-            let (head, _) = answer.into_parts();
-            *lent.headers_mut() = head.headers;
-            *lent.extensions_mut() = head.extensions;
+            mem::swap(lent.headers_mut(), answer.headers_mut());
+            mem::swap(lent.extensions_mut(), answer.extensions_mut());
             return lent;
         }
         let url = match &inside.answer {
@@ -150,8 +149,8 @@ impl Future for Answer {
         let mut head = Response::new(Lent::Whole(self.0.clone()));
         *head.status_mut() = answer.status();
         *head.version_mut() = answer.version();
-        *head.headers_mut() = mem::take(answer.headers_mut());
-        *head.extensions_mut() = mem::take(answer.extensions_mut());
+        mem::swap(head.headers_mut(), answer.headers_mut());
+        mem::swap(head.extensions_mut(), answer.extensions_mut());
         Poll::Ready(Ok(head))
     }
 }

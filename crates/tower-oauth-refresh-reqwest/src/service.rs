@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future;
+use std::mem;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -114,7 +115,7 @@ where
     if head.extensions.is_empty() {
         let mut request = reqwest::Request::new(head.method, url);
         *request.version_mut() = head.version;
-        *request.headers_mut() = head.headers;
+        mem::swap(request.headers_mut(), &mut head.headers);
         *request.body_mut() = Some(body);
         return Ok(request);
     }
