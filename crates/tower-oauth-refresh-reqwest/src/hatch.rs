@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use reqwest::Url;
@@ -67,13 +66,15 @@ impl Hatch {
     }
 
     /// The layer's answer as one of the chain's: the very same, where nobody has read its body or watches it.
-    pub(crate) fn restored(&self, mut answer: Response<ResponseBody<Lent>>) -> reqwest::Response {
+    pub(crate) fn restored(&self, answer: Response<ResponseBody<Lent>>) -> reqwest::Response {
+        let (mut head, body) = answer.into_parts();
+        let body = body.into_inner();
         let mut inside = self.inside();
-        if !is_grpc(&answer)
+        if let Ok(Lent::Whole(_)) = body
             && let Some(Ok(mut lent)) = inside.answer.take()
         {
-            mem::swap(lent.headers_mut(), answer.headers_mut());
-            mem::swap(lent.extensions_mut(), answer.extensions_mut());
+            mem::swap(lent.headers_mut(), &mut head.headers);
+            mem::swap(lent.extensions_mut(), &mut head.extensions);
             return lent;
         }
         let url = match &inside.answer {
@@ -81,7 +82,8 @@ impl Hatch {
             _ => inside.opened.take(),
         };
         drop(inside);
-        service::from(url, answer.map(reqwest::Body::wrap)).into()
+        let body = body.map_or_else(|watched| watched, ResponseBody::plain);
+        service::from(url, Response::from_parts(head, reqwest::Body::wrap(body))).into()
     }
 
     /// The body of the answer that was lent.
@@ -101,12 +103,6 @@ impl Hatch {
         // Nothing stops halfway with it in hand.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The layer looks at the trailers of these as they pass.
-fn is_grpc<R>(answer: &Response<R>) -> bool {
-    let kind = answer.headers().get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 impl<B> Service<Request<B>> for Hatch

@@ -55,6 +55,18 @@ impl<R: Body> ResponseBody<R> {
         Self { source: Source::Inner { body }, watcher: None }
     }
 
+    /// The inner service's body itself, for whoever needs its own type again.
+    ///
+    /// # Errors
+    ///
+    /// This body again, where there is more to it than that: its trailers are watched, or some of it has been read.
+    pub fn into_inner(self) -> Result<R, Self> {
+        match self {
+            Self { source: Source::Inner { body }, watcher: None } => Ok(body),
+            more => Err(more),
+        }
+    }
+
     /// The body, with somebody who is shown its trailers when they pass: once, or never if there are
     /// none, the body fails, or is dropped before.
     pub(crate) fn watched(body: R, watcher: Watcher) -> Self {

@@ -174,7 +174,8 @@ pub(crate) fn wants_nonce(headers: &HeaderMap) -> bool {
         .any(|challenge| challenge.scheme() == "dpop" && challenge.param("error") == Some("use_dpop_nonce"))
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+/// Does the answer to a call follow in trailers?
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     const GRPC: &[u8] = b"application/grpc";
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     content_type.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::future::BoxFuture;
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, request};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -18,6 +17,7 @@ use tower_service::Service;
 
 use self::kept::Kept;
 use crate::body::ResponseBody;
+use crate::challenge::is_grpc;
 use crate::coordinator::{Slot, TokenId, Waiter};
 use crate::error::RefreshError;
 use crate::layer::{Asks, Config};
@@ -203,13 +203,9 @@ impl<B: Body + 'static> Exchange<B> {
         let Self { config, mut kept, replay } = self;
         // The frames of its body are freed now, not when the answer has been read.
         drop(replay);
-        let grpc = answer
-            .headers()
-            .get(CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
         let (used, keyed) = (kept.used, kept.keyed.take());
         kept.spare();
-        if !grpc {
+        if !is_grpc(answer.headers()) {
             return answer.map(ResponseBody::plain);
         }
         let watcher = move |trailers: &HeaderMap| {

@@ -39,6 +39,19 @@ async fn trailers_are_shown_when_they_pass_and_not_before() {
 }
 
 #[tokio::test]
+async fn the_inner_body_comes_out_only_where_nothing_is_left_to_be_done_with_it() {
+    assert!(ResponseBody::plain(Full::new(Bytes::from("ab"))).into_inner().is_ok());
+    let (body, shown) = watched(streamed([Ok(Frame::trailers(grpc_status("16")))]));
+    let body = body.into_inner().err().expect("its trailers are watched");
+    body.collect().await.unwrap();
+    assert_eq!(shown.lock().unwrap().len(), 1);
+    let mut refused = RefusedBody::new(Full::new(Bytes::from("ab")));
+    refused.read_ahead().await;
+    let body = ResponseBody::refused(refused).into_inner().expect_err("some of it has been read");
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+}
+
+#[tokio::test]
 async fn only_the_first_trailers_are_shown() {
     let frames = ["16", "0"].map(|code| Ok(Frame::trailers(grpc_status(code))));
     let (mut body, shown) = watched(streamed(frames));
