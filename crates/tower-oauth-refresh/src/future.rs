@@ -118,7 +118,8 @@ where
             let mut answer = service.call(request).await.map_err(Into::into)?;
             match exchange.config.asks(&mut answer) {
                 Asks::Nothing => Ok(exchange.accepted(answer)),
-                asks => exchange.heal(service, answer, asks).await,
+                // In a box of its own, for nearly nobody needs it, and many may wait.
+                asks => Box::pin(exchange.heal(service, answer, asks)).await,
             }
         });
         Self { state: State::Slow { slow } }
