@@ -238,6 +238,24 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         "bell.is_some() && Handle::try_current().is_ok()",
     ),
     of(
+        "a flight begins under the lock that its end takes",
+        FLIGHT,
+        "        drop(state);\n        let bell",
+        "        let bell",
+    ),
+    of(
+        "an early refresh without a runtime is the last one",
+        FLIGHT,
+        "ErrorKind::NoRuntime => current.set_ahead(Some(now)),",
+        "ErrorKind::NoRuntime => current.set_ahead(None),",
+    ),
+    of(
+        "nobody is kept fresh once the runtime has ended",
+        "coordinator/keep_fresh.rs",
+        "task.is_finished()",
+        "task.is_finished() && every.is_zero()",
+    ),
+    of(
         "the store has all the time it wants",
         "coordinator/driver.rs",
         "match timeout(self.policy.store_limit,",
@@ -257,10 +275,10 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         "self.origins.iter().any(|origin| origin.matches(uri) || true)",
     ),
     of(
-        "the caller's own header is written over",
-        "attach.rs",
-        "Entry::Occupied(_) => return false,",
-        "Entry::Occupied(mut entry) => {\n            entry.insert(self.header);\n            return true;\n        }",
+        "the token stands beside the caller's own header",
+        "service.rs",
+        " || request.headers().contains_key(AUTHORIZATION)",
+        "",
     ),
     of(
         "another account repeats the request",
