@@ -11,6 +11,7 @@ pub mod goals;
 pub mod hot;
 pub mod latency;
 pub mod loopback;
+pub mod many;
 #[cfg(feature = "peers")]
 pub mod peers;
 pub mod proof;

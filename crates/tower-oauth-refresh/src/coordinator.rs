@@ -139,9 +139,8 @@ impl RefreshCoordinator {
     ///
     /// A refresh that was started goes on at the server and in the store when this is dropped.
     pub async fn token(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<AccessToken, RefreshError> {
-        // The flight holds the slot: who waits holds as little as can be.
-        let token = self.token_for(&self.slot(&key.into()));
-        Ok(token.told().await?.access_token())
+        let header = self.header(&key.into());
+        Ok(AccessToken::carried_by(header.await?))
     }
 
     /// The same, in the `Authorization` header that carries it (RFC 6750 §2.1), marked sensitive: for requests that
@@ -161,8 +160,8 @@ impl RefreshCoordinator {
         self: &Arc<Self>,
         key: impl Into<CredentialKey>,
     ) -> Result<HeaderValue, RefreshError> {
-        let token = self.token_for(&self.slot(&key.into()));
-        Ok(token.told().await?.attachment().header)
+        let header = self.header(&key.into());
+        header.await
     }
 
     /// What the store says of a credential. `None`: nothing.

@@ -5,7 +5,7 @@
 use allocation_counter::{AllocationInfo, measure};
 use bench::bodies::{Left, Upload};
 use bench::hot::{Shared, WAYS};
-use bench::{Failure, fan_in};
+use bench::{Failure, fan_in, many};
 use bytes::Bytes;
 use http_body_util::Empty;
 
@@ -16,6 +16,7 @@ fn main() -> Result<(), Failure> {
     }
     requests()?;
     waiters()?;
+    idle()?;
     small_bodies()?;
     large_body()
 }
@@ -58,6 +59,17 @@ fn waiters() -> Result<(), Failure> {
         print(&format!("allocations of a waiter: {name}"), allocations);
         print(&format!("bytes of a waiter: {name}"), u64::try_from(bytes)?);
     }
+    Ok(())
+}
+
+/// What a credential costs while nothing happens: of so many that the map and its spare room are in it.
+fn idle() -> Result<(), Failure> {
+    const CREDENTIALS: usize = 100_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut held = None;
+    let used = measure(|| held = Some(many::logins(&runtime, CREDENTIALS)));
+    drop(held.transpose()?);
+    print("bytes of an idle credential", u64::try_from(used.bytes_current)? / CREDENTIALS as u64);
     Ok(())
 }
 

@@ -92,6 +92,13 @@ pub type Runs = Vec<(Regime, Felt)>;
 pub fn counted(counts: &Counts) -> Result<(Vec<Row>, Runs), Failure> {
     let mut rows = hot(counts)?;
     rows.extend(waiting(counts)?);
+    rows.push(Row::counted(
+        "3a",
+        "bytes of an idle credential among 100k, with 263 of its header",
+        "359 and the map",
+        counts.of("bytes of an idle credential"),
+        700.0,
+    ));
     rows.extend(bodies(counts));
     let felt =
         REGIMES.into_iter().map(|regime| Ok((regime, regime.run()?))).collect::<Result<Vec<_>, Failure>>()?;

@@ -5,6 +5,7 @@ use std::thread;
 
 use crate::durable::{OnFiles, floor};
 use crate::hot::{Send, Shared, Way};
+use crate::many::Lookup;
 use crate::table::{Row, number};
 use crate::timing::{cpu, interleaved, median, ratio, wall};
 use crate::{Failure, bodies, fan_in, loopback, proof};
@@ -18,6 +19,7 @@ pub fn timed() -> Result<Vec<Row>, Failure> {
     let mut rows = hot()?;
     rows.extend(two_threads()?);
     rows.extend(fan_in_rows()?);
+    rows.extend(lookups()?);
     rows.extend(replays()?);
     rows.extend(loopback_rows()?);
     rows.push(rotation()?);
@@ -153,6 +155,23 @@ fn fan_in_rows() -> Result<Vec<Row>, Failure> {
             "Beyond the caches the bytes of 2c count, and those of bare broadcast are half of ours.",
         ),
     ])
+}
+
+fn lookups() -> Result<Vec<Row>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut rows = Vec::new();
+    for (id, what, credentials) in [
+        ("3b", "a token asked for among 1k, x dashmap and arc-swap", 1000),
+        ("3c", "a token asked for among 100k, x dashmap and arc-swap", 100_000),
+        ("3d", "a token asked for among 1M, x dashmap and arc-swap", 1_000_000),
+    ] {
+        let mut ways = [Lookup::plain(credentials)?, Lookup::ours(&runtime, credentials)?];
+        let taken = interleaved(&mut ways, 15, |way| way.take(100_000));
+        let [plain, ours] = taken.as_slice() else { return Err("a way is missing".into()) };
+        let beside = format!("{:.0} ns", median(plain.clone()) * 1e9);
+        rows.push(Row::timed(id, what, beside, ratio(ours, plain), 1.1));
+    }
+    Ok(rows)
 }
 
 fn replays() -> Result<Vec<Row>, Failure> {

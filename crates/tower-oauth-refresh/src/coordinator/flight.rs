@@ -6,7 +6,9 @@
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
+use futures_util::TryFutureExt as _;
 use futures_util::future::{Either, ready};
+use http::HeaderValue;
 use tokio::task::AbortHandle;
 
 use super::driver;
@@ -18,6 +20,7 @@ use super::{RefreshCoordinator, jitter};
 use crate::attach::Attachment;
 use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
+use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
 
@@ -43,18 +46,6 @@ pub(crate) enum Refusal {
 /// How long an unexplained failure answers for new requests.
 const STANDS: Duration = Duration::from_millis(500);
 
-impl Token {
-    /// What it comes to, now or later.
-    // No `async fn`, for the reason of `Waiter::wait`.
-    pub(crate) fn told(self) -> impl Future<Output = Told> + Send {
-        match self {
-            Self::Ready(current) => Either::Left(ready(Ok(current))),
-            Self::Wait(waiter) => Either::Right(waiter.wait()),
-            Self::Fail(error) => Either::Left(ready(Err(error))),
-        }
-    }
-}
-
 impl RefreshCoordinator {
     /// The header of a token that is good to send, where nothing else is to be done: one atomic load, one
     /// look at the clock. With a token of `many` requests, no count is touched that other threads touch.
@@ -66,6 +57,23 @@ impl RefreshCoordinator {
             return None;
         }
         Some((if many { current.own_attachment() } else { current.attachment() }, current.id()))
+    }
+
+    /// The header of a token that is good to send, now or later.
+    // No `async fn`, for the reason of `Waiter::wait`. The flight holds the slot; who waits does not.
+    pub(super) fn header(
+        self: &Arc<Self>,
+        key: &CredentialKey,
+    ) -> impl Future<Output = Result<HeaderValue, RefreshError>> + Send + use<> {
+        let slot = self.slot(key);
+        if let Some((token, _)) = self.ready(&slot, false) {
+            return Either::Left(ready(Ok(token.header)));
+        }
+        match self.token_for(&slot) {
+            Token::Ready(current) => Either::Left(ready(Ok(current.attachment().header))),
+            Token::Wait(waiter) => Either::Right(waiter.wait().map_ok(|current| current.attachment().header)),
+            Token::Fail(error) => Either::Left(ready(Err(error))),
+        }
     }
 
     /// Are its tokens bound to a key that requests must prove to have?
