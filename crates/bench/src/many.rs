@@ -76,7 +76,7 @@ struct Plain {
     until: Now,
 }
 
-/// One way to ask for the header of a credential, over and over.
+/// One way to ask for the header of a credential, over and over. Each is given a key of its own, as a request brings one.
 pub(crate) struct Lookup {
     ask: Box<dyn FnMut(usize) -> bool>,
     credentials: usize,
@@ -93,7 +93,8 @@ impl Lookup {
         }
         let keys: Vec<_> = (0..credentials).map(key).collect();
         Ok(Self::of(credentials, move |number| {
-            let found = keys.get(number).and_then(|key| map.get(key).map(|found| found.clone()));
+            let key = keys.get(number).cloned();
+            let found = key.and_then(|key| map.get(&key).map(|found| found.clone()));
             let valid = found.filter(|found| !SystemClock::default().now().reached(found.until));
             black_box(valid.map(|valid| HeaderValue::clone(&valid.header.load()))).is_some()
         }))
@@ -104,8 +105,8 @@ impl Lookup {
         let coordinator = logins(runtime, credentials)?;
         let keys: Vec<_> = (0..credentials).map(key).collect();
         Ok(Self::of(credentials, move |number| {
-            let Some(key) = keys.get(number) else { return false };
-            let asked = pin!(coordinator.authorization(key.clone()));
+            let Some(key) = keys.get(number).cloned() else { return false };
+            let asked = pin!(coordinator.authorization(key));
             matches!(black_box(asked.poll(&mut Context::from_waker(Waker::noop()))), Poll::Ready(Ok(_)))
         }))
     }
