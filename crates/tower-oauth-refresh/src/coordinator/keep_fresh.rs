@@ -31,6 +31,8 @@ struct Listed {
     every: HashMap<CredentialKey, Duration>,
     /// The next looks, by time of boot.
     looks: BinaryHeap<Reverse<(Duration, CredentialKey)>>,
+    /// What is looked at now, and has not been told of since: it is on no other list.
+    looked_at: Option<CredentialKey>,
     /// Here once there is a task, and what wakes it.
     task: Option<(JoinHandle<()>, Arc<Notify>)>,
 }
@@ -72,10 +74,16 @@ impl RefreshCoordinator {
             let ended = self.activity.subscribe();
             let task = driver::detach(look_after(Arc::downgrade(self), wake.clone(), ended))?;
             listed.task = Some((task, wake));
-            // What the last one was looking at when it ended is on no list.
+            listed.looked_at = None;
             listed.looks = listed.every.iter().map(|(key, every)| first(key, *every)).collect();
         }
-        if listed.every.insert(key.clone(), every).is_none() {
+        let looked_at = listed.looked_at.take_if(|looked_at| *looked_at == key).is_some();
+        let before = listed.every.insert(key.clone(), every);
+        if before != Some(every) || looked_at {
+            if before.is_some() && !looked_at {
+                // Another time is seldom told: a search does.
+                listed.looks.retain(|Reverse((_, other))| *other != key);
+            }
             listed.looks.push(first(&key, every));
             listed.task.iter().for_each(|(_, wake)| wake.notify_one());
         }
@@ -94,8 +102,14 @@ impl RefreshCoordinator {
         // Where something went wrong, and to see what came of a refresh.
         let soon = (every / 16).max(Duration::from_secs(1));
         let slot = self.slots.get(key, || super::Slot::new(key.clone()));
-        let asked = self.clock.now();
+        let (asked, epoch) = (self.clock.now(), slot.state().epoch);
         let Ok(found) = self.load(&slot).await else { return Some(soon) };
+        let now = self.clock.now();
+        let mut state = slot.state();
+        // A login has begun or ended while the store was asked: what it said is of the one before.
+        if state.epoch != epoch {
+            return Some(soon);
+        }
         let found = found?;
         if found.record.life != Life::Live {
             return None;
@@ -112,9 +126,9 @@ impl RefreshCoordinator {
             tokens,
             obtained: asked.before(age),
         };
-        let now = self.clock.now();
-        let mut state = slot.state();
+        // A verdict that the store did not take is not forgotten for this.
         if slot.current.load().is_none()
+            && state.dead.is_none()
             && let Some(current) = self.current(&slot, held, None)
         {
             slot.publish(&mut state, Arc::new(current));
@@ -169,11 +183,16 @@ impl Roster {
         }
         let Some(Reverse((_, key))) = listed.looks.pop() else { return Err(NAP) };
         let every = listed.every.get(&key).copied().unwrap_or(NAP);
+        listed.looked_at = Some(key.clone());
         Ok((key, every))
     }
 
     fn again(&self, key: CredentialKey, at: Option<Duration>) {
         let mut listed = self.listed();
+        if listed.looked_at.take().is_none() {
+            // Told of meanwhile, and on the list by that.
+            return;
+        }
         match at {
             Some(at) => listed.looks.push(Reverse((at, key))),
             None => drop(listed.every.remove(&key)),
@@ -184,6 +203,11 @@ impl Roster {
     pub(super) fn is_empty(&self) -> bool {
         let listed = self.listed();
         listed.every.is_empty() && listed.looks.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn looks(&self) -> usize {
+        self.listed().looks.len()
     }
 
     fn listed(&self) -> MutexGuard<'_, Listed> {

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests run inside a runtime")]
 
 mod cancellation;
+mod fresh;
 mod glance;
 mod life;
 mod logins;
@@ -110,6 +111,10 @@ struct Faults {
     panics: AtomicBool,
     /// Never answers.
     silent: AtomicBool,
+    /// The next load has read the record, and answers when the test lets it.
+    late: AtomicBool,
+    has_read: Notify,
+    may_answer: Notify,
     /// Tells of changes, where a test has put this here.
     tells: Mutex<Option<broadcast::Sender<CredentialKey>>>,
 }
@@ -310,7 +315,12 @@ impl TokenStore for Flaky {
             if self.faults.silent.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
             }
-            self.records.load(key).await
+            let found = self.records.load(key).await;
+            if self.faults.late.swap(false, Ordering::SeqCst) {
+                self.faults.has_read.notify_one();
+                self.faults.may_answer.notified().await;
+            }
+            found
         })
     }
 
