@@ -99,7 +99,7 @@ impl RefreshCoordinator {
         let now = self.clock.now();
         if let Some(current) = slot.usable(now) {
             if current.is_ahead_due(now) {
-                self.refresh_ahead(slot, &current, now);
+                self.refresh_ahead(slot, now);
             }
             return Token::Ready(current);
         }
@@ -144,11 +144,10 @@ impl RefreshCoordinator {
         }
     }
 
-    fn refresh_ahead(self: &Arc<Self>, slot: &Arc<Slot>, current: &Current, now: Now) {
+    fn refresh_ahead(self: &Arc<Self>, slot: &Arc<Slot>, now: Now) {
         let state = slot.state();
-        if !current.is_ahead_due(now) {
-            return;
-        }
+        // Looked at again under the lock: somebody may have seen to it, or brought another one.
+        let Some(current) = slot.usable(now).filter(|current| current.is_ahead_due(now)) else { return };
         // Before it flies: how it ends decides what comes next.
         current.set_ahead(None);
         match self.join(slot, state, now) {
@@ -302,9 +301,11 @@ impl Flight {
         let ends = error.needs_login()
             && error.kind() != ErrorKind::NeedsUser
             && error.kind() != ErrorKind::NoRefreshToken;
+        // Where nothing can refresh it, there is no sense in trying before it is refused or has expired.
+        let again = self.coordinator.policy.refresh_ahead && error.kind() != ErrorKind::NoRefreshToken;
         if ends {
             self.slot.current.store(None);
-        } else if let Some(current) = self.slot.current.load().as_ref() {
+        } else if again && let Some(current) = self.slot.current.load().as_ref() {
             current.set_ahead(Some(until));
         }
     }

@@ -186,9 +186,9 @@ impl RefreshCoordinator {
 
     /// Takes the token out of this process. Returns the flight under way, to be heard out.
     fn end_here(&self, slot: &Slot) -> Option<Waiter> {
+        let until = self.clock.now().after(RECHECK);
         let mut state = slot.state();
         state.epoch += 1;
-        let until = self.clock.now().after(RECHECK);
         state.standing = Some(Box::new((RefreshError::new(ErrorKind::LoggedOut), until)));
         slot.current.store(None);
         // For as long as the caller likes.

@@ -294,7 +294,9 @@ impl Current {
 
     /// A background refresh is under way, or failed and may be tried again at `next`.
     pub(super) fn set_ahead(&self, next: Option<Now>) {
-        self.ahead.store(next.map_or(u64::MAX, |next| millis(next.boot)), Ordering::Relaxed);
+        // Not within the millisecond: the failure would still stand.
+        self.ahead
+            .store(next.map_or(u64::MAX, |next| millis(next.boot).saturating_add(1)), Ordering::Relaxed);
     }
 
     /// Did this coordinator refresh it a moment ago? A short token's moment is half its life.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "these tests run inside a runtime")]
 
+mod ahead;
 mod cancellation;
 mod fresh;
 mod glance;
