@@ -133,16 +133,20 @@ impl Middleware for RefreshMiddleware {
     ) -> Result<reqwest::Response> {
         let (hatch, answer) = self.begin(request, extensions)?;
         let mut answer = pin!(answer);
+        // Of the last answer, in case the layer has to do with its body.
+        let mut url = None;
         loop {
-            if let Some(sent) = hatch.request().map(|request| next.clone().run(request, extensions)) {
-                hatch.answer(sent.await);
+            if let Some(request) = hatch.request() {
+                let sent = next.clone().run(request, extensions).await;
+                url = sent.as_ref().ok().map(|answer| answer.url().clone());
+                hatch.answer(sent);
             }
             let step = poll_fn(|cx| match answer.as_mut().poll(cx) {
                 Poll::Pending if hatch.has_request() => Poll::Ready(None),
                 polled => polled.map(Some),
             });
             if let Some(answer) = step.await {
-                return answer.map(|answer| hatch.restored(answer)).map_err(error);
+                return answer.map(|answer| Lent::restored(answer, url)).map_err(error);
             }
         }
     }
