@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Next};
@@ -94,6 +94,26 @@ async fn a_refusal_is_healed_and_the_answer_is_as_reqwest_would_give_it() {
     let echo = answer.text().await.unwrap();
     assert!(echo.contains(r#""body_length":3"#) && echo.contains(r#""query":"page=2""#), "{echo}");
     assert_eq!(world.seen(), (1, 2));
+}
+
+#[tokio::test]
+async fn a_refusal_that_cannot_be_helped_still_says_whose_it_is_and_what_it_is_about() {
+    for method in [Method::GET, Method::HEAD] {
+        let world = World::start().await;
+        let login = TokenSet::new("unknown").with_refresh_token("unknown");
+        world.coordinator.install("acme", login).await.unwrap();
+        let url = world.api.url("/things");
+        let bare = bare().request(method.clone(), &url).send().await.unwrap();
+        let answer = world.client(world.layer()).request(method, &url).send().await.unwrap();
+        assert!(matches!(outcome(&answer), Some(ReplayOutcome::Failed(_))));
+        assert_eq!((answer.status(), answer.version()), (bare.status(), bare.version()));
+        assert_eq!((answer.url(), answer.remote_addr()), (bare.url(), bare.remote_addr()));
+        assert_eq!(answer.headers().get(header::CONTENT_TYPE), bare.headers().get(header::CONTENT_TYPE));
+        assert_eq!(
+            answer.error_for_status().unwrap_err().to_string(),
+            bare.error_for_status().unwrap_err().to_string()
+        );
+    }
 }
 
 #[tokio::test]

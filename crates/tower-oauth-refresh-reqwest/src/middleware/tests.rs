@@ -14,6 +14,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use reqwest::ResponseBuilderExt as _;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use tokio::runtime::Handle;
 use tower::service_fn;
 use tower_oauth_refresh::{
     BoundKey, ClientAuth, EventKind, NotReplayable, RefreshCoordinator, RefreshReport, ReplayOutcome,
@@ -290,4 +291,218 @@ async fn a_panic_in_the_chain_is_the_callers_and_the_next_request_knows_nothing_
     let sent = AssertUnwindSafe(client.post(URL).body("tea").send()).catch_unwind().await;
     assert!(sent.is_err());
     assert_eq!(client.post(URL).body("tea").send().await.unwrap().text().await.unwrap(), "done");
+}
+
+/// Refuses the first request from another place, as after a redirect; then answers.
+fn refuses_from_elsewhere(api: &Api) {
+    let refusal = http::Response::builder().status(401).header(INVALID.0, INVALID.1);
+    let refusal = refusal.url("https://elsewhere.example/".parse().unwrap()).body("no").unwrap();
+    api.answers.lock().unwrap().push_back(refusal.into());
+    api.then(200, ("x-of", "the last"), "done");
+}
+
+#[tokio::test]
+async fn a_request_is_sent_again_to_where_it_was_sent_and_not_to_where_the_refusal_came_from() {
+    let api = Api::default();
+    refuses_from_elsewhere(&api);
+    let client = client(layer(&coordinator(false, true).await), api.clone());
+    let answer = client.post(URL).body("tea").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.url().as_str()), (200, URL));
+    assert!(api.seen.lock().unwrap().iter().all(|seen| seen.url == URL));
+    assert_eq!(api.tokens(), ["Bearer at-1", "Bearer at-2"]);
+}
+
+#[tokio::test]
+async fn a_refusal_from_elsewhere_says_where_it_came_from() {
+    let api = Api::default();
+    refuses_from_elsewhere(&api);
+    let client = client(layer(&coordinator(false, false).await), api);
+    let error = client.post(URL).body("tea").send().await.unwrap().error_for_status().unwrap_err();
+    assert_eq!(
+        (error.status(), error.url().unwrap().host_str()),
+        (Some(StatusCode::UNAUTHORIZED), Some("elsewhere.example"))
+    );
+}
+
+/// Sends each request as often as it takes until it is answered with something else than 503.
+struct Retries;
+
+#[async_trait::async_trait]
+impl Middleware for Retries {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<reqwest::Response> {
+        loop {
+            let answer = next.clone().run(request.try_clone().unwrap(), extensions).await?;
+            if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+/// Has another task answer, later.
+struct Elsewhere;
+
+#[async_trait::async_trait]
+impl Middleware for Elsewhere {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<reqwest::Response> {
+        let answer = next.run(request, extensions).await;
+        let later = async {
+            tokio::task::yield_now().await;
+            answer
+        };
+        Handle::current().spawn(later).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn whoever_retries_above_or_below_and_answers_from_another_task_is_woken_and_understood() {
+    for above in [true, false] {
+        let api = Api::default();
+        for (status, body) in [(503, "busy"), (401, "no"), (503, "busy"), (200, "done")] {
+            api.then(status, INVALID, body);
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let refresh = RefreshMiddleware::new(layer(&coordinator(false, true).await));
+        let client = ClientBuilder::new(reqwest::Client::new());
+        let client =
+            if above { client.with(Retries).with(refresh) } else { client.with(refresh).with(Retries) };
+        let client = client.with(Elsewhere).with(api.clone()).build();
+        let answer = client.post(URL).body("tea").send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "done");
+        // Above it a retry is a request of its own, which has the newer token.
+        let tokens = ["Bearer at-1", "Bearer at-1", "Bearer at-2", "Bearer at-2"];
+        assert_eq!(api.tokens(), tokens, "{above}");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_below_a_layer_leaves_what_has_a_token_alone_and_serves_what_has_none() {
+    for outer_serves in [true, false] {
+        let api = Api::default();
+        api.then(401, INVALID, "no");
+        api.then(200, ("content-type", "application/grpc"), "done");
+        let (inner, outer) = (coordinator(false, true).await, coordinator(false, true).await);
+        let origin = if outer_serves { "https://api.example" } else { "https://other.example" };
+        let outer = RefreshLayer::new(outer, "acme").origin(origin.parse().unwrap());
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = ClientBuilder::new(reqwest::Client::new()).with(RefreshMiddleware::new(outer));
+        let client = client.with(RefreshMiddleware::new(layer(&inner))).with(api.clone()).build();
+        let answer = client.post(URL).body("tea").send().await.unwrap();
+        assert!(matches!(outcome(&answer), Some(ReplayOutcome::Replayed(_))));
+        assert_eq!((answer.url().as_str(), answer.content_length()), (URL, Some(4)));
+        assert_eq!(answer.text().await.unwrap(), "done");
+        assert_eq!(api.tokens(), ["Bearer at-1", "Bearer at-2"]);
+    }
+}
+
+#[tokio::test]
+async fn a_large_refusal_that_only_the_classifier_knows_is_the_answer_frame_for_frame() {
+    // More than is read ahead, and it breaks off.
+    for gives in [true, false] {
+        let api = Api::default();
+        let frames = (0..5).map(|_| Ok(Frame::data(Bytes::from(vec![b'x'; 40_000]))));
+        let broken = std::iter::once(Err(io::Error::other("torn")));
+        let body = StreamBody::new(stream::iter(frames.chain(broken).collect::<Vec<_>>()));
+        api.then(403, ("x-of", "the first"), reqwest::Body::wrap(body));
+        api.then(403, ("x-of", "the second"), "still not");
+        let layer = layer(&coordinator(false, gives).await).classifier(|head| head.status == 403);
+        let answer = client(layer, api.clone()).head(URL).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.url().as_str()), (403, URL));
+        if gives {
+            assert_eq!(
+                (&answer.headers()["x-of"], answer.content_length()),
+                (&HeaderValue::from_static("the second"), Some(9))
+            );
+            assert_eq!(answer.text().await.unwrap(), "still not");
+            continue;
+        }
+        assert_eq!(
+            (&answer.headers()["x-of"], answer.content_length()),
+            (&HeaderValue::from_static("the first"), None)
+        );
+        let mut body = http::Response::<reqwest::Body>::from(answer).into_body();
+        for _ in 0..5 {
+            assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 40_000);
+        }
+        assert!(body.frame().await.unwrap().is_err(), "it is not a short one");
+    }
+}
+
+/// Refuses a request of which it has read one frame.
+struct Early(Api);
+
+#[async_trait::async_trait]
+impl Middleware for Early {
+    async fn handle(
+        &self,
+        mut request: reqwest::Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<reqwest::Response> {
+        if self.0.tokens().is_empty() {
+            let frame = request.body_mut().as_mut().unwrap().frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), "one ");
+            *request.body_mut() = Some("".into());
+        }
+        self.0.handle(request, extensions, next).await
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_was_refused_before_its_end_is_sent_again_from_its_first_frame_to_its_last() {
+    let api = Api::default();
+    api.then(401, INVALID, "");
+    api.then(204, ("x-of", "the last"), "");
+    let client = client(layer(&coordinator(false, true).await), Early(api.clone()));
+    let body = frames(["one ", "two ", "three"].map(|text| Frame::data(text.into())));
+    let answer = client.post(URL).body(body).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.content_length()), (204, Some(0)));
+    assert_eq!(api.seen.lock().unwrap()[1].body, "one two three");
+}
+
+#[test]
+fn those_who_wait_for_one_refresh_on_several_runtimes_each_get_their_own_answer() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let coordinator = first.block_on(coordinator(false, true));
+    first.block_on(coordinator.install("acme", TokenSet::from_refresh_token("rt-1"))).unwrap();
+    let client = client(layer(&coordinator), Echo);
+    std::thread::scope(|scope| {
+        for runtime in [first, runtime(), runtime()] {
+            let client = client.clone();
+            scope.spawn(move || {
+                runtime.block_on(futures_util::future::join_all((0..20).map(async |number| {
+                    let answer = client.post(URL).body(number.to_string()).send().await.unwrap();
+                    assert_eq!(answer.text().await.unwrap(), format!("Bearer at-2 {number}"));
+                })));
+            });
+        }
+    });
+}
+
+/// Answers with the token and the body of the request.
+struct Echo;
+
+#[async_trait::async_trait]
+impl Middleware for Echo {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> Result<reqwest::Response> {
+        let token = request.headers()[AUTHORIZATION].to_str().unwrap();
+        let body = std::str::from_utf8(request.body().unwrap().as_bytes().unwrap()).unwrap();
+        Ok(http::Response::new(format!("{token} {body}")).into())
+    }
 }
