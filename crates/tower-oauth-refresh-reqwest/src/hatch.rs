@@ -114,12 +114,14 @@ pub(crate) enum Lent {
 impl Lent {
     /// An answer for the layer to look at.
     fn lend(mut answer: reqwest::Response) -> Response<Self> {
+        // An answer of gRPC that is all head is watched, too: only a body that is open says that it ends there.
+        let open = answer.headers().contains_key("grpc-status");
         let mut head = Response::new(());
         *head.status_mut() = answer.status();
         *head.version_mut() = answer.version();
         mem::swap(head.headers_mut(), answer.headers_mut());
         mem::swap(head.extensions_mut(), answer.extensions_mut());
-        head.map(|()| Self::Whole(answer))
+        head.map(|()| if open { Self::Open(answer.into()) } else { Self::Whole(answer) })
     }
 
     /// The layer's answer as one of the chain's: the very same, where nobody has read its body or watches it; otherwise
@@ -159,7 +161,7 @@ impl Body for Lent {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            // It does not say.
+            // An answer does not say.
             Self::Whole(_) => false,
             Self::Open(body) => body.is_end_stream(),
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
 use reqwest::ResponseBuilderExt as _;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
@@ -505,4 +505,15 @@ impl Middleware for Echo {
         let body = std::str::from_utf8(request.body().unwrap().as_bytes().unwrap()).unwrap();
         Ok(http::Response::new(format!("{token} {body}")).into())
     }
+}
+
+#[tokio::test]
+async fn an_answer_of_grpc_that_is_all_head_is_known_to_end_there() {
+    let api = Api::default();
+    let answer = http::Response::builder().header("content-type", "application/grpc");
+    let answer = answer.header("grpc-status", "5").url(URL.parse().unwrap()).body("").unwrap();
+    api.answers.lock().unwrap().push_back(answer.into());
+    let answer = client(layer(&coordinator(false, true).await), api).post(URL).send().await.unwrap();
+    assert_eq!((answer.url().as_str(), answer.content_length()), (URL, Some(0)));
+    assert!(http::Response::<reqwest::Body>::from(answer).body().is_end_stream());
 }
