@@ -61,11 +61,12 @@ impl Changes {
         let mut outbox = locked(&self.outbox);
         let room = MOST.saturating_sub(outbox.keys.len());
         outbox.keys.extend(keys.into_iter().filter(|key| key.len() <= LONGEST).take(room));
-        if !mem::replace(&mut outbox.is_told, true) {
-            drop(
-                runtime
-                    .spawn(tell(pool.clone(), Telling { outbox: self.outbox.clone(), is_given_back: false })),
-            );
+        let is_told = mem::replace(&mut outbox.is_told, true);
+        // A runtime that is ending drops the task at once, and that one takes the outbox to give it back.
+        drop(outbox);
+        if !is_told {
+            let telling = Telling { outbox: self.outbox.clone(), is_given_back: false };
+            drop(runtime.spawn(tell(pool.clone(), telling)));
         }
     }
 }
@@ -171,6 +172,9 @@ async fn hear(listener: &mut PgListener, heard: &broadcast::Sender<CredentialKey
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
