@@ -4,11 +4,10 @@ mod changes;
 mod migrate;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
-use tokio::sync::OnceCell;
 use tower_oauth_refresh::{
     BoxFuture, BoxStream, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
 };
@@ -67,7 +66,7 @@ const SYNCHRONOUS: &str = "SELECT current_setting('synchronous_commit') <> 'off'
 pub struct PostgresStore {
     pool: PgPool,
     changes: Arc<Changes>,
-    is_durable: Arc<OnceCell<()>>,
+    is_durable: Arc<OnceLock<()>>,
 }
 
 type Columns = (Vec<u8>, Vec<u8>, f64);
@@ -192,12 +191,16 @@ impl PostgresStore {
 
     /// Looked at once: the connections of a pool are alike.
     async fn check_durable(&self) -> Result<(), StoreError> {
-        let look = async || {
-            let synchronous: sqlx::Result<bool> = sqlx::query_scalar(SYNCHRONOUS).fetch_one(&self.pool).await;
-            let refused = || StoreError::unavailable("a crash would undo writes: synchronous_commit is off");
-            synchronous.map_err(store_error)?.then_some(()).ok_or_else(refused)
-        };
-        self.is_durable.get_or_try_init(look).await.copied()
+        // By each that comes before the first has seen it: nobody waits for a call that may stand still.
+        if self.is_durable.get().is_none() {
+            let synchronous = sqlx::query_scalar(SYNCHRONOUS).fetch_one(&self.pool).await;
+            if !synchronous.map_err(store_error)? {
+                let refused = "a crash would undo writes: synchronous_commit is off";
+                return Err(StoreError::unavailable(refused));
+            }
+            self.is_durable.get_or_init(|| ());
+        }
+        Ok(())
     }
 }
 

@@ -3,21 +3,22 @@
 mod age;
 mod file;
 mod migrate;
+mod turns;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sqlx::sqlite::{SqlitePool, SqliteQueryResult};
-use tokio::sync::{Mutex, OnceCell};
 use tower_oauth_refresh::{
     BoxFuture, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
 };
 
 use self::age::Moment;
+use self::turns::Turns;
 use crate::error::{in_runtime, store_error};
 use crate::prefix;
 use crate::record::{from_columns, removed_nothing, to_column};
@@ -66,8 +67,8 @@ const REMOVE_TO_END: &str = "DELETE FROM tower_oauth_refresh_records WHERE key I
 #[derive(Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
-    writer: Arc<Mutex<()>>,
-    is_durable: Arc<OnceCell<()>>,
+    writers: Arc<Turns>,
+    is_durable: Arc<OnceLock<()>>,
 }
 
 type Columns = (Vec<u8>, Vec<u8>, i64, Option<String>, Option<i64>, i64);
@@ -105,7 +106,7 @@ impl SqliteStore {
     /// not for this: it is gone with its connection, which a call that is dropped halfway may close.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
-        Self { pool, writer: Arc::default(), is_durable: Arc::default() }
+        Self { pool, writers: Arc::default(), is_durable: Arc::default() }
     }
 
     /// Creates or updates the tables. Several processes may do so at once, and again at every start.
@@ -120,7 +121,7 @@ impl SqliteStore {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         in_runtime()?;
         self.check_durable().await?;
-        let _turn = self.writer.lock().await;
+        let _turn = self.writers.turn().await;
         migrate::run(&self.pool).await.map_err(store_error)
     }
 
@@ -167,7 +168,7 @@ impl SqliteStore {
         let mut removed = 0;
         loop {
             // A thousand at a time, and in between it is somebody else's turn.
-            let turn = self.writer.lock().await;
+            let turn = self.writers.turn().await;
             let remove = sqlx::query(if end.is_some() { REMOVE } else { REMOVE_TO_END });
             let remove = remove.bind(prefix).bind(1000);
             let remove = if let Some(end) = &end { remove.bind(end) } else { remove };
@@ -196,7 +197,7 @@ impl SqliteStore {
         new: Option<&RecordBody>,
     ) -> Result<Swap, StoreError> {
         self.check_durable().await?;
-        let turn = self.writer.lock().await;
+        let turn = self.writers.turn().await;
         let done = match (expected, new) {
             (None, None) => return Ok(removed_nothing(self.get(key).await?)),
             (None, Some(new)) => self.write(sqlx::query(INSERT).bind(key.as_str()), new).await,
@@ -226,14 +227,17 @@ impl SqliteStore {
 
     /// Looked at once: the connections of a pool are alike.
     async fn check_durable(&self) -> Result<(), StoreError> {
-        let look = async || {
+        // By each that comes before the first has seen it: nobody waits for a call that may stand still.
+        if self.is_durable.get().is_none() {
             let synchronous = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&self.pool).await;
             let synchronous: i64 = synchronous.map_err(store_error)?;
-            let refused =
-                || StoreError::unavailable("a power cut would undo writes: set PRAGMA synchronous to FULL");
-            (synchronous >= FULL).then_some(()).ok_or_else(refused)
-        };
-        self.is_durable.get_or_try_init(look).await.copied()
+            if synchronous < FULL {
+                let refused = "a power cut would undo writes: set PRAGMA synchronous to FULL";
+                return Err(StoreError::unavailable(refused));
+            }
+            self.is_durable.get_or_init(|| ());
+        }
+        Ok(())
     }
 }
 

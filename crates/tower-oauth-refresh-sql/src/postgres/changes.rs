@@ -173,9 +173,9 @@ async fn hear(listener: &mut PgListener, heard: &broadcast::Sender<CredentialKey
     }
 }
 
-#[cfg(test)]
-mod tests;
-
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

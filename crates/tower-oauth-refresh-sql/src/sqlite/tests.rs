@@ -2,8 +2,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -302,7 +305,7 @@ async fn a_dropped_call_never_hands_its_answer_to_another() {
 
 #[test]
 fn without_a_runtime_a_call_fails_and_does_not_panic() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = current_thread(false);
     let (_dir, path) = place();
     let store = runtime.block_on(SqliteStore::open(&path)).unwrap();
     let key = key();
@@ -311,4 +314,74 @@ fn without_a_runtime_a_call_fails_and_does_not_panic() {
         futures_util::FutureExt::now_or_never(store.compare_and_swap(&key, None, None)).unwrap().is_err()
     );
     assert!(store.remove_prefix("").now_or_never().unwrap().is_err());
+}
+
+fn current_thread(paused: bool) -> Runtime {
+    Builder::new_current_thread().enable_all().start_paused(paused).build().unwrap()
+}
+
+#[test]
+fn a_store_outlives_the_runtime_that_it_was_opened_on() {
+    let (_dir, path) = place();
+    let store = current_thread(false).block_on(SqliteStore::open(&path)).unwrap();
+    for bits in 1..4 {
+        current_thread(false).block_on(async {
+            assert!(version(&store).await.is_none());
+            insert(&store, &key(), bits).await;
+            let swap = store.compare_and_swap(&key(), Some(Version::from_bits(bits)), None).await.unwrap();
+            assert!(matches!(swap, Swap::Swapped));
+        });
+    }
+}
+
+/// All connections of a store that [`SqliteStore::open`] made.
+async fn connections(store: &SqliteStore) -> Vec<PoolConnection<Sqlite>> {
+    let mut all = Vec::new();
+    while all.len() < 4 {
+        all.push(store.pool.acquire().await.unwrap());
+    }
+    all
+}
+
+/// Lets others have them, who then need not connect: that has a time limit, and paused time would be over.
+async fn let_go(store: &SqliteStore, connections: Vec<PoolConnection<Sqlite>>) {
+    drop(connections);
+    while store.pool.num_idle() < 4 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn a_call_on_a_runtime_that_stands_still_does_not_stop_the_writers_of_another() {
+    // While it looks whether writes are durable, while it waits for its turn, and in the middle of its turn.
+    for (is_first, is_busy) in [(true, false), (false, true), (false, false)] {
+        let (_dir, path) = place();
+        let still = current_thread(false);
+        let opened = still.block_on(SqliteStore::open(&path)).unwrap();
+        let store = if is_first { SqliteStore::new(opened.pool.clone()) } else { opened };
+        let turn = is_busy.then(|| still.block_on(store.writers.turn()));
+        let (other, new) = (CredentialKey::from("other"), body(1, b"body"));
+        let mut call = store.compare_and_swap(&other, None, Some(&new));
+        still.block_on(async {
+            let connections = connections(&store).await;
+            assert!(call.as_mut().now_or_never().is_none());
+            let_go(&store, connections).await;
+        });
+        drop(turn);
+        assert_eq!(store.writers.queue().try_lock().is_err(), !is_first, "it has the turn, or not yet");
+
+        let store = store.clone();
+        let (over, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            current_thread(true).block_on(async {
+                for name in ["a", "b", "c"] {
+                    insert(&store, &name.into(), 2).await;
+                }
+            });
+            let _ = over.send(());
+        });
+        ended.recv_timeout(Duration::from_secs(10)).expect("they wait for ever");
+        // Driven again, it is carried out like any other.
+        assert!(matches!(still.block_on(call), Ok(Swap::Swapped)));
+    }
 }
