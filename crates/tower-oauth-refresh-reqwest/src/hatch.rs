@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use reqwest::Url;
 use reqwest_middleware::{Error, Result};
@@ -28,6 +28,8 @@ use tower_service::Service;
 
 use crate::body::BoxError;
 use crate::service;
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The one place of a call. Clones are the same one.
 #[derive(Clone)]
@@ -115,7 +117,7 @@ impl Lent {
     /// An answer for the layer to look at.
     fn lend(mut answer: reqwest::Response) -> Response<Self> {
         // An answer of gRPC that is all head is watched, too: only a body that is open says that it ends there.
-        let open = answer.headers().contains_key("grpc-status");
+        let open = answer.headers().contains_key(&GRPC_STATUS);
         let mut head = Response::new(());
         *head.status_mut() = answer.status();
         *head.version_mut() = answer.version();
