@@ -45,8 +45,8 @@ const MAX_WAITERS: usize = 2_000_000;
 impl Waiters {
     /// For a flight of this runtime, where somebody [rings](ring) when it has lasted for the time limit.
     pub(super) fn on(runtime: &Handle) -> Self {
-        // Room for one word: the last one is an outcome.
-        Self { words: broadcast::Sender::new(1), bell: Some(runtime.id()) }
+        // Room for two: the bell puts out no outcome that somebody has not heard yet.
+        Self { words: broadcast::Sender::new(2), bell: Some(runtime.id()) }
     }
 
     /// One more, who waits for this long.

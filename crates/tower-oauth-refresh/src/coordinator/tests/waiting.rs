@@ -70,6 +70,40 @@ async fn a_caller_who_is_not_polled_while_others_give_up_still_gets_the_token() 
     assert_eq!(waiting.await.unwrap().access_token().expose_secret(), "access-2");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_is_not_polled_before_his_time_is_over_still_hears_what_he_was_told_before() {
+    let limit = SECOND * 41 / 4;
+    let world = World::with(|builder| builder.wait_limit(limit).serve_unpersisted(true));
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::held()]);
+    let slot = world.coordinator.slot(&"k".into());
+    let Token::Wait(waiter) = world.coordinator.token_for(&slot) else { panic!("nothing to wait for") };
+    let mut waiting = Box::pin(waiter.wait());
+    assert!(waiting.as_mut().now_or_never().is_none());
+    world.server.arrived.notified().await;
+    world.store.faults.down.store(true, Ordering::SeqCst);
+    world.server.released.0.add_permits(1);
+    tokio::time::sleep(limit + SECOND / 10).await;
+    let told = waiting.now_or_never().expect("he was told").unwrap();
+    assert_eq!(told.access_token().expose_secret(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_time_to_wait_and_all_of_it_are_time_limits_too() {
+    for (limit, told) in [(Duration::ZERO, Err(ErrorKind::TimedOut)), (Duration::MAX, Ok(()))] {
+        let world = World::with(|builder| builder.wait_limit(limit));
+        world.install(Duration::ZERO).await;
+        world.server.script([Reply::held()]);
+        let caller = world.ask();
+        world.server.arrived.notified().await;
+        tokio::time::sleep(SECOND).await;
+        world.server.released.0.add_permits(1);
+        assert_eq!(ends(caller).await.unwrap().map(drop).map_err(|error| error.kind()), told);
+        assert!(world.coordinator.shutdown(SECOND).await);
+        assert_eq!(world.token().await.unwrap(), "access-2");
+    }
+}
+
 #[test]
 fn a_caller_on_another_runtime_ends_by_his_own_deadline_though_that_of_the_flight_stands_still() {
     let (stands_still, ours) = (paused(), paused());
