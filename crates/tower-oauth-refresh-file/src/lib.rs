@@ -32,6 +32,7 @@ mod contents;
 mod disk;
 mod key_file;
 mod store;
+mod turns;
 
 pub use self::key_file::KeyFile;
 pub use self::store::FileStore;

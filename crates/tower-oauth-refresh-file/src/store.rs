@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
 use tower_oauth_refresh::{
     BoxFuture, Clock, CredentialKey, Record, RecordBody, Sealed, SealingKey, StoreError, Swap, SystemClock,
     TokenStore, Version,
@@ -14,6 +13,7 @@ use tower_oauth_refresh::{
 
 use crate::contents::{Contents, Moment, boot_id};
 use crate::disk::{self, unavailable};
+use crate::turns::Turns;
 
 #[cfg(test)]
 mod tests;
@@ -36,9 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 ///
-/// A call fails as not available when no tokio runtime is there to run its blocking part, when another
-/// process keeps the lock for more than five seconds, and when the file system refuses: the old records
-/// then stay whole.
+/// A call fails as not available when no tokio runtime is there to run its blocking part or that one ends
+/// before it begins, when another process keeps the lock for more than five seconds, and when the file system
+/// refuses: the old records then stay whole. Nothing is bound to a runtime: any number may use the store.
 ///
 /// # Cancel safety
 ///
@@ -46,8 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct FileStore {
     file: Arc<StoreFile>,
-    // Writers of this process queue here, in order, and take one blocking thread, not one each.
-    writers: Arc<Mutex<()>>,
+    writers: Arc<Turns>,
 }
 
 #[derive(Clone)]
@@ -139,7 +138,10 @@ impl StoreFile {
 impl TokenStore for FileStore {
     fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         let (file, key) = (self.file.clone(), key.clone());
-        Box::pin(blocking(move || file.load(&key)))
+        Box::pin(async move {
+            let runtime = Handle::try_current().map_err(StoreError::unavailable)?;
+            runtime.spawn_blocking(move || file.load(&key)).await.map_err(StoreError::unavailable)?
+        })
     }
 
     fn compare_and_swap<'a>(
@@ -149,23 +151,8 @@ impl TokenStore for FileStore {
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
         let (file, key, new) = (self.file.clone(), key.clone(), new.cloned());
-        Box::pin(async move {
-            let turn = self.writers.clone().lock_owned().await;
-            blocking(move || {
-                // Kept by the write and not by the future, which may be dropped first.
-                let _turn = turn;
-                file.swap(&key, expected, new.as_ref())
-            })
-            .await
-        })
+        Box::pin(self.writers.write(move || file.swap(&key, expected, new.as_ref())))
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let runtime = Handle::try_current().map_err(StoreError::unavailable)?;
-    runtime.spawn_blocking(work).await.map_err(StoreError::unavailable)?
 }
 
 impl fmt::Debug for FileStore {

@@ -1,11 +1,14 @@
 use std::error::Error as _;
 use std::fs::{self, File};
+use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{any, proptest};
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tower_oauth_refresh::Now;
 
 use super::*;
@@ -381,7 +384,7 @@ fn writers_that_wait_for_the_lock_take_one_blocking_thread_not_all() {
     let store = open(&dir);
     let lock = File::create(dir.path().join("credentials.lock")).unwrap();
     lock.lock().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(2).build().unwrap();
+    let runtime = Builder::new_current_thread().max_blocking_threads(2).build().unwrap();
     runtime.block_on(async {
         let mut tasks = JoinSet::new();
         for bits in 0..50 {
@@ -404,7 +407,7 @@ async fn a_write_whose_future_is_dropped_midway_is_finished() {
     let store = open(&dir);
     let lock = File::create(dir.path().join("credentials.lock")).unwrap();
     lock.lock().unwrap();
-    let first = tokio::time::timeout(Duration::ZERO, swap(&store, ACME, None, Some(body(1, "first")))).await;
+    let first = timeout(Duration::ZERO, swap(&store, ACME, None, Some(body(1, "first")))).await;
     assert!(first.is_err(), "the lock was held");
     drop(lock);
     // Goes behind the first, whose turn it still is.
@@ -417,11 +420,115 @@ async fn a_write_whose_future_is_dropped_midway_is_finished() {
 async fn a_write_dropped_while_it_waits_for_its_turn_has_not_happened() {
     let dir = dir();
     let store = open(&dir);
-    let turn = store.writers.clone().lock_owned().await;
-    let first = tokio::time::timeout(Duration::ZERO, swap(&store, ACME, None, Some(body(1, "first")))).await;
+    let lock = File::create(dir.path().join("credentials.lock")).unwrap();
+    lock.lock().unwrap();
+    let other = swap(&store, "other", None, Some(body(1, "other")));
+    let first = swap(&store, ACME, None, Some(body(1, "first")));
+    let (_, first) = tokio::join!(biased; timeout(Duration::ZERO, other), timeout(Duration::ZERO, first));
     assert!(first.is_err(), "it was not its turn");
-    drop(turn);
+    drop(lock);
     write(&store, ACME, None, body(2, "second")).await;
+}
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Polled once.
+fn begin<T>(call: &mut BoxFuture<'_, T>) {
+    let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
+}
+
+/// Writes what is there for as long as the test runs, or says that it hangs.
+fn assert_writes(store: &FileStore) {
+    let (over, ended) = std::sync::mpsc::channel();
+    let store = store.clone();
+    std::thread::spawn(move || {
+        current_thread().block_on(async {
+            for bits in 1..4 {
+                write(&store, &format!("of another runtime {bits}"), None, body(bits, "written")).await;
+            }
+        });
+        let _ = over.send(());
+    });
+    ended.recv_timeout(Duration::from_secs(20)).expect("it hangs");
+}
+
+#[test]
+fn a_write_on_a_runtime_that_stands_still_does_not_stop_those_of_another() {
+    let dir = dir();
+    let store = open(&dir);
+    let lock = File::create(dir.path().join("credentials.lock")).unwrap();
+    lock.lock().unwrap();
+    let still = current_thread();
+    let (key, first, second) = (ACME.into(), body(1, "first"), body(2, "second"));
+    let mut calls = [
+        store.compare_and_swap(&key, None, Some(&first)),
+        store.compare_and_swap(&key, Some(version(1)), Some(&second)),
+    ];
+    // One begins, one waits for its turn.
+    still.block_on(async { calls.iter_mut().for_each(begin) });
+    drop(lock);
+    assert_writes(&store);
+    // In their order, and nobody had to look.
+    assert_eq!(text(current_thread().block_on(load(&store, ACME)).unwrap()), "second");
+    for call in calls {
+        assert!(matches!(still.block_on(call), Ok(Swap::Swapped)));
+    }
+}
+
+#[test]
+fn where_a_runtime_ends_what_waits_for_its_turn_has_not_happened_and_others_go_on() {
+    let dir = dir();
+    let store = open(&dir);
+    let lock = File::create(dir.path().join("credentials.lock")).unwrap();
+    lock.lock().unwrap();
+    let ends = current_thread();
+    let (key, first, second) = (ACME.into(), body(1, "first"), body(2, "second"));
+    let mut begun = store.compare_and_swap(&key, None, Some(&first));
+    let mut waits = store.compare_and_swap(&key, Some(version(1)), Some(&second));
+    ends.block_on(async {
+        begin(&mut begun);
+        begin(&mut waits);
+        // Of these nobody is left.
+        for bits in 10..1000 {
+            let store = store.clone();
+            let call = async move { swap(&store, &bits.to_string(), None, Some(body(bits, "rt"))).await };
+            Handle::current().spawn(call);
+        }
+        tokio::task::yield_now().await;
+        // It has begun when it has come to the lock.
+        while !dir.path().join("credentials.queue").exists() {
+            tokio::task::yield_now().await;
+        }
+    });
+    ends.shutdown_background();
+    drop(lock);
+    assert_writes(&store);
+    let next = current_thread();
+    assert!(matches!(next.block_on(begun), Ok(Swap::Swapped)));
+    assert!(!next.block_on(waits).unwrap_err().is_unreadable());
+    assert_eq!(text(next.block_on(load(&store, ACME)).unwrap()), "first");
+    assert!(next.block_on(load(&store, "10")).unwrap().is_none());
+}
+
+#[test]
+fn on_a_runtime_that_has_ended_there_is_an_error_and_no_hang() {
+    let dir = dir();
+    let store = open(&dir);
+    let ended = current_thread();
+    let handle = ended.handle().clone();
+    drop(ended);
+    let entered = handle.enter();
+    for _ in 0..2 {
+        let (key, new) = (ACME.into(), body(1, "new"));
+        let mut call = store.compare_and_swap(&key, None, Some(&new));
+        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Err(_))), "{polled:?}");
+    }
+    drop(entered);
+    assert_writes(&store);
 }
 
 #[test]
@@ -430,8 +537,8 @@ fn outside_a_runtime_the_store_says_that_it_is_not_available() {
     let store = open(&dir);
     let key = ACME.into();
     let mut future = store.load(&key);
-    let polled = future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
-    let std::task::Poll::Ready(Err(error)) = polled else { panic!("nothing can be loaded here") };
+    let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Err(error)) = polled else { panic!("nothing can be loaded here") };
     assert!(!error.is_unreadable());
 }
 
