@@ -228,6 +228,8 @@ impl Flight {
     fn tell(&mut self, outcome: Outcome, over: bool) {
         let now = self.coordinator.clock.now();
         let mut state = self.slot.state();
+        // It may be the last of an error of the store's own: that goes after the lock.
+        let before = state.standing.clone();
         let (told, event) = if state.epoch == self.epoch || self.is_of_the_login_now(&outcome) {
             self.believe(&mut state, outcome, now)
         } else {
@@ -243,6 +245,7 @@ impl Flight {
         }
         self.ended |= over;
         drop(state);
+        drop(before);
         // Published first, said and woken second: whoever hears of it finds the new token.
         if let Some(event) = event {
             self.coordinator.emit(&self.slot, event);

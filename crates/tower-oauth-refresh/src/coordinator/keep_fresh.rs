@@ -126,6 +126,8 @@ impl RefreshCoordinator {
             tokens,
             obtained: asked.before(age),
         };
+        // It may be the last of an error of the store's own: that goes after the lock.
+        let _before = state.standing.clone();
         // A verdict that the store did not take is not forgotten for this.
         if slot.current.load().is_none()
             && state.dead.is_none()

@@ -119,10 +119,11 @@ impl RefreshCoordinator {
         let held = Held { login, generation, tokens, obtained };
         let mut state = slot.state();
         state.epoch += 1;
-        state.standing = None;
+        let before = state.standing.take();
         state.dead = None;
         slot.current.store(self.current(slot, held, None).map(Arc::new));
         drop(state);
+        drop(before);
         self.emit(slot, EventKind::Installed(generation));
         Ok(generation)
     }
@@ -187,9 +188,11 @@ impl RefreshCoordinator {
     /// Takes the token out of this process. Returns the flight under way, to be heard out.
     fn end_here(&self, slot: &Slot) -> Option<Waiter> {
         let until = self.clock.now().after(RECHECK);
+        // What stood there goes after the lock.
+        let _before;
         let mut state = slot.state();
         state.epoch += 1;
-        state.standing = Some(Box::new((RefreshError::new(ErrorKind::LoggedOut), until)));
+        _before = state.standing.replace(Box::new((RefreshError::new(ErrorKind::LoggedOut), until)));
         slot.current.store(None);
         // For as long as the caller likes.
         state.flight.as_ref()?.join(Duration::MAX).ok()

@@ -116,6 +116,8 @@ struct Faults {
     late: AtomicBool,
     has_read: Notify,
     may_answer: Notify,
+    /// Fails with this.
+    error: Mutex<Option<Box<dyn std::error::Error + Send + Sync>>>,
     /// Tells of changes, where a test has put this here.
     tells: Mutex<Option<broadcast::Sender<CredentialKey>>>,
 }
@@ -301,6 +303,9 @@ impl Server {
 impl Flaky {
     fn check(&self) -> Result<(), StoreError> {
         assert!(!self.faults.panics.swap(false, Ordering::SeqCst), "the store panics");
+        if let Some(error) = self.faults.error.lock().unwrap().take() {
+            return Err(StoreError::unavailable(error));
+        }
         if self.faults.down.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("down"));
         }

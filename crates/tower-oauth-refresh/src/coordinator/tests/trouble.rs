@@ -156,3 +156,53 @@ async fn a_logout_whose_write_was_not_answered_still_revokes_the_token() {
     assert_eq!(world.coordinator.logout("k").await.unwrap(), Logout::Revoked);
     assert_eq!(*world.server.revoked.lock().unwrap(), ["refresh-1"]);
 }
+
+/// An error of the store that asks for a token as it goes.
+#[derive(Debug)]
+struct Last(std::sync::Weak<RefreshCoordinator>);
+
+impl fmt::Display for Last {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the last one")
+    }
+}
+
+impl std::error::Error for Last {}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        if let Some(coordinator) = self.0.upgrade() {
+            drop(coordinator.token_for(&coordinator.slot(&"k".into())));
+        }
+    }
+}
+
+#[test]
+fn no_error_of_the_store_goes_while_a_lock_is_held() {
+    let ends = |ending: &&str| {
+        let (ended, end) = std::sync::mpsc::channel();
+        let ending = ending.to_string();
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+            runtime.unwrap().block_on(async {
+                let world = World::new();
+                world.install(Duration::ZERO).await;
+                let error = Last(Arc::downgrade(&world.coordinator));
+                *world.store.faults.error.lock().unwrap() = Some(Box::new(error));
+                assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Store);
+                tokio::time::sleep(SECOND).await;
+                world.store.faults.down.store(ending == "failure", Ordering::SeqCst);
+                match ending.as_str() {
+                    "install" => world.install(HOUR).await,
+                    "logout" => drop(world.coordinator.logout("k").await),
+                    _ => drop(world.token().await),
+                }
+                ended.send(()).unwrap();
+            });
+        });
+        end.recv_timeout(SECOND * 10).is_ok()
+    };
+    let hang: Vec<_> = ["failure", "install", "logout"].into_iter().filter(|ending| !ends(ending)).collect();
+    assert!(hang.is_empty(), "{hang:?}");
+}
