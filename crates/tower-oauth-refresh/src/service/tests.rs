@@ -44,6 +44,7 @@ impl World {
         Api::new(service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
             let world = world.clone();
             async move {
+                assert!(request.headers().get_all(AUTHORIZATION).iter().count() <= 1, "two tokens");
                 let token = request.headers().get(AUTHORIZATION).map_or("", |value| value.to_str().unwrap());
                 let token = token.to_owned();
                 let body = request.into_body().collect().await?.to_bytes();

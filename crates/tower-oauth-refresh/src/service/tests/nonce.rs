@@ -16,8 +16,12 @@ const NONCE: &[(&str, &str)] =
 type Keys = Arc<Mutex<Vec<Option<Vec<u8>>>>>;
 
 async fn bound(world: &Arc<World>) -> (Refresh<Api>, Keys) {
+    bound_for(world, Duration::from_secs(3600)).await
+}
+
+async fn bound_for(world: &Arc<World>, lifetime: Duration) -> (Refresh<Api>, Keys) {
     let coordinator = coordinator_with(|builder| builder.dpop(), "DPoP").await;
-    let set = TokenSet::new("at-1").with_refresh_token("rt-1").with_expires_in(Duration::from_secs(3600));
+    let set = TokenSet::new("at-1").with_refresh_token("rt-1").with_expires_in(lifetime);
     coordinator.install("k", set.with_bound_key(BoundKey::new(*b"key"))).await.unwrap();
     let (keys, api) = (Keys::default(), world.api());
     let inner = service_fn({
@@ -53,6 +57,17 @@ async fn a_missing_nonce_costs_no_refresh_and_is_not_reported() {
     assert!(report(&response).is_none());
     assert_eq!(world.tokens(), ["DPoP at-1", "DPoP at-1"]);
     assert!(world.seen.lock().unwrap().iter().all(|seen| seen.body == "hello"));
+}
+
+#[tokio::test]
+async fn a_request_that_has_waited_for_its_token_is_sent_again_for_a_nonce_with_that_one_alone() {
+    let world = Arc::<World>::default();
+    world.then(401, NONCE, "");
+    let (client, keys) = bound_for(&world, Duration::ZERO).await;
+    let response = client.oneshot(post(URI, "hello")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(world.tokens(), ["DPoP at-2", "DPoP at-2"]);
+    assert!(keys.lock().unwrap().iter().all(|key| key.as_deref() == Some(b"key")));
 }
 
 /// 9449-11, and its key goes with the newer token too.
