@@ -54,7 +54,9 @@ use crate::store::record::{Doubt, Holder, Life};
 ///
 /// Shared as an `Arc` by every [`RefreshLayer`](crate::RefreshLayer), and usable by itself where a token
 /// is needed outside HTTP requests. It has no background thread: a refresh runs as a task of the tokio
-/// runtime of whoever needs it first, and belongs to the coordinator from then on.
+/// runtime of whoever needs it first, and belongs to the coordinator from then on. While that runtime stands
+/// still, as one of the current thread does outside of `block_on`, so does the refresh, for everybody who waits
+/// for it: share a coordinator among runtimes that run.
 pub struct RefreshCoordinator {
     policy: Policy,
     me: Holder,
