@@ -1,6 +1,7 @@
 //! Stores that need a server.
 
 mod postgres;
+mod runtimes;
 
 use tower_oauth_refresh::{CredentialKey, RecordBody, StoreError, Swap, TokenStore, Version};
 

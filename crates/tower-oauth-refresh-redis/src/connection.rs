@@ -9,17 +9,14 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, Msg, Pipeline, ProtocolVersion, PushInfo, PushKind,
-    RedisError, RedisResult, Value,
+    AsyncConnectionConfig, Client, ConnectionInfo, Msg, Pipeline, ProtocolVersion, PushInfo, RedisError,
+    RedisResult, Value,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, broadcast};
 use tokio::time::timeout;
 
 use crate::failure::Failure;
-
-#[cfg(test)]
-mod tests;
 
 /// How many messages a reader may be behind before it misses some.
 const BACKLOG: usize = 1024;
@@ -114,12 +111,12 @@ impl Connector {
         connection
             .redis
             .get_or_try_init(|| {
-                let heard = hear(Arc::downgrade(self), Arc::downgrade(connection));
+                let ear = Ear { connector: Arc::downgrade(self), connection: Arc::downgrade(connection) };
                 // Time is limited around it all.
                 let config = AsyncConnectionConfig::new()
                     .set_connection_timeout(None)
                     .set_response_timeout(None)
-                    .set_push_sender(heard);
+                    .set_push_sender(move |push| ear.hear(push));
                 async move { self.client.get_multiplexed_async_connection_with_config(&config).await }
             })
             .await
@@ -140,20 +137,34 @@ impl Connector {
     }
 }
 
-/// Passes on what the server says over a connection, and notices its end before somebody tries to use it.
-fn hear(
+/// Passes on what the server says over a connection, and notices its end before somebody tries to use it. It lives in
+/// the connection's task, which ends with the runtime where the connection was made.
+struct Ear {
     connector: Weak<Connector>,
     connection: Weak<Connection>,
-) -> impl Fn(PushInfo) -> Result<(), redis::aio::SendError> + Send + Sync + 'static {
-    move |push| {
-        let connector = connector.upgrade().ok_or(redis::aio::SendError)?;
-        if push.kind == PushKind::Disconnection {
-            if let Some(connection) = connection.upgrade() {
-                connector.give_up(&connection);
-            }
-        } else if let Some(message) = Msg::from_push_info(push) {
+}
+
+impl Ear {
+    fn hear(&self, push: PushInfo) -> Result<(), redis::aio::SendError> {
+        let connector = self.connector.upgrade().ok_or(redis::aio::SendError)?;
+        if let Some(message) = Msg::from_push_info(push) {
             let _ = connector.told.send(Told::Message(message.get_payload_bytes().into()));
         }
         Ok(())
     }
 }
+
+/// By the client when the connection breaks, and by the runtime when it ends.
+impl Drop for Ear {
+    fn drop(&mut self) {
+        if let (Some(connector), Some(connection)) = (self.connector.upgrade(), self.connection.upgrade())
+            // Otherwise it is for the next one who waits to try again.
+            && connection.redis.initialized()
+        {
+            connector.give_up(&connection);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

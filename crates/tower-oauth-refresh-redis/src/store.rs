@@ -40,7 +40,8 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(CODE));
 ///
 /// A call fails as not available, after a second and a half at most, when no tokio runtime is there, when
 /// Redis is not reachable or does not answer, and when it refuses: read-only, out of memory, still loading.
-/// The next call tries again.
+/// The next call tries again. A connection ends with the runtime that made it, and the next call makes another;
+/// where nobody drives that runtime any more, one call waits in vain first.
 ///
 /// # Cancel safety
 ///
