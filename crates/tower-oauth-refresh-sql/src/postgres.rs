@@ -59,9 +59,14 @@ const SYNCHRONOUS: &str = "SELECT current_setting('synchronous_commit') <> 'off'
 /// read-only, refuses, or gives up on a deadlock or a serialization failure, when `migrate` was not called,
 /// and when `synchronous_commit` is off. Damage is [unreadable](StoreError::is_unreadable).
 ///
+/// A connection of the pool works only while the runtime that opened it does. When that has ended, calls on others
+/// may fail until the pool has replaced it; while nobody drives it, they may wait without a limit but the caller's.
+/// Give each runtime a store with a pool of its own where that matters.
+///
 /// # Cancel safety
 ///
-/// A write is one statement: a dropped one has happened or not, or is about to.
+/// A write is one statement: a dropped one has happened or not, or is about to. Drop a call where there is a
+/// runtime; elsewhere the driver panics.
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: PgPool,

@@ -61,9 +61,13 @@ const REMOVE_TO_END: &str = "DELETE FROM tower_oauth_refresh_records WHERE key I
 /// the pool's busy timeout, when the disk is full or read-only, when `migrate` was not called, and when the
 /// pool's connections do not make writes durable. Damage is [unreadable](StoreError::is_unreadable).
 ///
+/// No connection is bound to a runtime, but a call keeps its own until it is driven to its end or dropped. When those
+/// on a runtime that nobody drives any more have the whole pool, others fail after its acquire timeout.
+///
 /// # Cancel safety
 ///
-/// A write is one statement: a dropped one has happened or not. What waits for its turn has not.
+/// A write is one statement: a dropped one has happened or not. What waits for its turn has not. Drop a call where
+/// there is a runtime; elsewhere the driver panics.
 #[derive(Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
