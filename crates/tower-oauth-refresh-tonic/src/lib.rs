@@ -80,6 +80,9 @@ pub type RefreshChannel<S = Channel> = Refresh<GrpcBodies<S>>;
 /// [`relative_requests_to`](RefreshLayer::relative_requests_to); without that no call gets a token. Interceptors
 /// go around the outcome; one that sets `authorization` itself turns the layer off for its calls.
 ///
+/// A channel belongs to the runtime where it was made: its calls fail when that has ended, and wait for as long as
+/// nobody drives it. The coordinator does not, and a new channel finds its tokens.
+///
 /// # Cancel safety
 ///
 /// Dropping a call abandons it: the server may have acted on it, or may yet. A refresh that it waited for goes on

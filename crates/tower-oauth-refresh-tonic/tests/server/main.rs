@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
@@ -14,7 +15,9 @@ use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Request, Response, Status};
@@ -88,6 +91,7 @@ impl Health for Strict {
 struct World {
     auth: AuthServer,
     api: Strict,
+    server: String,
     coordinator: Arc<RefreshCoordinator>,
     channel: RefreshChannel,
     client: HealthClient<RefreshChannel>,
@@ -110,10 +114,10 @@ impl World {
             RefreshCoordinator::builder(auth.token_endpoint(), credentials).build(http).unwrap();
         let layer =
             RefreshLayer::new(coordinator.clone(), "acme").relative_requests_to(server.parse().unwrap());
-        let channel = Channel::from_shared(server).unwrap().connect_lazy();
+        let channel = Channel::from_shared(server.clone()).unwrap().connect_lazy();
         let channel = wrap(&layer.body_limit(LIMIT), channel);
         let client = HealthClient::new(channel.clone());
-        Self { auth, api, coordinator, channel, client }
+        Self { auth, api, server, coordinator, channel, client }
     }
 
     /// Logs in, with an access token that the server refuses.
@@ -189,4 +193,28 @@ async fn a_call_without_a_usable_token_is_not_made_and_says_why() {
     let error = status.source().unwrap().downcast_ref::<RefreshError>().unwrap();
     assert!(error.needs_login());
     assert_eq!(world.api.calls(), 0);
+}
+
+#[test]
+fn a_channel_whose_runtime_has_ended_fails_and_does_not_hang_and_the_next_one_finds_the_token() {
+    let servers = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let world = servers.block_on(World::start());
+    let current_thread = || Builder::new_current_thread().enable_all().build().unwrap();
+    let connect = || {
+        let layer = RefreshLayer::new(world.coordinator.clone(), "acme");
+        let layer = layer.relative_requests_to(world.server.parse().unwrap());
+        HealthClient::new(wrap(&layer, Channel::from_shared(world.server.clone()).unwrap().connect_lazy()))
+    };
+    let mut first = current_thread().block_on(async {
+        world.install_revoked().await;
+        let mut client = connect();
+        client.check(asking("")).await.unwrap();
+        client
+    });
+    current_thread().block_on(async {
+        let call = timeout(Duration::from_secs(10), first.check(asking(""))).await;
+        assert_eq!(call.expect("it hangs").unwrap_err().code(), Code::Unknown);
+        connect().check(asking("")).await.unwrap();
+    });
+    assert_eq!(world.refreshes(), 1);
 }
