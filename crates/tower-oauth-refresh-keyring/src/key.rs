@@ -41,7 +41,7 @@ impl KeyringKey {
     ///
     /// The keychain is the one given to [`keyring_core::set_default_store`], or else the
     /// [platform's](platform_store). It may ask the user to unlock it, and is waited for without a limit, on a
-    /// thread for blocking.
+    /// thread for blocking, for which a runtime that is dropped waits too (`shutdown_background` does not).
     ///
     /// # Errors
     ///

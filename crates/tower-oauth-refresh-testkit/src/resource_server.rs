@@ -46,7 +46,7 @@ struct Api {
 }
 
 impl ResourceServer {
-    /// An API that trusts `auth_server`, served by the current tokio runtime.
+    /// An API that trusts `auth_server`, served by the current tokio runtime, and only while that lives.
     ///
     /// # Errors
     ///

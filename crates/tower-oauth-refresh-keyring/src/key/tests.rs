@@ -115,9 +115,16 @@ async fn a_task_finds_the_key_in_the_keychain_it_hands_over() {
 }
 
 #[test]
-fn without_a_runtime_there_is_an_error_and_no_panic() {
-    let opened = std::pin::pin!(KeyringKey::open_or_create_in(keychain(), "tests", "a"));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let std::task::Poll::Ready(opened) = opened.poll(&mut context) else { panic!("it waits") };
-    assert!(!opened.unwrap_err().is_unreadable());
+fn without_a_runtime_and_on_one_that_has_ended_there_is_an_error_and_no_panic() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    for has_ended in [false, true] {
+        let entered = has_ended.then(|| handle.enter());
+        let opened = std::pin::pin!(KeyringKey::open_or_create_in(keychain(), "tests", "a"));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(opened) = opened.poll(&mut context) else { panic!("it waits") };
+        assert!(!opened.unwrap_err().is_unreadable());
+        drop(entered);
+    }
 }

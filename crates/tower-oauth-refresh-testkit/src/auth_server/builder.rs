@@ -152,7 +152,8 @@ impl AuthServerBuilder {
         self
     }
 
-    /// Starts the server on a free port of 127.0.0.1. It is served by the current tokio runtime.
+    /// Starts the server on a free port of 127.0.0.1. It is served by the current tokio runtime, and only while that
+    /// lives.
     ///
     /// # Errors
     ///
