@@ -142,8 +142,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "rule 5: a verdict lifts nothing on install",
         LOGIN,
-        "        state.standing = None;\n        state.dead = None;\n        slot.current",
-        "        slot.current",
+        "let before = state.standing.take();\n        state.dead = None;\n",
+        "let before = None::<()>;\n",
     ),
     of(
         "rule 6: adopts what is expired",
@@ -248,6 +248,18 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         FLIGHT,
         "ErrorKind::NoRuntime => current.set_ahead(Some(now)),",
         "ErrorKind::NoRuntime => current.set_ahead(None),",
+    ),
+    of(
+        "an early refresh that failed is tried again where it is turned off",
+        FLIGHT,
+        "self.coordinator.policy.refresh_ahead && error",
+        "error",
+    ),
+    of(
+        "a look at what is kept fresh brings a login back that has ended",
+        "coordinator/keep_fresh.rs",
+        "if state.epoch != epoch {",
+        "if state.epoch < epoch {",
     ),
     of(
         "nobody is kept fresh once the runtime has ended",
