@@ -520,14 +520,18 @@ fn on_a_runtime_that_has_ended_there_is_an_error_and_no_hang() {
     let ended = current_thread();
     let handle = ended.handle().clone();
     drop(ended);
-    let entered = handle.enter();
-    for _ in 0..2 {
-        let (key, new) = (ACME.into(), body(1, "new"));
-        let mut call = store.compare_and_swap(&key, None, Some(&new));
-        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(polled, Poll::Ready(Err(_))), "{polled:?}");
-    }
-    drop(entered);
+    let ((over, ended), ours) = (std::sync::mpsc::channel(), store.clone());
+    std::thread::spawn(move || {
+        let _entered = handle.enter();
+        for _ in 0..2 {
+            let (key, new) = (ACME.into(), body(1, "new"));
+            let mut call = ours.compare_and_swap(&key, None, Some(&new));
+            let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(polled, Poll::Ready(Err(_))), "{polled:?}");
+        }
+        let _ = over.send(());
+    });
+    ended.recv_timeout(Duration::from_secs(10)).expect("it hangs");
     assert_writes(&store);
 }
 
