@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 
+use super::driver;
 use super::slot::{Slot, Told};
 use crate::clock::deadline;
 use crate::error::{ErrorKind, RefreshError};
@@ -84,7 +85,7 @@ impl Waiter {
     // No `async fn`: that would hold its arguments beside what is made of them, for each who waits.
     pub(crate) fn wait(self) -> impl Future<Output = Told> + Send {
         let Self { mut words, until, bell } = self;
-        let hears_bell = bell.is_some() && bell == Handle::try_current().ok().map(|here| here.id());
+        let hears_bell = bell.is_some_and(|bell| driver::runtime().is_ok_and(|here| here.id() == bell));
         async move {
             if hears_bell && let Some(told) = outcome(words.recv().await) {
                 return told;

@@ -234,8 +234,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "a caller listens for the bell of a runtime that stands still",
         "coordinator/waiter.rs",
-        "bell.is_some() && bell == Handle::try_current().ok().map(|here| here.id())",
-        "bell.is_some() && Handle::try_current().is_ok()",
+        "driver::runtime().is_ok_and(|here| here.id() == bell)",
+        "driver::runtime().is_ok_and(|_| format!(\"{bell}\") != \"\")",
     ),
     of(
         "a flight begins under the lock that its end takes",
