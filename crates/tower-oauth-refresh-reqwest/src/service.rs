@@ -21,7 +21,7 @@ use crate::body::{self, BoxError};
 ///
 /// ```
 /// use bytes::Bytes;
-/// use http::{Request, Response, Uri};
+/// use http::{Request, Response};
 /// use http_body_util::Full;
 /// use tower::{BoxError, ServiceBuilder, ServiceExt as _, service_fn};
 /// use tower_oauth_refresh::{ClientAuth, RefreshCoordinator, RefreshLayer, TokenSet};

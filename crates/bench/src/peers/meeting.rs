@@ -61,7 +61,7 @@ pub(super) fn meet(at_end: AtEnd, callers: u32) -> Result<Met, Failure> {
     })
 }
 
-/// Until nobody has come for a while.
+/// Until nobody has come for a while. In real time, for some clients ask over a real connection; nothing is measured yet.
 async fn settle(source: &Source) {
     let (mut quiet, mut seen) = (0, 0);
     while seen == 0 || quiet < 20 {
