@@ -19,6 +19,7 @@ mod simulate;
 mod soak;
 mod step;
 mod test;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,8 @@ usage: cargo xtask <command>
           a million credentials in one process, through an outage and a restart
   soak [--minutes N] [--seed N]
           real processes on real stores behind proxies that hurt; one minute unless given
+  verify [RING…] [--rounds N]
+          what surrounds the machine, for longer than the tests do: panics, slow stores, clocks, fleets, …
   bench [--counted | --peers | --plot FILE]
           the goals of performance with a verdict each; --counted: only what is the same on every machine;
           --peers: other clients for OAuth beside ours
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         ["simulate", options @ ..] => simulate::run(options),
         ["million", arguments @ ..] => million::run(arguments),
         ["soak", arguments @ ..] => soak::run(arguments),
+        ["verify", arguments @ ..] => verify::run(arguments),
         ["fuzz", arguments @ ..] => fuzz::run(arguments),
         // Not for people: what `mutants` has cargo run the tests with.
         ["until-failure", program, arguments @ ..] => mutants::until_failure(program, arguments),

@@ -1,0 +1,49 @@
+//! `cargo xtask verify [RING…] [--rounds N]`: the proofs that go beyond one run of the tests.
+//!
+//! Every ring is a set of ordinary tests, so that `cargo xtask test` runs a short slice of each. Here they run in an
+//! optimised build and for `VERIFY_ROUNDS` times as long.
+
+use crate::step::{Outcome, Stop, cargo, run as step};
+
+const ROUNDS: u64 = 20;
+
+/// One kind of trouble, and the tests that make it.
+struct Ring {
+    name: &'static str,
+    package: &'static str,
+    /// Which test binaries: `--lib`, or `--test NAME`.
+    target: &'static [&'static str],
+    /// Runs all tests whose path contains this.
+    filter: &'static str,
+}
+
+const RINGS: &[Ring] = &[];
+
+pub(crate) fn run(arguments: &[&str]) -> Outcome {
+    let mut rounds = ROUNDS;
+    let mut named = Vec::new();
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        if *word == "--rounds" {
+            let number = words.next().and_then(|number| number.parse().ok());
+            rounds = number.ok_or_else(|| Stop::Because("--rounds takes a number".to_owned()))?;
+        } else if RINGS.iter().any(|ring| ring.name == *word) {
+            named.push(*word);
+        } else {
+            return Err(Stop::Because(format!("verify: no ring {word:?}; there are: {}", names())));
+        }
+    }
+    for ring in RINGS.iter().filter(|ring| named.is_empty() || named.contains(&ring.name)) {
+        step(
+            cargo(["test", "--profile", "fuzz", "--package", ring.package])
+                .args(ring.target)
+                .args(["--", "--nocapture", ring.filter])
+                .env("VERIFY_ROUNDS", rounds.to_string()),
+        )?;
+    }
+    Ok(())
+}
+
+fn names() -> String {
+    RINGS.iter().map(|ring| ring.name).collect::<Vec<_>>().join(", ")
+}
