@@ -25,9 +25,9 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_oauth_refresh::{
-    BoxFuture, Builder, Challenges, ClientAssertion, ClientAuth, ClientSecret, CredentialKey, Events,
-    MemoryStore, NotSent, Record, RecordBody, Refresh, RefreshCoordinator, RefreshError, RefreshLayer,
-    RefreshReport, ReplayBody, Sealed, SealingKey, StoreError, Swap, TokenSet, TokenStore, Version,
+    BoxFuture, Builder, Challenges, ClientAssertion, ClientAuth, ClientSecret, Events, MemoryStore, NotSent,
+    Record, RecordBody, Refresh, RefreshCoordinator, RefreshError, RefreshLayer, RefreshReport, ReplayBody,
+    Sealed, SealingKey, StoreError, StoredKey, Swap, TokenSet, TokenStore, Version,
 };
 use tower_oauth_refresh_testkit::{
     Answer, AuthServer, Fault, FaultyStore, ResourceServer, Rotation, StoreFault, TokioClock,
@@ -602,7 +602,7 @@ async fn no_secret_is_said_of_a_signed_assertion() {
 struct Garbled(MemoryStore, fn(&str) -> String);
 
 impl TokenStore for Garbled {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move {
             let Some(record) = self.0.load(key).await? else { return Ok(None) };
             let garbled = (self.1)(&String::from_utf8_lossy(record.body.bytes()));
@@ -612,7 +612,7 @@ impl TokenStore for Garbled {
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
@@ -656,7 +656,7 @@ async fn no_secret_is_said_of_a_record_that_cannot_be_read() {
             bench.watch.debug(&memory);
         }
         // The types of a store, with a record that was sealed, and opened with another key.
-        let key: CredentialKey = KEY.into();
+        let key: StoredKey = KEY.into();
         let memory = MemoryStore::new();
         let sealed = Sealed::new(memory.clone(), SealingKey::new(SEALING));
         let body = RecordBody::new(Version::from_bits(1), bench.refresh_token().into_bytes());

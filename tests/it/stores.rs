@@ -3,7 +3,7 @@
 mod postgres;
 mod runtimes;
 
-use tower_oauth_refresh::{CredentialKey, RecordBody, StoreError, Swap, TokenStore, Version};
+use tower_oauth_refresh::{RecordBody, StoreError, StoredKey, Swap, TokenStore, Version};
 
 /// Where `cargo xtask test` says that the server is.
 fn address(variable: &str) -> String {
@@ -16,14 +16,14 @@ fn body(bytes: &[u8]) -> RecordBody {
     RecordBody::new(Version::from_bits(bits), bytes.to_vec())
 }
 
-async fn insert(store: &impl TokenStore, key: &CredentialKey) -> Version {
+async fn insert(store: &impl TokenStore, key: &StoredKey) -> Version {
     let new = body(b"body");
     let swap = store.compare_and_swap(key, None, Some(&new)).await.unwrap();
     assert!(matches!(swap, Swap::Swapped), "{swap:?}");
     new.version()
 }
 
-async fn version(store: &impl TokenStore, key: &CredentialKey) -> Option<Version> {
+async fn version(store: &impl TokenStore, key: &StoredKey) -> Option<Version> {
     store.load(key).await.unwrap().map(|record| record.body.version())
 }
 
@@ -35,7 +35,7 @@ fn words(error: &StoreError) -> String {
 
 /// Counts up from `at` until somebody has reached `goal`, on whatever version is found, and says how often it
 /// was the one to do so. `None` where the store failed: maybe it was.
-async fn count_up(store: &impl TokenStore, key: &CredentialKey, goal: u64) -> Vec<Option<u64>> {
+async fn count_up(store: &impl TokenStore, key: &StoredKey, goal: u64) -> Vec<Option<u64>> {
     let mut won = Vec::new();
     loop {
         let Ok(found) = store.load(key).await else {

@@ -9,7 +9,7 @@ use redis::{Client, FromRedisValue};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower_oauth_refresh::{
-    CredentialKey, Record, RecordBody, Sealed, SealingKey, StoreError, Swap, TokenStore, Version,
+    Record, RecordBody, Sealed, SealingKey, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 use tower_oauth_refresh_redis::RedisStore;
 use xtask::Redis;
@@ -37,7 +37,7 @@ fn stored(name: &str) -> String {
     format!("test-{}-{name}:acme", std::process::id())
 }
 
-fn key() -> CredentialKey {
+fn key() -> StoredKey {
     "acme".into()
 }
 
@@ -169,12 +169,12 @@ async fn keys_of_odd_characters_are_kept_apart() {
     let store = store(&shared(), "odd");
     let odd = ["", " ", "{", "}", "{}", "{a}b", "{a}c", "a\0b", "a\r\nDEL b", "\"", "\\", "*", "ключ", "🔑"];
     for (bits, name) in odd.iter().enumerate() {
-        let (name, new) = (CredentialKey::from(*name), body(u128::try_from(bits).unwrap()));
+        let (name, new) = (StoredKey::from(*name), body(u128::try_from(bits).unwrap()));
         let swap = store.compare_and_swap(&name, None, Some(&new)).await.unwrap();
         assert!(matches!(swap, Swap::Swapped), "{name:?}");
     }
     for (bits, name) in odd.iter().enumerate() {
-        let name = CredentialKey::from(*name);
+        let name = StoredKey::from(*name);
         let found = store.load(&name).await.unwrap().unwrap().body.version();
         assert_eq!(Some(found), version(u128::try_from(bits).unwrap()), "{name:?}");
         assert!(matches!(store.compare_and_swap(&name, Some(found), None).await.unwrap(), Swap::Swapped));
@@ -182,7 +182,7 @@ async fn keys_of_odd_characters_are_kept_apart() {
 }
 
 /// Keeps writing until the stream tells of it: what was written before it listened may be missed.
-async fn assert_told(told: &mut (impl Stream<Item = CredentialKey> + Unpin), writer: &RedisStore) {
+async fn assert_told(told: &mut (impl Stream<Item = StoredKey> + Unpin), writer: &RedisStore) {
     let write_on = async {
         loop {
             let expected = loaded(writer).await;

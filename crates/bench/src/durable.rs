@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tower_oauth_refresh::{
-    BoxFuture, CredentialKey, Record, RecordBody, RefreshCoordinator, StoreError, Swap, TokenStore, Version,
+    BoxFuture, Record, RecordBody, RefreshCoordinator, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 use tower_oauth_refresh_file::FileStore;
 
@@ -34,14 +34,14 @@ pub struct Calls {
 }
 
 impl TokenStore for Counted {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         self.calls.loads.fetch_add(1, Ordering::Relaxed);
         self.store.load(key)
     }
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {

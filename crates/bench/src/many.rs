@@ -11,8 +11,8 @@ use dashmap::DashMap;
 use http::HeaderValue;
 use tokio::runtime::Runtime;
 use tower_oauth_refresh::{
-    BoxFuture, Clock as _, CredentialKey, Now, Record, RecordBody, RefreshCoordinator, StoreError, Swap,
-    SystemClock, TokenSet, TokenStore, Version,
+    BoxFuture, Clock as _, CredentialKey, Now, Record, RecordBody, RefreshCoordinator, StoreError, StoredKey,
+    Swap, SystemClock, TokenSet, TokenStore, Version,
 };
 
 use crate::Failure;
@@ -34,13 +34,13 @@ fn key(number: usize) -> CredentialKey {
 struct Nothing;
 
 impl TokenStore for Nothing {
-    fn load<'a>(&'a self, _: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, _: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async { Ok(None) })
     }
 
     fn compare_and_swap<'a>(
         &'a self,
-        _: &'a CredentialKey,
+        _: &'a StoredKey,
         _: Option<Version>,
         _: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
-use tower_oauth_refresh::{CredentialKey, Now, Record, RecordBody, StoreError, Version};
+use tower_oauth_refresh::{Now, Record, RecordBody, StoreError, StoredKey, Version};
 
 const FORMAT: u32 = 1;
 
@@ -81,7 +81,7 @@ enum Unreadable {
     #[error("{} was written by a newer release (format {format}); it is left as it is", path.display())]
     Newer { path: PathBuf, format: u32 },
     #[error("the record of {0} is damaged; it is left as it is")]
-    Entry(CredentialKey),
+    Entry(StoredKey),
 }
 
 impl Contents {
@@ -113,13 +113,13 @@ impl Contents {
         Ok(bytes)
     }
 
-    pub(crate) fn get(&self, key: &CredentialKey, now: &Moment) -> Result<Option<Record>, StoreError> {
+    pub(crate) fn get(&self, key: &StoredKey, now: &Moment) -> Result<Option<Record>, StoreError> {
         let Some(entry) = self.records.get(key.as_str()) else { return Ok(None) };
         let body = entry.decode().ok_or_else(|| StoreError::unreadable(Unreadable::Entry(key.clone())))?;
         Ok(Some(Record::new(body, now.since(&entry.written))))
     }
 
-    pub(crate) fn set(&mut self, key: &CredentialKey, new: Option<&RecordBody>, written: Moment) {
+    pub(crate) fn set(&mut self, key: &StoredKey, new: Option<&RecordBody>, written: Moment) {
         match new {
             Some(body) => drop(self.records.insert(key.as_str().to_owned(), Entry::encode(body, written))),
             None => drop(self.records.remove(key.as_str())),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tower_oauth_refresh::{
-    BoxFuture, Clock, CredentialKey, Record, RecordBody, Sealed, SealingKey, StoreError, Swap, SystemClock,
+    BoxFuture, Clock, Record, RecordBody, Sealed, SealingKey, StoreError, StoredKey, Swap, SystemClock,
     TokenStore, Version,
 };
 
@@ -95,7 +95,7 @@ impl FileStore {
 }
 
 impl StoreFile {
-    fn load(&self, key: &CredentialKey) -> Result<Option<Record>, StoreError> {
+    fn load(&self, key: &StoredKey) -> Result<Option<Record>, StoreError> {
         // Before reading: a record written in between is young, not old.
         let now = self.now();
         self.read(&self.resolve()?)?.get(key, &now)
@@ -103,7 +103,7 @@ impl StoreFile {
 
     fn swap(
         &self,
-        key: &CredentialKey,
+        key: &StoredKey,
         expected: Option<Version>,
         new: Option<&RecordBody>,
     ) -> Result<Swap, StoreError> {
@@ -136,7 +136,7 @@ impl StoreFile {
 }
 
 impl TokenStore for FileStore {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         let (file, key) = (self.file.clone(), key.clone());
         Box::pin(async move {
             let runtime = Handle::try_current().map_err(StoreError::unavailable)?;
@@ -146,7 +146,7 @@ impl TokenStore for FileStore {
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio, id};
 
 use tokio::task::JoinSet;
-use tower_oauth_refresh::{CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version};
+use tower_oauth_refresh::{Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version};
 use tower_oauth_refresh_file::{FileStore, KeyFile};
 
 const ROLE: &str = "FILE_STORE_TEST_ROLE";
@@ -62,7 +62,7 @@ async fn keep_writing(store: &FileStore) {
     for task in 0..16_u8 {
         let store = store.clone();
         tasks.spawn(async move {
-            let key = CredentialKey::new(task.to_string());
+            let key = StoredKey::new(task.to_string());
             let mut expected = None;
             for bits in 0.. {
                 let new = RecordBody::new(Version::from_bits(bits), vec![task]);
@@ -112,7 +112,7 @@ fn words(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("says ").map(str::to_owned))
 }
 
-fn key() -> CredentialKey {
+fn key() -> StoredKey {
     "acme".into()
 }
 

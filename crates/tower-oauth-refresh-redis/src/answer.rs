@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::Value;
-use tower_oauth_refresh::{CredentialKey, Record, RecordBody, StoreError, Swap, Version};
+use tower_oauth_refresh::{Record, RecordBody, StoreError, StoredKey, Swap, Version};
 
 use crate::failure::Failure;
 
@@ -16,7 +16,7 @@ pub(crate) fn write_version(version: Option<Version>) -> String {
 }
 
 /// A load answers like a swap that expected something else.
-pub(crate) fn read(answer: Value, key: &CredentialKey) -> Result<Swap, StoreError> {
+pub(crate) fn read(answer: Value, key: &StoredKey) -> Result<Swap, StoreError> {
     match answer {
         Value::Int(1) => Ok(Swap::Swapped),
         Value::Array(fields) => {
@@ -55,6 +55,6 @@ fn text(value: &Value) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-fn foreign(key: &CredentialKey) -> StoreError {
+fn foreign(key: &StoredKey) -> StoreError {
     StoreError::unreadable(format!("what Redis keeps as {key} is no record; it is left as it is"))
 }

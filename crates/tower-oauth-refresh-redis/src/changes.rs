@@ -7,7 +7,7 @@ use futures_util::stream;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::sleep;
-use tower_oauth_refresh::{BoxStream, CredentialKey};
+use tower_oauth_refresh::{BoxStream, StoredKey};
 
 use crate::connection::{Connector, Told};
 
@@ -34,11 +34,11 @@ impl Listener {
         Self { connector, prefix, limit, told, subscribed: false }
     }
 
-    pub(crate) fn into_stream(self) -> BoxStream<'static, CredentialKey> {
+    pub(crate) fn into_stream(self) -> BoxStream<'static, StoredKey> {
         Box::pin(stream::unfold(self, async |mut listener: Self| Some((listener.next().await?, listener))))
     }
 
-    async fn next(&mut self) -> Option<CredentialKey> {
+    async fn next(&mut self) -> Option<StoredKey> {
         loop {
             if self.subscribed {
                 match self.told.recv().await {
@@ -62,8 +62,8 @@ impl Listener {
         }
     }
 
-    fn key(&self, name: &[u8]) -> Option<CredentialKey> {
+    fn key(&self, name: &[u8]) -> Option<StoredKey> {
         let name = std::str::from_utf8(name).ok()?;
-        name.strip_prefix(&*self.prefix).map(CredentialKey::from)
+        name.strip_prefix(&*self.prefix).map(StoredKey::from)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::{Client, Pipeline, Script, Value};
 use tower_oauth_refresh::{
-    BoxFuture, BoxStream, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
+    BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 
 use crate::answer::{read, write_version};
@@ -99,7 +99,7 @@ impl RedisStore {
         self
     }
 
-    async fn run(&self, key: &CredentialKey, change: Option<Change<'_>>) -> Result<Swap, StoreError> {
+    async fn run(&self, key: &StoredKey, change: Option<Change<'_>>) -> Result<Swap, StoreError> {
         let waits = change.as_ref().and(self.replicas);
         let limit = LIMIT + waits.map_or(Duration::ZERO, |replicas| replicas.patience);
         let commands = |eval, script| self.commands(eval, script, key, change.as_ref());
@@ -125,13 +125,7 @@ impl RedisStore {
 
     /// The script, and in the same breath the wait for what it wrote: over another connection it would
     /// wait for nothing.
-    fn commands(
-        &self,
-        eval: &str,
-        script: &str,
-        key: &CredentialKey,
-        change: Option<&Change<'_>>,
-    ) -> Pipeline {
+    fn commands(&self, eval: &str, script: &str, key: &StoredKey, change: Option<&Change<'_>>) -> Pipeline {
         let mut commands = Pipeline::new();
         commands.cmd(eval).arg(script).arg(1).arg(format!("{}{key}", self.prefix));
         let Some(change) = change else { return commands };
@@ -149,7 +143,7 @@ impl RedisStore {
 }
 
 impl TokenStore for RedisStore {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move {
             match self.run(key, None).await? {
                 Swap::Conflict(found) => Ok(found),
@@ -160,14 +154,14 @@ impl TokenStore for RedisStore {
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
         Box::pin(self.run(key, Some(Change { expected, new })))
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         let listener = Listener::new(Arc::clone(&self.connector), Arc::clone(&self.prefix), LIMIT);
         Some(listener.into_stream())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgPool;
 use tower_oauth_refresh::{
-    BoxFuture, BoxStream, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
+    BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 
 use self::changes::Changes;
@@ -112,11 +112,11 @@ impl PostgresStore {
     pub async fn keys_with_prefix(
         &self,
         prefix: &str,
-        after: Option<&CredentialKey>,
+        after: Option<&StoredKey>,
         limit: u32,
-    ) -> Result<Vec<CredentialKey>, StoreError> {
+    ) -> Result<Vec<StoredKey>, StoreError> {
         in_runtime()?;
-        let after = after.map(CredentialKey::as_str);
+        let after = after.map(StoredKey::as_str);
         let end = prefix::end(prefix);
         let list = sqlx::query_scalar(if end.is_some() { LIST } else { LIST_TO_END });
         let list =
@@ -159,7 +159,7 @@ impl PostgresStore {
         }
     }
 
-    async fn get(&self, key: &CredentialKey) -> Result<Option<Record>, StoreError> {
+    async fn get(&self, key: &StoredKey) -> Result<Option<Record>, StoreError> {
         let found = sqlx::query_as(LOAD).bind(key.as_str()).fetch_optional(&self.pool).await;
         let Some(columns) = found.map_err(store_error)? else { return Ok(None) };
         let (version, body, age): Columns = columns;
@@ -170,7 +170,7 @@ impl PostgresStore {
 
     async fn swap(
         &self,
-        key: &CredentialKey,
+        key: &StoredKey,
         expected: Option<Version>,
         new: Option<&RecordBody>,
     ) -> Result<Swap, StoreError> {
@@ -210,7 +210,7 @@ impl PostgresStore {
 }
 
 impl TokenStore for PostgresStore {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move {
             in_runtime()?;
             self.get(key).await
@@ -219,7 +219,7 @@ impl TokenStore for PostgresStore {
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
@@ -229,7 +229,7 @@ impl TokenStore for PostgresStore {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         self.changes.subscribe(&self.pool)
     }
 }

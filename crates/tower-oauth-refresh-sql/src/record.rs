@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use tower_oauth_refresh::{CredentialKey, Record, RecordBody, StoreError, Swap, Version};
+use tower_oauth_refresh::{Record, RecordBody, StoreError, StoredKey, Swap, Version};
 
 pub(crate) fn to_column(version: Version) -> Vec<u8> {
     version.to_bits().to_be_bytes().to_vec()
 }
 
 pub(crate) fn from_columns(
-    key: &CredentialKey,
+    key: &StoredKey,
     version: &[u8],
     body: Vec<u8>,
     age: Duration,

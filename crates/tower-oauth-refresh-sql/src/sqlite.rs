@@ -13,9 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use sqlx::sqlite::{SqlitePool, SqliteQueryResult};
-use tower_oauth_refresh::{
-    BoxFuture, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
-};
+use tower_oauth_refresh::{BoxFuture, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version};
 
 use self::age::Moment;
 use self::turns::Turns;
@@ -138,11 +136,11 @@ impl SqliteStore {
     pub async fn keys_with_prefix(
         &self,
         prefix: &str,
-        after: Option<&CredentialKey>,
+        after: Option<&StoredKey>,
         limit: u32,
-    ) -> Result<Vec<CredentialKey>, StoreError> {
+    ) -> Result<Vec<StoredKey>, StoreError> {
         in_runtime()?;
-        let after = after.map(CredentialKey::as_str);
+        let after = after.map(StoredKey::as_str);
         let end = prefix::end(prefix);
         let list = sqlx::query_scalar(if end.is_some() { LIST } else { LIST_TO_END });
         let list = list.bind(after.map_or(prefix, |after| after.max(prefix))).bind(after).bind(limit);
@@ -185,7 +183,7 @@ impl SqliteStore {
         }
     }
 
-    async fn get(&self, key: &CredentialKey) -> Result<Option<Record>, StoreError> {
+    async fn get(&self, key: &StoredKey) -> Result<Option<Record>, StoreError> {
         let now = Moment::now();
         let found = sqlx::query_as(LOAD).bind(key.as_str()).fetch_optional(&self.pool).await;
         let Some(columns) = found.map_err(store_error)? else { return Ok(None) };
@@ -196,7 +194,7 @@ impl SqliteStore {
 
     async fn swap(
         &self,
-        key: &CredentialKey,
+        key: &StoredKey,
         expected: Option<Version>,
         new: Option<&RecordBody>,
     ) -> Result<Swap, StoreError> {
@@ -250,7 +248,7 @@ type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteAr
 const FULL: i64 = 2;
 
 impl TokenStore for SqliteStore {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move {
             in_runtime()?;
             self.get(key).await
@@ -259,7 +257,7 @@ impl TokenStore for SqliteStore {
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {

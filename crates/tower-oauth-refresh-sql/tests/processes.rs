@@ -12,7 +12,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use tower_oauth_refresh::{CredentialKey, Record, RecordBody, Swap, TokenStore as _, Version};
+use tower_oauth_refresh::{Record, RecordBody, StoredKey, Swap, TokenStore as _, Version};
 use tower_oauth_refresh_sql::SqliteStore;
 
 const ROLE: &str = "SQL_STORE_TEST_ROLE";
@@ -73,7 +73,7 @@ async fn what_a_killed_process_said_it_stored_is_there() {
     }
 }
 
-fn key() -> CredentialKey {
+fn key() -> StoredKey {
     "acme".into()
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tower_oauth_refresh::{
-    BoxFuture, BoxStream, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
+    BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 
 use crate::gate::Gate;
@@ -18,12 +18,12 @@ use crate::script::Script;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// use tower_oauth_refresh::{CredentialKey, MemoryStore, RecordBody, TokenStore as _, Version};
+/// use tower_oauth_refresh::{StoredKey, MemoryStore, RecordBody, TokenStore as _, Version};
 /// use tower_oauth_refresh_testkit::{FaultyStore, StoreFault};
 ///
 /// let store = FaultyStore::new(MemoryStore::new());
 /// store.fault_swap(StoreFault::fail_after_write());
-/// let (key, body) = (CredentialKey::from("acme"), RecordBody::new(Version::from_bits(1), vec![]));
+/// let (key, body) = (StoredKey::from("acme"), RecordBody::new(Version::from_bits(1), vec![]));
 /// assert!(store.compare_and_swap(&key, None, Some(&body)).await.is_err());
 /// // Failed, and written all the same.
 /// assert!(store.load(&key).await.unwrap().is_some());
@@ -228,7 +228,7 @@ impl<S> fmt::Debug for FaultyStore<S> {
 }
 
 impl<S: TokenStore> TokenStore for FaultyStore<S> {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move {
             self.0.loads.fetch_add(1, Ordering::AcqRel);
             let fault = self.0.at_load.next().unwrap_or_else(StoreFault::none);
@@ -238,7 +238,7 @@ impl<S: TokenStore> TokenStore for FaultyStore<S> {
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
@@ -256,7 +256,7 @@ impl<S: TokenStore> TokenStore for FaultyStore<S> {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         self.0.store.changes()
     }
 }

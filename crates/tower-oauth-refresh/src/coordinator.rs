@@ -47,8 +47,8 @@ use crate::error::{ErrorKind, RefreshError};
 use crate::events::{Event, EventKind, Events};
 use crate::generation::Generation;
 use crate::secret::AccessToken;
-use crate::store::TokenStore;
 use crate::store::record::{Doubt, Holder, Life};
+use crate::store::{StoredKey, TokenStore};
 
 /// Keeps credentials of one client at one authorization server alive.
 ///
@@ -206,8 +206,8 @@ impl RefreshCoordinator {
     /// whoever lists or removes records in the store itself; the beginning of a key becomes the beginning of
     /// stored keys.
     #[must_use]
-    pub fn stored_key(&self, key: impl Into<CredentialKey>) -> CredentialKey {
-        CredentialKey::new(format!("{}{}", self.namespace, key.into()))
+    pub fn stored_key(&self, key: impl Into<CredentialKey>) -> StoredKey {
+        StoredKey::new(format!("{}{}", self.namespace, key.into()))
     }
 
     /// Subscribes to what happens from now on, to all credentials. At most 256 events wait to be read.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 /// Names a credential: one grant of one subject to one client.
 ///
-/// Cloning is cheap. The name is not a secret: it appears in events and logs, and it is the key under
-/// which a [`TokenStore`](crate::TokenStore) keeps the record. A coordinator prefixes it with its token
-/// endpoint (or [issuer](crate::Builder::issuer)) and client, so that several coordinators may share a store.
+/// Cloning is cheap. The name is not a secret: it appears in events and logs. Prefixed with the
+/// token endpoint (or [issuer](crate::Builder::issuer)) and the client of a coordinator it becomes the
+/// [`StoredKey`](crate::StoredKey) of the record, so that several coordinators may share a store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialKey(Arc<str>);
 

@@ -4,6 +4,7 @@
 //! be written at all are one and the same operation, [`TokenStore::compare_and_swap`] on the record, so
 //! a new store is some sixty lines, and the test kit's conformance suite says whether it is right.
 
+mod key;
 mod memory;
 pub(crate) mod record;
 mod sealed;
@@ -14,17 +15,17 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretSlice};
 
+pub use self::key::StoredKey;
 pub use self::memory::MemoryStore;
 pub use self::record::Doubt;
 pub use self::sealed::{Sealed, SealingKey};
-use crate::CredentialKey;
 
 /// A boxed future: stores are called once a refresh, never on the path of a valid token.
 pub type BoxFuture<'a, T> = futures_core::future::BoxFuture<'a, T>;
 /// A boxed stream.
 pub type BoxStream<'a, T> = futures_core::stream::BoxStream<'a, T>;
 
-/// A durable map from [`CredentialKey`] to [`RecordBody`], with compare-and-swap.
+/// A durable map from [`StoredKey`] to [`RecordBody`], with compare-and-swap.
 ///
 /// # Permitted wrong answers
 ///
@@ -40,20 +41,20 @@ pub type BoxStream<'a, T> = futures_core::stream::BoxStream<'a, T>;
 /// Dropping a returned future leaves the record as it was or as it was to become, nothing between.
 pub trait TokenStore: Send + Sync + 'static {
     /// The newest record, read through every cache, with its age by the store's own clock.
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
 
     /// Replaces the record if its version still is `expected` (`None`: if there is no record), or removes
     /// it where `new` is `None`. Durable when it returns [`Swap::Swapped`].
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>>;
 
     /// Tells the keys of records that somebody changed, where the store can know. Without it, or when
     /// the stream ends, waiters poll. May tell too much and may miss changes.
-    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         None
     }
 }

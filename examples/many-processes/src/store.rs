@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::postgres::PgPoolOptions;
 use tower::BoxError;
 use tower_oauth_refresh::{
-    BoxFuture, BoxStream, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
+    BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 use tower_oauth_refresh_file::FileStore;
 use tower_oauth_refresh_redis::RedisStore;
@@ -33,20 +33,20 @@ impl AnyStore {
 }
 
 impl TokenStore for AnyStore {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         self.0.load(key)
     }
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
         self.0.compare_and_swap(key, expected, new)
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         self.0.changes()
     }
 }

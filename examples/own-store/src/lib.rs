@@ -10,8 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use tower_oauth_refresh::{
-    BoxFuture, Clock as _, CredentialKey, Record, RecordBody, StoreError, Swap, SystemClock, TokenStore,
-    Version,
+    BoxFuture, Clock as _, Record, RecordBody, StoreError, StoredKey, Swap, SystemClock, TokenStore, Version,
 };
 
 /// Keeps each record in a file: 16 bytes of version, 8 of time (milliseconds), then what the engine wrote.
@@ -34,12 +33,12 @@ impl DirStore {
         Ok(Self { dir: dir.as_ref().to_path_buf() })
     }
 
-    fn path(&self, key: &CredentialKey) -> PathBuf {
+    fn path(&self, key: &StoredKey) -> PathBuf {
         let hash = Sha256::digest(key.as_str());
         self.dir.join(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
-    fn read(&self, key: &CredentialKey) -> Result<Option<Record>, StoreError> {
+    fn read(&self, key: &StoredKey) -> Result<Option<Record>, StoreError> {
         let bytes = match fs::read(self.path(key)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             read => read.map_err(StoreError::unavailable)?,
@@ -52,7 +51,7 @@ impl DirStore {
 
     fn swap(
         &self,
-        key: &CredentialKey,
+        key: &StoredKey,
         expected: Option<Version>,
         new: Option<&RecordBody>,
     ) -> Result<Swap, StoreError> {
@@ -93,14 +92,14 @@ fn now() -> Duration {
 }
 
 impl TokenStore for DirStore {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         let (store, key) = (self.clone(), key.clone());
         Box::pin(blocking(move || store.read(&key)))
     }
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {

@@ -14,7 +14,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 use tower::{Service, service_fn};
 use tower_oauth_refresh::{
-    BoxFuture, BoxStream, Clock, CredentialKey, Now, Record, RecordBody, StoreError, Swap, SystemClock,
+    BoxFuture, BoxStream, Clock, Now, Record, RecordBody, StoreError, StoredKey, Swap, SystemClock,
     TokenStore, Version,
 };
 
@@ -87,13 +87,13 @@ impl Watched {
 }
 
 impl TokenStore for Watched {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move { Ok(self.store.load(key).await?.map(|record| self.seen(record))) })
     }
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
@@ -115,7 +115,7 @@ impl TokenStore for Watched {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         self.store.changes()
     }
 }

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tower_oauth_refresh::{CredentialKey, Sealed, SealingKey, Swap, TokenStore as _};
+use tower_oauth_refresh::{Sealed, SealingKey, StoredKey, Swap, TokenStore as _};
 use tower_oauth_refresh_sql::PostgresStore;
 use tower_oauth_refresh_testkit::store_conformance;
 
@@ -75,7 +75,7 @@ async fn run(pool: &PgPool, sql: impl Into<String>) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.into())).execute(pool).await.unwrap();
 }
 
-fn key() -> CredentialKey {
+fn key() -> StoredKey {
     "acme".into()
 }
 
@@ -248,7 +248,7 @@ async fn keys_among_many_are_listed_and_removed_by_a_range_of_the_index() {
     // More often than it takes until a prepared statement keeps one plan for all parameters.
     for _ in 0..10 {
         let listed = store.keys_with_prefix(prefix, None, 100).await.unwrap();
-        assert_eq!(listed, [CredentialKey::new(format!("{prefix}a"))]);
+        assert_eq!(listed, [StoredKey::new(format!("{prefix}a"))]);
         assert_eq!(store.keys_with_prefix("", Some(&"https://b".into()), 100).await.unwrap(), []);
         assert_eq!(store.keys_with_prefix("https://as", None, 3).await.unwrap().len(), 3);
     }
@@ -323,7 +323,7 @@ async fn a_dropped_call_never_hands_its_answer_to_another() {
     for task in 0..8_u64 {
         let store = store.clone();
         tasks.spawn(async move {
-            let key = CredentialKey::new(task.to_string());
+            let key = StoredKey::new(task.to_string());
             for turn in 0..60_u64 {
                 let found = store.load(&key).await.unwrap();
                 assert!(found.iter().all(|record| record.body.bytes() == task.to_be_bytes()));

@@ -6,7 +6,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use sqlx::postgres::PgPoolOptions;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use tower_oauth_refresh::{CredentialKey, Swap, TokenStore, Version};
+use tower_oauth_refresh::{StoredKey, Swap, TokenStore, Version};
 use tower_oauth_refresh_redis::{RedisStore, redis};
 use tower_oauth_refresh_sql::PostgresStore;
 use xtask::{Postgres, Redis};
@@ -21,7 +21,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-fn key() -> CredentialKey {
+fn key() -> StoredKey {
     "acme".into()
 }
 

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tokio::time::{Instant, sleep};
 use tower_oauth_refresh::{BoxFuture, MemoryStore, Record, RecordBody, StoreError, Swap, Version};
-use tower_oauth_refresh::{CredentialKey, TokenSet, TokenStore};
+use tower_oauth_refresh::{StoredKey, TokenSet, TokenStore};
 
 use crate::run::{LIFE, Scale};
 
@@ -134,14 +134,14 @@ pub(crate) struct Counted {
 }
 
 impl TokenStore for Counted {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         self.loads.fetch_add(1, Relaxed);
         self.records.load(key)
     }
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {

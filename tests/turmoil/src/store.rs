@@ -8,9 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use tower_oauth_refresh::{
-    BoxFuture, CredentialKey, Record, RecordBody, StoreError, Swap, TokenStore, Version,
-};
+use tower_oauth_refresh::{BoxFuture, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version};
 
 use crate::book::Book;
 use crate::network::{BoxError, connect, send};
@@ -76,18 +74,18 @@ async fn record(response: Response<Full<Bytes>>) -> Option<Record> {
     Some(Record::new(RecordBody::new(Version::from_bits(version), bytes.to_vec()), age))
 }
 
-fn about(path: &str, key: &CredentialKey) -> http::request::Builder {
+fn about(path: &str, key: &StoredKey) -> http::request::Builder {
     Request::builder().uri(path).header("key", key.as_str().escape_default().to_string())
 }
 
 impl TokenStore for NetStore {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move { Ok(record(ask(about("/load", key), Vec::new()).await?).await) })
     }
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {

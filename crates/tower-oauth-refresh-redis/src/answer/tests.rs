@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use redis::Value;
-use tower_oauth_refresh::{CredentialKey, Record, StoreError, Swap, Version};
+use tower_oauth_refresh::{Record, StoreError, StoredKey, Swap, Version};
 
 use super::{read, write_version};
 
@@ -14,7 +14,7 @@ fn fields(version: &str, written: &str, body: &str, now: &str) -> Value {
 }
 
 fn answered(answer: Value) -> Result<Swap, StoreError> {
-    read(answer, &CredentialKey::new("acme"))
+    read(answer, &StoredKey::new("acme"))
 }
 
 fn found(answer: Value) -> Record {

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
-use tower_oauth_refresh::{BoxStream, CredentialKey};
+use tower_oauth_refresh::{BoxStream, StoredKey};
 
 const CHANNEL: &str = "tower_oauth_refresh";
 const TELL: &str = "SELECT pg_notify($1, key) FROM unnest($2::text[]) AS key";
@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// something to tell.
 #[derive(Debug)]
 pub(super) struct Changes {
-    heard: broadcast::Sender<CredentialKey>,
+    heard: broadcast::Sender<StoredKey>,
     listener: Mutex<Option<AbortHandle>>,
     outbox: Arc<Mutex<Outbox>>,
 }
@@ -44,7 +44,7 @@ struct Outbox {
 
 impl Changes {
     /// Without a runtime there is nobody to listen.
-    pub(super) fn subscribe(&self, pool: &PgPool) -> Option<BoxStream<'static, CredentialKey>> {
+    pub(super) fn subscribe(&self, pool: &PgPool) -> Option<BoxStream<'static, StoredKey>> {
         let runtime = Handle::try_current().ok()?;
         let subscription = self.heard.subscribe();
         let mut listener = locked(&self.listener);
@@ -86,8 +86,8 @@ impl Drop for Changes {
 }
 
 async fn next(
-    mut subscription: broadcast::Receiver<CredentialKey>,
-) -> Option<(CredentialKey, broadcast::Receiver<CredentialKey>)> {
+    mut subscription: broadcast::Receiver<StoredKey>,
+) -> Option<(StoredKey, broadcast::Receiver<StoredKey>)> {
     loop {
         match subscription.recv().await {
             Ok(key) => return Some((key, subscription)),
@@ -130,7 +130,7 @@ async fn tell(pool: PgPool, mut telling: Telling) {
     }
 }
 
-async fn listen(pool: PgPool, heard: broadcast::Sender<CredentialKey>) {
+async fn listen(pool: PgPool, heard: broadcast::Sender<StoredKey>) {
     let listening = async {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -157,7 +157,7 @@ async fn connect(pool: &PgPool) -> sqlx::Result<PgListener> {
 }
 
 /// Until the connection is lost for good.
-async fn hear(listener: &mut PgListener, heard: &broadcast::Sender<CredentialKey>) {
+async fn hear(listener: &mut PgListener, heard: &broadcast::Sender<StoredKey>) {
     loop {
         match timeout(QUIET, listener.try_recv()).await {
             // Nobody waiting at the moment is no failure.

@@ -22,11 +22,11 @@ fn body(bits: u128, bytes: &[u8]) -> RecordBody {
     RecordBody::new(Version::from_bits(bits), bytes.to_vec())
 }
 
-fn key() -> CredentialKey {
+fn key() -> StoredKey {
     "acme".into()
 }
 
-async fn insert(store: &SqliteStore, key: &CredentialKey, bits: u128) {
+async fn insert(store: &SqliteStore, key: &StoredKey, bits: u128) {
     let swap = store.compare_and_swap(key, None, Some(&body(bits, b"body"))).await.unwrap();
     assert!(matches!(swap, Swap::Swapped), "{swap:?}");
 }
@@ -236,7 +236,7 @@ async fn removing_by_a_beginning_leaves_its_neighbours() {
     assert_eq!(store.remove_prefix("user-1/").await.unwrap(), 1100);
     assert_eq!(store.remove_prefix("user-1/").await.unwrap(), 0);
     let left = store.keys_with_prefix("", None, 10).await.unwrap();
-    assert_eq!(left, ["USER-1/a", "user-1", "user-1.", "user-10/a", "user-2/a"].map(CredentialKey::from));
+    assert_eq!(left, ["USER-1/a", "user-1", "user-1.", "user-10/a", "user-2/a"].map(StoredKey::from));
     assert_eq!(store.remove_prefix("").await.unwrap(), 5);
 }
 
@@ -281,7 +281,7 @@ async fn a_dropped_call_never_hands_its_answer_to_another() {
     for task in 0..8_u128 {
         let store = store.clone();
         tasks.spawn(async move {
-            let key = CredentialKey::new(task.to_string());
+            let key = StoredKey::new(task.to_string());
             let mut at: Option<Version> = None;
             for turn in 0..60_u128 {
                 let new = body(task << 64 | turn, &task.to_be_bytes());
@@ -360,7 +360,7 @@ fn a_call_on_a_runtime_that_stands_still_does_not_stop_the_writers_of_another() 
         let opened = still.block_on(SqliteStore::open(&path)).unwrap();
         let store = if is_first { SqliteStore::new(opened.pool.clone()) } else { opened };
         let turn = is_busy.then(|| still.block_on(store.writers.turn()));
-        let (other, new) = (CredentialKey::from("other"), body(1, b"body"));
+        let (other, new) = (StoredKey::from("other"), body(1, b"body"));
         let mut call = store.compare_and_swap(&other, None, Some(&new));
         still.block_on(async {
             let connections = connections(&store).await;

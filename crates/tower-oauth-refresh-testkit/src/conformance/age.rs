@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tower_oauth_refresh::{CredentialKey, Now, Record, Swap};
+use tower_oauth_refresh::{Now, Record, StoredKey, Swap};
 
 use super::space::{Checked, Handle, Space, body, now, version};
 
@@ -18,7 +18,7 @@ const A_MOMENT: Duration = Duration::from_millis(40);
 /// For stores that count in whole seconds, which makes an age too small and is permitted.
 const LONGEST_STEP: Duration = Duration::from_millis(2500);
 
-async fn age(store: &Handle, key: &CredentialKey) -> Checked<Duration> {
+async fn age(store: &Handle, key: &StoredKey) -> Checked<Duration> {
     store
         .load(key)
         .await?

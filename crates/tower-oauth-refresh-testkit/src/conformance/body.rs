@@ -1,6 +1,6 @@
 //! What is written comes back: bytes, versions, and under which key.
 
-use tower_oauth_refresh::{CredentialKey, RecordBody, Version};
+use tower_oauth_refresh::{RecordBody, StoredKey, Version};
 
 use super::space::{Checked, Handle, Space, body, version};
 
@@ -115,9 +115,9 @@ pub(super) async fn keys_of_a_kilobyte_are_kept_apart(space: &Space<'_>) -> Chec
     all_hold(&store, &written).await
 }
 
-type Written = (CredentialKey, RecordBody);
+type Written = (StoredKey, RecordBody);
 
-async fn write(store: &Handle, key: CredentialKey) -> Checked<Written> {
+async fn write(store: &Handle, key: StoredKey) -> Checked<Written> {
     let body = body(key.as_str().as_bytes())?;
     let accepted = store.accepts(&key, None, Some(&body)).await;
     accepted.map_err(|reason| format!("under the key {:?}: {reason}", key.as_str()))?;

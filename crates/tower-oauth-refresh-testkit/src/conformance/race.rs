@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
-use tower_oauth_refresh::{CredentialKey, RecordBody, Swap, Version};
+use tower_oauth_refresh::{RecordBody, StoredKey, Swap, Version};
 
 use super::space::{Checked, Handle, Space, body, same};
 
@@ -55,7 +55,7 @@ fn bodies() -> Checked<Vec<Option<RecordBody>>> {
 /// All at once from one version: one swaps, the others conflict, and the record is the one's.
 async fn race(
     handles: &[Handle; 2],
-    key: &CredentialKey,
+    key: &StoredKey,
     expected: Option<Version>,
     new: Vec<Option<RecordBody>>,
 ) -> Checked<Option<RecordBody>> {
@@ -118,12 +118,7 @@ async fn interruption(turn: u32) {
 
 /// Old or new, now and when a write that began has been finished in the background: a swap from what was
 /// found works, or conflicts with the new.
-async fn settled(
-    store: &Handle,
-    key: &CredentialKey,
-    old: RecordBody,
-    new: RecordBody,
-) -> Checked<RecordBody> {
+async fn settled(store: &Handle, key: &StoredKey, old: RecordBody, new: RecordBody) -> Checked<RecordBody> {
     let found = store.load(key).await?;
     let (is_new, is_old) = (same(found.as_ref(), Some(&new)), same(found.as_ref(), Some(&old)));
     let current = match (is_new, is_old) {

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tower_oauth_refresh::{BoxStream, CredentialKey, RecordBody, Swap};
+use tower_oauth_refresh::{BoxStream, RecordBody, StoredKey, Swap};
 
 use super::space::{Checked, Handle, Space, body};
 
@@ -24,7 +24,7 @@ pub(super) async fn a_second_handle_sees_every_finished_swap(space: &Space<'_>) 
 }
 
 /// Loads before and after each write, so that whatever remembers the first answer gives it again.
-async fn follow(writer: &Handle, reader: &Handle, key: &CredentialKey) -> Checked {
+async fn follow(writer: &Handle, reader: &Handle, key: &StoredKey) -> Checked {
     reader.holds(key, None, "before anything was written").await?;
     let mut current = writer.insert(key).await?;
     reader.holds(key, Some(&current), "after an insert").await?;
@@ -65,7 +65,7 @@ pub(super) async fn changes_tell_of_a_swap_by_another_handle(space: &Space<'_>) 
 }
 
 /// A stream may take a moment to be connected and may miss a change, so there are several to tell of.
-async fn heard(changes: &mut BoxStream<'_, CredentialKey>, writer: &Handle, key: &CredentialKey) -> Checked {
+async fn heard(changes: &mut BoxStream<'_, StoredKey>, writer: &Handle, key: &StoredKey) -> Checked {
     let mut current: Option<RecordBody> = None;
     for _ in 0..TURNS {
         let next = body(b"next")?;
@@ -105,11 +105,7 @@ pub(super) async fn changes_tell_of_a_removal_by_another_handle(space: &Space<'_
 }
 
 /// Is one of the keys told of before the time is up?
-async fn told(
-    changes: &mut BoxStream<'_, CredentialKey>,
-    keys: &[CredentialKey],
-    wait: Duration,
-) -> Checked<bool> {
+async fn told(changes: &mut BoxStream<'_, StoredKey>, keys: &[StoredKey], wait: Duration) -> Checked<bool> {
     let listen = async {
         loop {
             match poll_fn(|cx| changes.as_mut().poll_next(cx)).await {

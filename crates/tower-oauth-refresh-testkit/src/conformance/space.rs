@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_oauth_refresh::{
-    BoxStream, Clock as _, CredentialKey, Now, Record, RecordBody, StoreError, Swap, SystemClock, TokenStore,
+    BoxStream, Clock as _, Now, Record, RecordBody, StoreError, StoredKey, Swap, SystemClock, TokenStore,
     Version,
 };
 
@@ -20,7 +20,7 @@ pub(super) type Checked<T = ()> = Result<T, String>;
 pub(super) struct Space<'f> {
     open: Box<dyn Fn() -> Local<'f, Handle> + 'f>,
     /// Everything drawn, to be removed in the end.
-    keys: RefCell<Vec<CredentialKey>>,
+    keys: RefCell<Vec<StoredKey>>,
 }
 
 impl<'f> Space<'f> {
@@ -34,12 +34,12 @@ impl<'f> Space<'f> {
     }
 
     /// A key nobody has used.
-    pub(super) fn key(&self) -> Checked<CredentialKey> {
+    pub(super) fn key(&self) -> Checked<StoredKey> {
         Ok(self.key_named(format!("conformance-{:016x}", random()?)))
     }
 
-    pub(super) fn key_named(&self, name: String) -> CredentialKey {
-        let key = CredentialKey::from(name);
+    pub(super) fn key_named(&self, name: String) -> StoredKey {
+        let key = StoredKey::from(name);
         self.keys.borrow_mut().push(key.clone());
         key
     }
@@ -66,25 +66,25 @@ impl<'f> Space<'f> {
 pub(super) struct Handle(Arc<dyn TokenStore>);
 
 impl Handle {
-    pub(super) async fn load(&self, key: &CredentialKey) -> Checked<Option<Record>> {
+    pub(super) async fn load(&self, key: &StoredKey) -> Checked<Option<Record>> {
         self.0.load(key).await.map_err(|error| failed("a load", &error))
     }
 
     pub(super) async fn swap(
         &self,
-        key: &CredentialKey,
+        key: &StoredKey,
         expected: Option<Version>,
         new: Option<&RecordBody>,
     ) -> Checked<Swap> {
         self.0.compare_and_swap(key, expected, new).await.map_err(|error| failed("a swap", &error))
     }
 
-    pub(super) fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    pub(super) fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         self.0.changes()
     }
 
     /// A first record under a new key.
-    pub(super) async fn insert(&self, key: &CredentialKey) -> Checked<RecordBody> {
+    pub(super) async fn insert(&self, key: &StoredKey) -> Checked<RecordBody> {
         let body = body(b"first")?;
         self.accepts(key, None, Some(&body)).await?;
         Ok(body)
@@ -93,7 +93,7 @@ impl Handle {
     /// A swap that must be carried out.
     pub(super) async fn accepts(
         &self,
-        key: &CredentialKey,
+        key: &StoredKey,
         expected: Option<Version>,
         new: Option<&RecordBody>,
     ) -> Checked {
@@ -110,7 +110,7 @@ impl Handle {
     /// A swap that must end in a conflict. What it says is there.
     pub(super) async fn refuses(
         &self,
-        key: &CredentialKey,
+        key: &StoredKey,
         expected: Option<Version>,
         new: Option<&RecordBody>,
         case: &str,
@@ -122,12 +122,7 @@ impl Handle {
     }
 
     /// The record must be this one, or must be absent.
-    pub(super) async fn holds(
-        &self,
-        key: &CredentialKey,
-        expected: Option<&RecordBody>,
-        when: &str,
-    ) -> Checked {
+    pub(super) async fn holds(&self, key: &StoredKey, expected: Option<&RecordBody>, when: &str) -> Checked {
         same(self.load(key).await?.as_ref(), expected).map_err(|reason| format!("{when}, a load: {reason}"))
     }
 }

@@ -3,15 +3,15 @@ use tower_oauth_refresh::MemoryStore;
 use super::*;
 use crate::test_client::spawn;
 
-fn store() -> (FaultyStore<MemoryStore>, CredentialKey) {
-    (FaultyStore::new(MemoryStore::new()), CredentialKey::from("acme"))
+fn store() -> (FaultyStore<MemoryStore>, StoredKey) {
+    (FaultyStore::new(MemoryStore::new()), StoredKey::from("acme"))
 }
 
 fn body(version: u128) -> RecordBody {
     RecordBody::new(Version::from_bits(version), vec![7])
 }
 
-async fn stored(store: &FaultyStore<MemoryStore>, key: &CredentialKey) -> Option<Version> {
+async fn stored(store: &FaultyStore<MemoryStore>, key: &StoredKey) -> Option<Version> {
     store.inner().load(key).await.unwrap().map(|record| record.body.version())
 }
 

@@ -119,7 +119,7 @@ struct Faults {
     /// Fails with this.
     error: Mutex<Option<Box<dyn std::error::Error + Send + Sync>>>,
     /// Tells of changes, where a test has put this here.
-    tells: Mutex<Option<broadcast::Sender<CredentialKey>>>,
+    tells: Mutex<Option<broadcast::Sender<StoredKey>>>,
 }
 
 /// Follows tokio's clock, with a wall clock that can be set.
@@ -314,7 +314,7 @@ impl Flaky {
 }
 
 impl TokenStore for Flaky {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move {
             self.faults.loads.fetch_add(1, Ordering::SeqCst);
             self.check()?;
@@ -332,7 +332,7 @@ impl TokenStore for Flaky {
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
@@ -355,7 +355,7 @@ impl TokenStore for Flaky {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         let told = self.faults.tells.lock().unwrap().as_ref()?.subscribe();
         Some(Box::pin(futures_util::stream::unfold(told, async |mut told| {
             Some((told.recv().await.ok()?, told))

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{BoxFuture, Record, RecordBody, StoreError, Swap, TokenStore, Version};
-use crate::CredentialKey;
+use super::{BoxFuture, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version};
 use crate::clock::{Clock, Now, SystemClock};
 
 /// Keeps records in memory: for tests, and for credentials that are worth nothing after a restart
@@ -14,7 +13,7 @@ use crate::clock::{Clock, Now, SystemClock};
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     // A std mutex: held for a map operation, never across an await.
-    records: Arc<Mutex<HashMap<CredentialKey, (RecordBody, Now)>>>,
+    records: Arc<Mutex<HashMap<StoredKey, (RecordBody, Now)>>>,
 }
 
 impl MemoryStore {
@@ -30,16 +29,16 @@ impl MemoryStore {
         Self { clock, records: Arc::default() }
     }
 
-    fn records(&self) -> MutexGuard<'_, HashMap<CredentialKey, (RecordBody, Now)>> {
+    fn records(&self) -> MutexGuard<'_, HashMap<StoredKey, (RecordBody, Now)>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, key: &CredentialKey) -> Option<Record> {
+    fn get(&self, key: &StoredKey) -> Option<Record> {
         let now = self.clock.now();
         self.records().get(key).map(|(body, written)| Record::new(body.clone(), now.since(*written)))
     }
 
-    fn swap(&self, key: &CredentialKey, expected: Option<Version>, new: Option<&RecordBody>) -> bool {
+    fn swap(&self, key: &StoredKey, expected: Option<Version>, new: Option<&RecordBody>) -> bool {
         let now = self.clock.now();
         let mut records = self.records();
         if records.get(key).map(|(body, _)| body.version()) != expected {
@@ -66,13 +65,13 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl TokenStore for MemoryStore {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move { Ok(self.get(key)) })
     }
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {

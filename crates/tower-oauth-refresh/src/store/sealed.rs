@@ -25,8 +25,7 @@ use secrecy::{ExposeSecret as _, SecretBox};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize as _;
 
-use super::{BoxFuture, BoxStream, Record, RecordBody, StoreError, Swap, TokenStore, Version};
-use crate::CredentialKey;
+use super::{BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version};
 
 #[cfg(test)]
 mod tests;
@@ -125,7 +124,7 @@ impl<S: TokenStore> Sealed<S> {
         self
     }
 
-    fn seal(&self, key: &CredentialKey, body: &RecordBody) -> Result<RecordBody, StoreError> {
+    fn seal(&self, key: &StoredKey, body: &RecordBody) -> Result<RecordBody, StoreError> {
         let nonce: [u8; NONCE] = random()?;
         let aad = bound_to(self.key.id, body.version(), key);
         let sealed = self
@@ -137,7 +136,7 @@ impl<S: TokenStore> Sealed<S> {
         Ok(RecordBody::new(body.version(), bytes))
     }
 
-    fn open(&self, key: &CredentialKey, record: &Record) -> Result<Record, StoreError> {
+    fn open(&self, key: &StoredKey, record: &Record) -> Result<Record, StoreError> {
         let version = record.body.version();
         let bytes = self
             .unseal(key, version, record.body.bytes())
@@ -145,7 +144,7 @@ impl<S: TokenStore> Sealed<S> {
         Ok(Record::new(RecordBody::new(version, bytes), record.age))
     }
 
-    fn unseal(&self, key: &CredentialKey, version: Version, bytes: &[u8]) -> Result<Vec<u8>, Unopened> {
+    fn unseal(&self, key: &StoredKey, version: Version, bytes: &[u8]) -> Result<Vec<u8>, Unopened> {
         let Some((&FORMAT, rest)) = bytes.split_first() else {
             return Err(Unopened::Foreign);
         };
@@ -165,7 +164,7 @@ impl<S: TokenStore> Sealed<S> {
 }
 
 impl<S: TokenStore> TokenStore for Sealed<S> {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move {
             let record = self.store.load(key).await?;
             record.map(|record| self.open(key, &record)).transpose()
@@ -174,7 +173,7 @@ impl<S: TokenStore> TokenStore for Sealed<S> {
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
@@ -190,14 +189,14 @@ impl<S: TokenStore> TokenStore for Sealed<S> {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         self.store.changes()
     }
 }
 
 /// What a sealed record is bound to. All but the last part have a fixed length, so that no two records
 /// share these bytes.
-fn bound_to(id: KeyId, version: Version, key: &CredentialKey) -> Vec<u8> {
+fn bound_to(id: KeyId, version: Version, key: &StoredKey) -> Vec<u8> {
     [&[FORMAT], id.as_slice(), &version.to_bits().to_be_bytes(), key.as_str().as_bytes()].concat()
 }
 

@@ -58,16 +58,16 @@ enum Flaw {
 }
 use Flaw::*;
 
-type Cache = Mutex<HashMap<CredentialKey, Option<Record>>>;
+type Cache = Mutex<HashMap<StoredKey, Option<Record>>>;
 
 struct Space {
     store: MemoryStore,
     first: Cache,
     removed: Mutex<HashSet<u128>>,
-    births: Mutex<HashMap<CredentialKey, Now>>,
+    births: Mutex<HashMap<StoredKey, Now>>,
     lock: Semaphore,
     busy: Semaphore,
-    changes: broadcast::Sender<(usize, CredentialKey)>,
+    changes: broadcast::Sender<(usize, StoredKey)>,
 }
 
 struct Broken {
@@ -82,7 +82,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Broken {
-    fn key(&self, key: &CredentialKey) -> CredentialKey {
+    fn key(&self, key: &StoredKey) -> StoredKey {
         let name = key.as_str();
         match self.flaw {
             FoldsTheCaseOfKeys => name.to_lowercase(),
@@ -111,7 +111,7 @@ impl Broken {
         RecordBody::new(Version::from_bits(bits), bytes)
     }
 
-    fn age(&self, key: &CredentialKey, mut record: Record) -> Record {
+    fn age(&self, key: &StoredKey, mut record: Record) -> Record {
         let (age, hour) = (record.age, Duration::from_secs(3600));
         record.age = match self.flaw {
             IsAlwaysOfAgeZero => Duration::ZERO,
@@ -128,12 +128,12 @@ impl Broken {
         record
     }
 
-    async fn read(&self, key: &CredentialKey) -> Option<Record> {
+    async fn read(&self, key: &StoredKey) -> Option<Record> {
         let record = self.space.store.load(key).await.unwrap();
         record.map(|record| self.age(key, record))
     }
 
-    async fn force(&self, key: &CredentialKey, new: Option<&RecordBody>) {
+    async fn force(&self, key: &StoredKey, new: Option<&RecordBody>) {
         loop {
             let version = self.space.store.load(key).await.unwrap().map(|record| record.body.version());
             if let Swap::Swapped = self.space.store.compare_and_swap(key, version, new).await.unwrap() {
@@ -171,7 +171,7 @@ impl Broken {
 
     async fn swap(
         &self,
-        key: &CredentialKey,
+        key: &StoredKey,
         expected: Option<Version>,
         new: Option<&RecordBody>,
     ) -> Result<Swap, StoreError> {
@@ -209,7 +209,7 @@ impl Broken {
     }
 
     /// What the caller is told of a swap that was not carried out.
-    fn told(&self, key: &CredentialKey, current: Option<Record>, new: Option<&RecordBody>) -> Option<Record> {
+    fn told(&self, key: &StoredKey, current: Option<Record>, new: Option<&RecordBody>) -> Option<Record> {
         match self.flaw {
             ConflictsWithNothing => None,
             ConflictsWithTheCallersRecord => new.map(|new| Record::new(new.clone(), Duration::ZERO)),
@@ -218,7 +218,7 @@ impl Broken {
         }
     }
 
-    fn note(&self, key: &CredentialKey, expected: Option<Version>, new: Option<&RecordBody>) {
+    fn note(&self, key: &StoredKey, expected: Option<Version>, new: Option<&RecordBody>) {
         let record = new.map(|new| Record::new(new.clone(), Duration::ZERO));
         match &record {
             Some(_) => drop(locked(&self.space.first).entry(key.clone()).or_insert_with(|| record.clone())),
@@ -233,7 +233,7 @@ impl Broken {
 }
 
 impl TokenStore for Broken {
-    fn load<'a>(&'a self, key: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async move {
             let key = self.key(key);
             let read = self.read(&key).await;
@@ -247,7 +247,7 @@ impl TokenStore for Broken {
 
     fn compare_and_swap<'a>(
         &'a self,
-        key: &'a CredentialKey,
+        key: &'a StoredKey,
         expected: Option<Version>,
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
@@ -275,7 +275,7 @@ impl TokenStore for Broken {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         let (changes, flaw, id) = (self.space.changes.subscribe(), self.flaw, self.id);
         Some(Box::pin(futures_util::stream::unfold(changes, move |mut changes| async move {
             loop {

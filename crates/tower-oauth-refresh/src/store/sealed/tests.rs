@@ -188,20 +188,20 @@ fn a_sealing_key_shows_its_id_and_nothing_else() {
 struct Telling;
 
 impl TokenStore for Telling {
-    fn load<'a>(&'a self, _: &'a CredentialKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, _: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         Box::pin(async { Err(StoreError::unavailable("down")) })
     }
 
     fn compare_and_swap<'a>(
         &'a self,
-        _: &'a CredentialKey,
+        _: &'a StoredKey,
         _: Option<Version>,
         _: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
         Box::pin(async { Err(StoreError::unavailable("down")) })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, CredentialKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         Some(Box::pin(stream::iter([ACME.into()])))
     }
 }
@@ -210,7 +210,7 @@ impl TokenStore for Telling {
 fn changes_and_errors_of_the_store_beneath_pass_through() {
     let store = Sealed::new(Telling, key(1));
     let told: Vec<_> = store.changes().unwrap().collect().now_or_never().unwrap();
-    assert_eq!(told, [CredentialKey::from(ACME)]);
+    assert_eq!(told, [StoredKey::from(ACME)]);
     assert!(!load(&store, ACME).unwrap_err().is_unreadable());
     assert!(!swap(&store, ACME, None, Some(&body(7, "rt"))).unwrap_err().is_unreadable());
     assert!(Sealed::new(MemoryStore::new(), key(1)).changes().is_none());
