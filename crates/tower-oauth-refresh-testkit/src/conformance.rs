@@ -21,6 +21,7 @@
 mod age;
 mod body;
 mod compare;
+mod damage;
 mod race;
 mod sight;
 mod space;
@@ -49,6 +50,7 @@ use self::compare::{
     a_version_from_before_a_removal_never_swaps_onto_a_later_record,
     an_insert_succeeds_only_where_there_is_no_record,
 };
+use self::damage::damaged_entries_can_be_replaced;
 use self::race::{
     a_dropped_swap_leaves_the_old_record_or_the_new, of_a_racing_swap_and_removal_exactly_one_succeeds,
     of_many_inserts_of_one_key_exactly_one_succeeds, of_many_swaps_from_one_version_exactly_one_succeeds,
@@ -237,6 +239,28 @@ pub async fn check<S: TokenStore>(
     match PROMISES.iter().find(|(name, _)| *name == promise) {
         Some((_, check)) => one(promise, *check, &Space::new(open)).await,
         None => Err(Violation { promise, reason: "there is no such promise".to_owned() }),
+    }
+}
+
+/// Holds a store against the contract of [damaged entries](TokenStore#damaged-entries).
+///
+/// `damage` spoils the entry of this key beneath the store, so that it cannot be read; each store has a way of its
+/// own to do it. Called three times, each time on an entry that is whole.
+///
+/// # Errors
+///
+/// What the store did instead.
+pub async fn check_damaged<S: TokenStore>(
+    open: &impl AsyncFn() -> S,
+    damage: &impl AsyncFn(&StoredKey),
+) -> Result<(), Violation> {
+    let space = Space::new(open);
+    let promise = "damaged_entries_can_be_replaced";
+    let checked = tokio::time::timeout(PATIENCE, damaged_entries_can_be_replaced(&space, damage)).await;
+    space.clean_up().await;
+    match checked {
+        Ok(checked) => checked.map_err(|reason| Violation { promise, reason }),
+        Err(_) => Err(Violation { promise, reason: format!("not done after {} s", PATIENCE.as_secs()) }),
     }
 }
 

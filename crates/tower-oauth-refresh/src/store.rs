@@ -14,6 +14,7 @@ use std::fmt;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretSlice};
+use sha2::{Digest as _, Sha256};
 
 pub use self::key::StoredKey;
 pub use self::memory::MemoryStore;
@@ -35,6 +36,18 @@ pub type BoxStream<'a, T> = futures_core::stream::BoxStream<'a, T>;
 /// [`load`](Self::load) that does not see an earlier finished swap, a [`Swap::Swapped`] that a crash can
 /// undo, two swaps from the same version that both succeed, a record changed or removed because it could
 /// not be understood.
+///
+/// # Damaged entries
+///
+/// What is kept under a key may be damaged, or not the store's own. A load of it, and a swap from any other
+/// version than the one below, fails with [`StoreError::unreadable`], and changes nothing. The error names a
+/// [version](StoreError::at): that of the entry, where it can still be read, and otherwise
+/// [`Version::of_damaged`] of all the bytes of the entry, which stays the same for as long as they do. A swap from
+/// this version replaces or removes the entry, unless it has changed since. That is how a new login or a logout
+/// ends the damage. An error without a version says that nothing can replace the entry, as where the whole
+/// store is damaged.
+///
+/// The test kit checks this with `conformance::check_damaged`.
 ///
 /// # Cancel safety
 ///
@@ -128,6 +141,16 @@ impl Version {
         Self(bits)
     }
 
+    /// Names an entry whose own version cannot be read, by all the bytes that a store has of it. See
+    /// [damaged entries](TokenStore#damaged-entries).
+    #[must_use]
+    pub fn of_damaged(bytes: &[u8]) -> Self {
+        let hash = Sha256::new().chain_update(b"tower-oauth-refresh: damaged").chain_update(bytes).finalize();
+        let mut first = [0; 16];
+        first.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        Self(u128::from_be_bytes(first))
+    }
+
     /// Its bits.
     #[must_use]
     pub fn to_bits(self) -> u128 {
@@ -177,7 +200,8 @@ impl StoreError {
         Self { kind: Kind::Unreadable, version: None, source: Some(source.into()) }
     }
 
-    /// Of the record that cannot be understood: a new login replaces it from this version.
+    /// Of the record that cannot be understood: a swap from this version replaces or removes it. See
+    /// [damaged entries](TokenStore#damaged-entries).
     #[must_use]
     pub fn at(mut self, version: Version) -> Self {
         self.version = Some(version);

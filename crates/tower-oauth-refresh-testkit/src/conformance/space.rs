@@ -79,6 +79,19 @@ impl Handle {
         self.0.compare_and_swap(key, expected, new).await.map_err(|error| failed("a swap", &error))
     }
 
+    pub(super) async fn try_load(&self, key: &StoredKey) -> Result<Option<Record>, StoreError> {
+        self.0.load(key).await
+    }
+
+    pub(super) async fn try_swap(
+        &self,
+        key: &StoredKey,
+        expected: Option<Version>,
+        new: Option<&RecordBody>,
+    ) -> Result<Swap, StoreError> {
+        self.0.compare_and_swap(key, expected, new).await
+    }
+
     pub(super) fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         self.0.changes()
     }
