@@ -25,7 +25,7 @@ pub use self::dialect::AnswerDialect;
 pub use self::request::ClientAuth;
 pub use self::transport::NotSent;
 use self::transport::{Client, Transport, Unsent, before_sending};
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::coordinator::Answer;
 use crate::error_code::ErrorCode;
 use crate::grant::Grant;
@@ -84,17 +84,19 @@ impl Endpoint {
         namespace
     }
 
-    /// One exchange: connect, send, read to the end, within `limit`.
+    /// One exchange: connect, send, read to the end, within `limit` of `began`. That is the moment at which the lease
+    /// was found to be good: what has passed since then is lost for the exchange.
     pub(crate) async fn refresh(
         &self,
         grant: Grant,
         refresh_token: Option<RefreshToken>,
         bound_key: Option<BoundKey>,
+        began: Now,
         limit: Duration,
     ) -> Answer {
         let Target { token, auth, parameters, .. } = &self.target;
         let request = || request::token_request(token, auth, grant, refresh_token.as_ref(), parameters);
-        match self.send(request, bound_key, limit).await {
+        match self.send(request, bound_key, began, limit).await {
             Ok(answer) => self.understand(&answer),
             Err(Unsent::Certain(cause)) => Answer::NotSent(cause),
             Err(Unsent::InDoubt) => Answer::Lost,
@@ -112,7 +114,9 @@ impl Endpoint {
             return false;
         };
         let request = || request::revocation_request(endpoint, &self.target.auth, token);
-        self.send(request, bound_key, limit).await.is_ok_and(|answer| answer.status() == StatusCode::OK)
+        self.send(request, bound_key, self.clock.now(), limit)
+            .await
+            .is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
     /// Sends what `make` makes; where only a nonce was missing (RFC 9449 §8), what it makes anew, once: a server
@@ -122,14 +126,15 @@ impl Endpoint {
         &self,
         make: impl Fn() -> F,
         bound_key: Option<BoundKey>,
+        began: Now,
         limit: Duration,
     ) -> Result<Response<Bytes>, Unsent>
     where
         F: Future<Output = Result<Request<Bytes>, Box<dyn StdError + Send + Sync>>>,
     {
-        let began = self.clock.now();
-        let is_late = || self.clock.now().since(began) >= limit;
-        let mut deadline = pin!(sleep(limit));
+        let passed = || self.clock.now().since(began);
+        let is_late = || passed() >= limit;
+        let mut deadline = pin!(sleep(limit.saturating_sub(passed())));
         let answer = self.send_once(make(), bound_key.clone(), &is_late, deadline.as_mut()).await?;
         if self.target.dpop && classify::wants_nonce(&answer) {
             return self.send_once(make(), bound_key, &is_late, deadline).await;

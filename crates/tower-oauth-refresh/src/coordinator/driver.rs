@@ -86,7 +86,8 @@ async fn fly(flight: &mut Flight, begin: impl Fn() -> Machine) {
         let Some(lots) = coordinator.urn.draw() else {
             return flight.note(failed(RefreshError::new(ErrorKind::Aborted)), true);
         };
-        let step = machine.step(coordinator.clock.now(), lots, event);
+        let now = coordinator.clock.now();
+        let step = machine.step(now, lots, event);
         let over = matches!(step, Step::Done);
         for note in machine.notes() {
             flight.note(note, over);
@@ -112,7 +113,8 @@ async fn fly(flight: &mut Flight, begin: impl Fn() -> Machine) {
                 coordinator.emit(slot, EventKind::RefreshStarted);
                 let limit = coordinator.policy.exchange_limit;
                 let grant = coordinator.policy.grant;
-                let answer = coordinator.endpoint.refresh(grant, refresh_token, bound_key, limit).await;
+                // The time limit counts from `now`: the subscriber of that event may have taken its time.
+                let answer = coordinator.endpoint.refresh(grant, refresh_token, bound_key, now, limit).await;
                 coordinator.gate.heard(&answer, coordinator.clock.now());
                 Event::Answered(answer)
             }

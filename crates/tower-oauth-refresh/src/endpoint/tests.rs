@@ -44,7 +44,8 @@ async fn refresh(making: Duration, answering: Duration) -> (Answer, Duration, us
     });
     let endpoint = Endpoint::new(target(auth, false), Arc::new(SystemClock), transport);
     let start = Instant::now();
-    let answer = endpoint.refresh(Grant::RefreshToken, Some("r".into()), None, 10 * SECOND).await;
+    let answer =
+        endpoint.refresh(Grant::RefreshToken, Some("r".into()), None, SystemClock.now(), 10 * SECOND).await;
     (answer, start.elapsed(), arrived.load(Ordering::SeqCst))
 }
 
@@ -91,7 +92,8 @@ async fn asked(dpop: bool, answers: &'static [(u16, &'static str)]) -> (Answer, 
     });
     let endpoint = Endpoint::new(target(auth, dpop), Arc::new(SystemClock), transport);
     let key = Some(BoundKey::new(*b"key"));
-    let answer = endpoint.refresh(Grant::RefreshToken, Some("r".into()), key, 10 * SECOND).await;
+    let answer =
+        endpoint.refresh(Grant::RefreshToken, Some("r".into()), key, SystemClock.now(), 10 * SECOND).await;
     let said = said.lock().unwrap().clone();
     (answer, said)
 }
@@ -145,32 +147,34 @@ impl Clock for Suspended {
     }
 }
 
-/// How many requests of a refresh arrive where a machine is suspended: before it is ready to send, while it signs,
-/// and while the server says that it wants a nonce.
-async fn sent_around(suspensions: [Duration; 3]) -> (Answer, usize) {
+/// How many requests of a refresh arrive where a machine is suspended: before the exchange is begun, before it is ready
+/// to send, while it signs, and while the server says that it wants a nonce.
+async fn sent_around(suspensions: [Duration; 4]) -> (Answer, usize) {
     let clock = Arc::new(Suspended::default());
     let arrived = Arc::new(AtomicUsize::new(0));
     let transport = tower::service_fn({
         let (clock, arrived) = (clock.clone(), arrived.clone());
         move |_: Request<Full<Bytes>>| {
             let (status, body) = if arrived.fetch_add(1, Ordering::SeqCst) == 0 { NONCE } else { BOUND };
-            clock.pass(suspensions[2]);
+            clock.pass(suspensions[3]);
             let answer = Response::builder().status(status).body(Full::<Bytes>::from(body)).unwrap();
             std::future::ready(Ok::<_, Infallible>(answer))
         }
     });
     let transport = tower::ServiceBuilder::new()
-        .layer_fn(|inner| Waking { inner, clock: clock.clone(), suspended: suspensions[0] })
+        .layer_fn(|inner| Waking { inner, clock: clock.clone(), suspended: suspensions[1] })
         .service(transport);
     let auth = ClientAuth::assertion("app", {
         let clock = clock.clone();
         move || {
-            clock.pass(suspensions[1]);
+            clock.pass(suspensions[2]);
             std::future::ready(Ok(ClientAssertion::new("signed")))
         }
     });
+    let began = clock.now();
+    clock.pass(suspensions[0]);
     let endpoint = Endpoint::new(target(auth, true), clock, transport);
-    let answer = endpoint.refresh(Grant::RefreshToken, Some("r".into()), None, 10 * SECOND).await;
+    let answer = endpoint.refresh(Grant::RefreshToken, Some("r".into()), None, began, 10 * SECOND).await;
     (answer, arrived.load(Ordering::SeqCst))
 }
 
@@ -200,15 +204,17 @@ impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Waking<
 #[tokio::test]
 async fn nothing_of_an_attempt_is_sent_after_its_limit_though_the_machine_was_suspended() {
     let never = Duration::ZERO;
-    let (answer, arrived) = sent_around([never; 3]).await;
+    let (answer, arrived) = sent_around([never; 4]).await;
     assert!(matches!(answer, Answer::Tokens(_)), "{answer:?}");
     assert_eq!(arrived, 2);
     for (suspensions, first) in [
-        ([10 * SECOND, never, never], 0),
-        ([never, 10 * SECOND, never], 0),
-        ([6 * SECOND, never, never], 1),
-        ([never, 6 * SECOND, never], 1),
-        ([never, never, 10 * SECOND], 1),
+        ([10 * SECOND, never, never, never], 0),
+        ([never, 10 * SECOND, never, never], 0),
+        ([never, never, 10 * SECOND, never], 0),
+        ([5 * SECOND, never, 5 * SECOND, never], 0),
+        ([never, 6 * SECOND, never, never], 1),
+        ([never, never, 6 * SECOND, never], 1),
+        ([never, never, never, 10 * SECOND], 1),
     ] {
         let (answer, arrived) = sent_around(suspensions).await;
         assert!(

@@ -321,3 +321,50 @@ fn rests_saturate_after_any_number_of_failures() {
         assert!(refused >= SECOND && refused <= SECOND * 375, "{refused:?}");
     }
 }
+
+/// A log that takes twenty seconds for the first refresh that is said to it, by a clock that tokio's timers do not see.
+struct SlowLog {
+    clock: Arc<StepClock>,
+    started: Arc<AtomicUsize>,
+}
+
+impl tracing::Subscriber for SlowLog {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Text(String);
+        impl tracing::field::Visit for Text {
+            fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn fmt::Debug) {
+                self.0.push_str(&format!("{value:?} "));
+            }
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        if text.0.contains("refresh started") && self.started.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.clock.wall_ahead.fetch_add(20, Ordering::SeqCst);
+        }
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_after_a_log_outlasted_the_lease() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let started = Arc::<AtomicUsize>::default();
+    let log = SlowLog { clock: world.clock.clone(), started: started.clone() };
+    let _log = tracing::subscriber::set_default(log);
+    assert_eq!(world.token().await.unwrap(), "access-2");
+    assert_eq!(started.load(Ordering::SeqCst), 2, "the first exchange sent nothing, the second did");
+    assert_eq!(world.server.submissions(), 1);
+}
