@@ -17,7 +17,12 @@ struct Ring {
     filter: &'static str,
 }
 
-const RINGS: &[Ring] = &[];
+const RINGS: &[Ring] = &[Ring {
+    name: "threads",
+    package: "tower-oauth-refresh",
+    target: &["--lib"],
+    filter: "tests::threads::",
+}];
 
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
     let mut rounds = ROUNDS;

@@ -76,6 +76,18 @@ impl<B> Recording<B> {
         }
     }
 
+    /// The state, if the body can be sent once more for as long as the lock is held.
+    fn replayable(&self) -> Result<MutexGuard<'_, State<B>>, NotReplayable> {
+        // Poisoned: the caller's body panicked.
+        let state = self.state.lock().map_err(|_| NotReplayable::BodyFailed)?;
+        match state.kept {
+            Kept::Frames(_) => Ok(state),
+            Kept::Refused(reason) => Err(reason),
+            // Not reached: only the end of the one handle that asks releases.
+            Kept::Released => Err(NotReplayable::BodyFailed),
+        }
+    }
+
     /// Frees the recorded frames; none are recorded from now on.
     pub(super) fn release(&self) {
         let freed = mem::replace(&mut self.state().kept, Kept::Released);
@@ -108,19 +120,14 @@ impl<B: Body> Recording<B> {
     }
 
     pub(super) fn check(&self) -> Result<(), NotReplayable> {
-        if self.state.is_poisoned() {
-            return Err(NotReplayable::BodyFailed);
-        }
-        match self.state().kept {
-            Kept::Refused(reason) => Err(reason),
-            Kept::Frames(_) | Kept::Released => Ok(()),
-        }
+        self.replayable().map(drop)
     }
 
     /// Gives the caller's body to the replay and wakes whoever waits for the first copy.
     pub(super) fn take_over(self: Arc<Self>) -> Result<Takeover<B>, NotReplayable> {
-        self.check()?;
-        let mut state = self.state();
+        // Decided and done under one lock: the first copy may be polled at any moment in between, and give the
+        // caller's body away.
+        let mut state = self.replayable()?;
         state.first = if state.source_is_at_end() { FirstCopy::Complete } else { FirstCopy::TakenOver };
         let waiting = state.waiting.take();
         drop(state);

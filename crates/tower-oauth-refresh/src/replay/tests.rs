@@ -1,6 +1,7 @@
 mod over_hyper;
 mod script;
 mod splits;
+mod threads;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
