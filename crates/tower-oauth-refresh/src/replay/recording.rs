@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
 use super::captured::Captured;
@@ -57,6 +58,11 @@ pub(super) struct Takeover<B>(Arc<Recording<B>>);
 #[derive(Debug, thiserror::Error)]
 #[error("the request body now belongs to the replay of its request")]
 struct TakenOver;
+
+/// What a replay fails with, instead of an end that a server could take for that of the whole body.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body is not as long as it announced")]
+struct WrongLength;
 
 // === impl Recording ===
 
@@ -185,6 +191,14 @@ impl<B: Body> State<B> {
     }
 }
 
+impl<B> State<B> {
+    /// Has the replay yielded more than the caller's body announced, or less at its end?
+    fn is_of_wrong_length(&self, ended: bool) -> bool {
+        let wrong = |length| self.replayed > length || (ended && self.replayed < length);
+        self.hint.exact().is_some_and(wrong)
+    }
+}
+
 impl<B> State<B>
 where
     B: Body + Unpin,
@@ -192,14 +206,14 @@ where
 {
     /// The next frame of the caller's body, which is not asked again after its end.
     fn poll_source(&mut self, cx: &mut Context<'_>) -> PollFrame {
-        match &mut self.source {
-            Some(body) if !self.ended => {
-                let frame = poll_bytes(body, cx);
-                self.ended = matches!(frame, Poll::Ready(None));
-                frame
-            }
-            _ => Poll::Ready(None),
+        if self.ended {
+            return Poll::Ready(None);
         }
+        // Whoever has no body to read must not take that for its end.
+        let Some(body) = &mut self.source else { return Poll::Ready(Some(Err(TakenOver.into()))) };
+        let frame = poll_bytes(body, cx);
+        self.ended = matches!(frame, Poll::Ready(None));
+        frame
     }
 }
 
@@ -209,7 +223,7 @@ impl<B: Body> Takeover<B> {
     pub(super) fn is_at_end(&self) -> bool {
         let state = self.0.state();
         let drained = !matches!(&state.kept, Kept::Frames(captured) if !captured.is_empty());
-        drained && state.source_is_at_end()
+        drained && state.source_is_at_end() && !state.is_of_wrong_length(true)
     }
 
     /// The caller's first claim, less what was yielded: exact only if that claim was, whatever the
@@ -245,13 +259,16 @@ where
             Some(frame) => Poll::Ready(Some(Ok(frame))),
             None => state.poll_source(cx),
         };
-        if let Poll::Ready(Some(Ok(frame))) = &frame
-            && let Some(bytes) = frame.data_ref()
-        {
-            let yielded = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            state.replayed = state.replayed.saturating_add(yielded);
-        }
-        frame
+        let ended = match &frame {
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Ok(frame))) => {
+                let yielded = frame.data_ref().map_or(0, Bytes::len);
+                state.replayed = state.replayed.saturating_add(u64::try_from(yielded).unwrap_or(u64::MAX));
+                frame.is_trailers()
+            }
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+        };
+        if state.is_of_wrong_length(ended) { Poll::Ready(Some(Err(WrongLength.into()))) } else { frame }
     }
 }
 

@@ -395,6 +395,29 @@ fn the_replay_ends_where_the_first_copy_ended() {
     assert!(matches!(next(&mut second), Poll::Ready(None)));
 }
 
+#[test]
+fn a_replay_of_another_length_than_announced_fails() {
+    for claimed in [5, 7] {
+        let steps = || frames(&["abc", "def"]).into_iter();
+        let with_trailers = steps().chain([Step::Trailers(trailers("t"))]).collect();
+        for steps in [steps().collect::<Vec<_>>(), with_trailers] {
+            for sent in 0..=3 {
+                let script =
+                    Script::new(steps.clone()).claiming(SizeHint::with_exact(claimed)).ending_early();
+                let (mut first, replay) = ReplayBody::recorded(script, LIMIT);
+                for _ in 0..sent {
+                    let _ = next(&mut first);
+                }
+                let mut second = replay.again().unwrap().0;
+                let sent = rest(&mut second);
+                assert!(sent.is_err(), "{claimed} announced, {sent:?} sent");
+                assert!(!second.is_end_stream(), "asked for more, it must fail again");
+                assert!(fails(&mut second));
+            }
+        }
+    }
+}
+
 // === what is kept, and for how long ===
 
 #[test]
