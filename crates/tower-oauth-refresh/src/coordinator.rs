@@ -30,6 +30,7 @@ use http::HeaderValue;
 use tokio::sync::{broadcast, watch};
 
 pub use self::builder::{BuildError, Builder, Provider};
+pub(crate) use self::driver::runtime;
 pub(crate) use self::flight::{Refusal, Token};
 use self::gate::Gate;
 use self::keep_fresh::Roster;

@@ -35,7 +35,7 @@ pub(super) fn flies(coordinator: &RefreshCoordinator, key: &CredentialKey) -> bo
 }
 
 /// The runtime of whoever calls.
-pub(super) fn runtime() -> Result<Handle, RefreshError> {
+pub(crate) fn runtime() -> Result<Handle, RefreshError> {
     Handle::try_current().map_err(|_| RefreshError::new(ErrorKind::NoRuntime))
 }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt as _, select};
 use http::{Request, Response};
 use http_body::Body;
 use tokio::time::timeout;
@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::{Exchange, ready_service};
 use crate::body::{RefusedBody, ResponseBody};
-use crate::coordinator::{Current, Refusal, Slot, Waiter};
+use crate::coordinator::{Current, Refusal, Slot, Waiter, runtime};
 use crate::error::{ErrorKind, RefreshError};
 use crate::layer::Asks;
 use crate::replay::ReplayBody;
@@ -113,7 +113,7 @@ where
                 wait_and_read(waiter, body).await.map_err(ReplayOutcome::Failed)?
             }
             (Refusal::Replay(token), Ok(())) => {
-                let _ = timeout(READ_AHEAD_LIMIT, body.read_ahead()).await;
+                read_for_a_moment(body).await;
                 token
             }
         };
@@ -130,6 +130,16 @@ where
         let exchange = Self::begin(&head, replay, config, keyed, token.id());
         token.attachment().attach(&mut head);
         Ok((Request::from_parts(head, body), exchange))
+    }
+}
+
+/// The refused answer is read as it comes, for a moment; outside of tokio there are no timers, and only what is
+/// there already is read.
+async fn read_for_a_moment<R: Body>(body: &mut RefusedBody<R>) {
+    if runtime().is_ok() {
+        let _ = timeout(READ_AHEAD_LIMIT, body.read_ahead()).await;
+    } else {
+        let _ = body.read_ahead().now_or_never();
     }
 }
 

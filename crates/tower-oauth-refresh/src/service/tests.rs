@@ -148,6 +148,22 @@ async fn a_refused_request_is_sent_once_more_with_a_new_token_and_the_same_body(
     assert!(seen.iter().all(|seen| seen.body == "hello"));
 }
 
+#[test]
+fn a_refused_request_is_replayed_outside_of_tokio_too() {
+    let world = Arc::<World>::default();
+    world.then(401, INVALID_TOKEN, "of another request");
+    world.then(200, &[], "its replay");
+    world.then(401, INVALID_TOKEN, "refused");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (mut client, _) = runtime.block_on(layered(&world));
+    // It has the older token, and is polled once there is a newer one.
+    let request = client.call(post(URI, "hello"));
+    runtime.block_on(client.oneshot(post(URI, ""))).unwrap();
+    let response = request.now_or_never().unwrap().unwrap();
+    assert!(matches!(report(&response), Some(ReplayOutcome::Replayed(_))));
+    assert_eq!(world.tokens(), ["Bearer at-1", "Bearer at-2", "Bearer at-1", "Bearer at-2"]);
+}
+
 #[tokio::test]
 async fn the_second_refusal_is_the_answer() {
     let world = Arc::<World>::default();
