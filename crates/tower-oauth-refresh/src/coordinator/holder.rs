@@ -30,7 +30,7 @@ impl Holder {
         }
         match stat(other.pid) {
             // The id was given to another process, or its own one only waits to be reaped.
-            Some(stat) => stat.started != other.started || matches!(stat.state, b'Z' | b'X'),
+            Some(stat) => stat.started != other.started || stat.has_ended(),
             // Not to be seen may also mean hidden from us: the kernel is asked by another way.
             None => no_such_process(other.pid),
         }
@@ -49,30 +49,43 @@ fn no_such_process(_: u32) -> bool {
 }
 
 struct Stat {
+    /// Of its first thread.
     state: u8,
+    threads: u64,
     started: u64,
 }
 
-/// State and start time of a process (proc(5)): fields 3 and 22, counted after the name, which may hold
-/// anything.
+impl Stat {
+    /// A process whose first thread has ended looks like one that waits to be reaped, but for its other threads. Only
+    /// they could start more: once there are none, there will be none.
+    fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X') && self.threads <= 1
+    }
+}
+
+/// State, number of threads and start time of a process (proc(5)): fields 3, 20 and 22, counted after the name,
+/// which may hold anything.
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = text.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
-    let started = fields.nth(18)?.parse().ok()?;
-    Some(Stat { state, started })
+    let threads = fields.nth(16)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
+    Some(Stat { state, threads, started })
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
     fn a_living_process_is_not_dead_and_a_killed_one_is() {
         let me = Holder::this(1);
         assert!(!me.proves_dead(&me));
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let other = Holder { pid: child.id(), started: stat(child.id()).unwrap().started, ..me.clone() };
         assert!(!me.proves_dead(&other));
         child.kill().unwrap();
@@ -108,6 +121,40 @@ mod tests {
         assert!(!no_such_process(std::process::id()));
         assert!(no_such_process(i32::MAX as u32));
         assert!(!no_such_process(u32::MAX), "no process id at all");
+    }
+
+    /// Its first thread ends, its second goes on; then that one is told to end, too.
+    const TWO_THREADS: &str = r#"
+#include <pthread.h>
+#include <unistd.h>
+static void *second(void *unused) { char c; while (read(0, &c, 1) > 0) {} return unused; }
+int main(void) { pthread_t t; pthread_create(&t, 0, second, 0); pthread_exit(0); }
+"#;
+
+    fn until(stdin: Option<std::process::ChildStdin>, pid: u32, is_so: impl Fn(&Stat) -> bool) {
+        drop(stdin);
+        while !stat(pid).is_some_and(|stat| is_so(&stat)) {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_ended_lives_until_the_last_one_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, program) = (dir.path().join("two.c"), dir.path().join("two"));
+        fs::write(&source, TWO_THREADS).unwrap();
+        // What rustc links with.
+        let cc = Command::new("cc").args(["-pthread", "-o"]).arg(&program).arg(&source).status().unwrap();
+        assert!(cc.success());
+        let mut child = Command::new(&program).stdin(Stdio::piped()).spawn().unwrap();
+        let pid = child.id();
+        until(None, pid, |stat| stat.state == b'Z');
+        let me = Holder::this(1);
+        let other = Holder { pid, started: stat(pid).unwrap().started, ..me.clone() };
+        let lives = !me.proves_dead(&other);
+        until(child.stdin.take(), pid, |_| me.proves_dead(&other));
+        child.wait().unwrap();
+        assert!(lives, "its second thread may be about to send");
     }
 
     #[test]
