@@ -14,6 +14,8 @@ use std::process::{Child, Command, Stdio};
 
 use tower_oauth_refresh::{Record, RecordBody, StoredKey, Swap, TokenStore as _, Version};
 use tower_oauth_refresh_sql::SqliteStore;
+use tower_oauth_refresh_sql::sqlx;
+use tower_oauth_refresh_sql::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
 
 const ROLE: &str = "SQL_STORE_TEST_ROLE";
 const PATH: &str = "SQL_STORE_TEST_PATH";
@@ -23,6 +25,9 @@ const PATH: &str = "SQL_STORE_TEST_PATH";
 #[ignore = "the child process of the other tests"]
 async fn child() {
     let (Ok(role), Ok(path)) = (env::var(ROLE), env::var(PATH)) else { return };
+    if role == "look" {
+        return say(&look(path.as_ref()).await.to_string());
+    }
     say("ready");
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
     // The first of them creates the file and its tables, while all the others do so too.
@@ -71,6 +76,53 @@ async fn what_a_killed_process_said_it_stored_is_there() {
         assert!(found > last);
         last = found;
     }
+}
+
+/// What somebody does who wants to know what is in the file: opens it, reads, and closes it.
+async fn look(path: &Path) -> u64 {
+    let pool = SqlitePool::connect_with(SqliteConnectOptions::new().filename(path)).await.unwrap();
+    let query = sqlx::query_scalar("SELECT body FROM tower_oauth_refresh_records");
+    let body: Vec<u8> = query.fetch_one(&pool).await.unwrap();
+    pool.close().await;
+    u64::from_be_bytes(body.try_into().unwrap())
+}
+
+fn looks(path: &Path) -> u64 {
+    let mut child = start("look", path);
+    let seen = words(&mut child).last().unwrap().parse().unwrap();
+    assert!(child.wait().unwrap().success());
+    seen
+}
+
+/// A lock of SQLite's is one of the process on the file, and whoever closes the file lets all of them go.
+#[tokio::test]
+async fn opening_the_store_again_lets_no_other_process_discard_its_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("credentials.db");
+    let first = SqliteStore::open(&path).await.unwrap();
+    count_up(&first).await;
+    let second = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(looks(&path), 1);
+    assert_eq!(count_up(&first).await, 2);
+    assert_eq!(looks(&path), 2, "to another process, what was stored since is lost");
+    assert_eq!(count_up(&second).await, 3);
+    assert_eq!(looks(&path), 3);
+}
+
+/// The same, where the application has the file open, and opens a store beside its own pool.
+#[tokio::test]
+async fn opening_a_store_beside_an_applications_pool_leaves_the_pool_its_locks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("application.db");
+    drop(SqliteStore::open(&path).await.unwrap());
+    let options = SqliteConnectOptions::new().filename(&path).journal_mode(SqliteJournalMode::Wal);
+    let application = SqliteStore::new(SqlitePool::connect_with(options).await.unwrap());
+    count_up(&application).await;
+    let opened = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(looks(&path), 1);
+    assert_eq!(count_up(&application).await, 2);
+    assert_eq!(looks(&path), 2);
+    assert_eq!(count_up(&opened).await, 3);
 }
 
 fn key() -> StoredKey {

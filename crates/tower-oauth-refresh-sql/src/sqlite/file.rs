@@ -1,7 +1,7 @@
 //! A database file for the owner's eyes, and connections that are durable.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +20,8 @@ const CONNECTIONS: u32 = 4;
 /// To turn the write-ahead log on, SQLite needs the file for itself and does not wait for it.
 const TRIES: usize = 250;
 const PAUSE: Duration = Duration::from_millis(20);
+/// How many symlinks lead on from one another before it must be a circle; the kernel's own limit.
+const MAX_LINKS: usize = 40;
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot create {} for its owner alone", path.display())]
@@ -30,8 +32,8 @@ struct FileError {
 
 pub(super) async fn open(path: &Path) -> Result<SqlitePool, StoreError> {
     // SQLite would create it for everybody; what it creates beside it is then like it.
-    prepare(path)
-        .map_err(|source| StoreError::unavailable(FileError { path: path.to_path_buf(), source }))?;
+    let failed = |source| StoreError::unavailable(FileError { path: path.to_path_buf(), source });
+    let file = prepare(path).map_err(failed)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(PATIENCE)
@@ -44,7 +46,11 @@ pub(super) async fn open(path: &Path) -> Result<SqlitePool, StoreError> {
     loop {
         match pool.clone().connect_with(options.clone()).await {
             Err(error) if is_busy(&error) && tries.next().is_some() => tokio::time::sleep(PAUSE).await,
-            opened => return opened.map_err(store_error),
+            opened => {
+                let pool = opened.map_err(store_error)?;
+                tighten_all(&file).map_err(failed)?;
+                return Ok(pool);
+            }
         }
     }
 }
@@ -55,43 +61,122 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == 5)
 }
 
-fn prepare(path: &Path) -> io::Result<()> {
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        owners_dir(DirBuilder::new().recursive(true)).create(dir)?;
+/// Never opens a file that SQLite may have open: its locks are those of the process, and closing the file, by whatever
+/// descriptor, lets all of them go. Another process then takes itself for the last one and removes the log.
+fn prepare(path: &Path) -> io::Result<PathBuf> {
+    let path = resolve(path)?;
+    let dir = parent(&path);
+    create_dir(dir)?;
+    if !path.try_exists()? {
+        create(&path, dir)?;
     }
-    owners(OpenOptions::new().append(true).create(true)).open(path)?;
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = OsString::from(path);
-        name.push(suffix);
-        tighten(Path::new(&name))?;
-    }
-    Ok(())
+    tighten_all(&path)?;
+    Ok(path)
 }
 
-fn owners(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
+fn tighten_all(path: &Path) -> io::Result<()> {
+    ["", "-wal", "-shm"].iter().try_for_each(|suffix| tighten(&beside(path, suffix)))
 }
 
-fn owners_dir(builder: &mut DirBuilder) -> &mut DirBuilder {
+/// The file that `path` leads to, which SQLite names the others after.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut path = std::path::absolute(path)?;
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = fs::read_link(&path) else {
+            return Ok(path);
+        };
+        path = parent(&path).join(target);
+    }
+    Err(io::Error::other("too many symlinks"))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// Creates `dir` and what is missing above it, for the owner alone, durably.
+fn create_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = dir.parent().ok_or(io::ErrorKind::NotFound)?;
+    create_dir(above)?;
+    let mut builder = DirBuilder::new();
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(builder, 0o700);
-    builder
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
+            give_to_owner_of(above, dir);
+            sync_dir(above);
+            Ok(())
+        }
+    }
+}
+
+/// Puts an empty file at `path`, unless there is one. It is closed before it has this name: by then, somebody else in
+/// this process may have it open.
+fn create(path: &Path, dir: &Path) -> io::Result<()> {
+    let unique = getrandom::u64().map_err(io::Error::other)?;
+    let temp = beside(path, &format!(".{unique:016x}.tmp"));
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.write(true).create_new(true).open(&temp)?);
+    give_to_owner_of(dir, &temp);
+    let linked = fs::hard_link(&temp, path);
+    fs::remove_file(&temp)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // No hard links here: SQLite creates it, and then others lose their rights to it.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        linked => linked,
+    }
+}
+
+/// Gives the administrator's new file to whoever has the directory, or else one run with `sudo` would lock him out.
+/// Where everybody may put files, that says nothing.
+#[cfg(unix)]
+fn give_to_owner_of(dir: &Path, new: &Path) {
+    use std::os::unix::fs::MetadataExt as _;
+    let (Ok(dir), Ok(file)) = (fs::metadata(dir), fs::metadata(new)) else { return };
+    if dir.uid() != file.uid() && dir.mode() & 0o002 == 0 {
+        // Only an administrator may. For anybody else, the file is his own.
+        let _ = std::os::unix::fs::chown(new, Some(dir.uid()), Some(dir.gid()));
+    }
+}
+
+#[cfg(not(unix))]
+fn give_to_owner_of(_: &Path, _: &Path) {}
+
+/// One may be allowed to create a directory where one may not list: then this does nothing.
+fn sync_dir(dir: &Path) {
+    let _ = fs::File::open(dir).and_then(|dir| dir.sync_all());
 }
 
 #[cfg(unix)]
 fn tighten(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let file = match File::open(path) {
+    let mode = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened?,
+        there => there?.permissions().mode(),
     };
-    let mode = file.metadata()?.permissions().mode();
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700))
+    match fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700)) {
+        // Another process has just closed the database, and removed its log.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        set => set,
+    }
 }
 
 #[cfg(not(unix))]
