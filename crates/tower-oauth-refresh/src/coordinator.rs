@@ -118,7 +118,7 @@ impl RefreshCoordinator {
             policy: builder.policy,
             me: Holder::this(lots.nonce),
             urn,
-            namespace: endpoint.namespace(),
+            namespace: endpoint.namespace(builder.policy.grant),
             store: builder.store_or_memory(),
             clock: builder.clock,
             endpoint,

@@ -69,12 +69,16 @@ impl Endpoint {
         Self { target, clock, transport }
     }
 
-    /// What goes before every key in the store: the server, the client, and what its tokens are for.
-    pub(crate) fn namespace(&self) -> String {
+    /// What goes before every key in the store: the server, the client, the grant, and what its tokens are for.
+    pub(crate) fn namespace(&self, grant: Grant) -> String {
         let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let Target { token, issuer, auth, parameters, .. } = &self.target;
         let server = issuer.as_deref().map_or_else(|| token.to_string(), encode);
         let mut namespace = format!("{server} {}", encode(auth.client_id()));
+        if grant == Grant::ClientCredentials {
+            // No parameter looks like this: each has its `=`.
+            namespace.push_str(" client_credentials");
+        }
         let mut parameters: Vec<_> = parameters.iter().collect();
         parameters.sort();
         for (name, value) in parameters {

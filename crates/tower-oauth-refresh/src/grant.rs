@@ -1,6 +1,8 @@
 //! How the token endpoint is asked.
 
 /// The grant a coordinator refreshes with.
+///
+/// It is part of the name in the store: two coordinators of different grants never share a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Grant {
