@@ -17,12 +17,10 @@ struct Ring {
     filter: &'static str,
 }
 
-const RINGS: &[Ring] = &[Ring {
-    name: "threads",
-    package: "tower-oauth-refresh",
-    target: &["--lib"],
-    filter: "tests::threads::",
-}];
+const RINGS: &[Ring] = &[
+    Ring { name: "threads", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::threads::" },
+    Ring { name: "fleet", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::fleet::" },
+];
 
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
     let mut rounds = ROUNDS;

@@ -4,12 +4,14 @@
 
 mod ahead;
 mod cancellation;
+mod fleet;
 mod fresh;
 mod glance;
 mod life;
 mod logins;
 mod many;
 mod orders;
+pub(super) mod refusals;
 mod sharing;
 mod time;
 mod trouble;
@@ -135,7 +137,7 @@ impl World {
     }
 
     fn with(adjust: impl FnOnce(Builder) -> Builder) -> Self {
-        let clock = Arc::new(StepClock { start: Instant::now(), wall_ahead: AtomicI64::new(0) });
+        let clock = Arc::new(StepClock::new());
         let store = Flaky { records: MemoryStore::with_clock(clock.clone()), faults: Arc::default() };
         let server = Arc::<Server>::default();
         let coordinator = Self::coordinator(&server, &store, &clock, adjust);
@@ -360,6 +362,12 @@ impl TokenStore for Flaky {
         Some(Box::pin(futures_util::stream::unfold(told, async |mut told| {
             Some((told.recv().await.ok()?, told))
         })))
+    }
+}
+
+impl StepClock {
+    fn new() -> Self {
+        Self { start: Instant::now(), wall_ahead: AtomicI64::new(0) }
     }
 }
 

@@ -128,7 +128,7 @@ fn a_clock_that_asks_for_a_token_itself_finds_no_lock_held() {
     std::thread::spawn(move || {
         for number in 1..80 {
             paused().block_on(async {
-                let clock = StepClock { start: Instant::now(), wall_ahead: AtomicI64::new(0) };
+                let clock = StepClock::new();
                 let asking = Asking { clock, left: AtomicUsize::new(0), coordinator: OnceLock::new() };
                 let asking = Arc::new(asking);
                 let world = World::with(|builder| builder.clock(asking.clone()));

@@ -29,7 +29,7 @@ struct Short {
 
 impl Short {
     async fn with(lifetime: Duration, adjust: impl FnOnce(Builder) -> Builder) -> Self {
-        let clock = StepClock { start: Instant::now(), wall_ahead: AtomicI64::new(0) };
+        let clock = StepClock::new();
         let clock = Arc::new(Glancing { clock, looks: AtomicUsize::new(0) });
         let world = World::with(|builder| adjust(builder.clock(clock.clone())));
         world.install(lifetime).await;
