@@ -72,6 +72,10 @@ pub(crate) const COOL_DOWN: Duration = Duration::from_secs(60);
 pub(crate) const STORM_INTERVAL: Duration = Duration::from_secs(30);
 /// … and at last for this long.
 pub(crate) const STORM_INTERVAL_MAX: Duration = Duration::from_secs(300);
+/// A received set is used for this long, however short its life: no request that comes later is a refresh of its own.
+pub(crate) const USED_AT_LEAST: Duration = Duration::from_secs(1);
+/// A server's wish to be asked sooner than this, or than half the lifetime, is not met.
+pub(crate) const REFRESH_IN_MIN: Duration = Duration::from_secs(60);
 /// How often a dead credential's record is looked at: another process may have logged in.
 pub(crate) const RECHECK: Duration = Duration::from_secs(1);
 
@@ -120,19 +124,69 @@ pub(crate) fn ahead_window(lifetime: Duration) -> Duration {
     Duration::from_secs(300).min(lifetime / 10)
 }
 
+/// For how long a set is good to send. `None`: not known.
+pub(crate) fn usable_for(expires_in: Option<Duration>, at_least: Option<Duration>) -> Option<Duration> {
+    let life = expires_in?;
+    Some(life.saturating_sub(expiry_margin(life)).max(at_least.unwrap_or_default()))
+}
+
 /// Is the access token of a set good to send when the set is `age` old?
 pub(crate) fn usable(tokens: &Tokens, age: Duration) -> bool {
     tokens.access_token.is_some()
-        && tokens.expires_in.is_none_or(|life| age.saturating_add(expiry_margin(life)) < life)
+        && usable_for(tokens.expires_in, tokens.at_least).is_none_or(|usable| age < usable)
 }
 
 /// When a set of this lifetime stops being good to send. `None`: not known.
-pub(crate) fn usable_until(expires_in: Option<Duration>, obtained: Now) -> Option<Now> {
-    expires_in.map(|life| obtained.after(life.saturating_sub(expiry_margin(life))))
+pub(crate) fn usable_until(
+    expires_in: Option<Duration>,
+    at_least: Option<Duration>,
+    obtained: Now,
+) -> Option<Now> {
+    usable_for(expires_in, at_least).map(|usable| obtained.after(usable))
+}
+
+/// The lifetimes of a set that was just received, `took` after its request was sent, in place of `kept`, which was
+/// `age` old by then. `failures` is how many sets in a row were of no use when they came.
+///
+/// `true`: so was this one. It is sent all the same, since the API has the last word, and the next refresh waits.
+pub(crate) fn settle(
+    tokens: &mut Tokens,
+    kept: Option<(&Tokens, Duration)>,
+    took: Duration,
+    failures: u32,
+    unit: f64,
+) -> bool {
+    tokens.refresh_in = tokens
+        .refresh_in
+        .map(|wish| wish.max(tokens.expires_in.map_or(REFRESH_IN_MIN, |life| REFRESH_IN_MIN.min(life / 2))));
+    if let Some((kept, age)) = kept.filter(|(kept, _)| kept.same_access_token(tokens)) {
+        let left = kept.expires_in.map(|life| life.saturating_sub(age));
+        let longer = left.is_some_and(|left| tokens.expires_in.is_some_and(|life| life > left * 2));
+        if !longer {
+            // Until its expiry the server has no other, so that nothing is to be had by asking earlier.
+            tokens.expires_in = tokens.expires_in.max(left);
+            tokens.at_least = tokens.expires_in;
+        }
+    }
+    let Some(usable) =
+        usable_for(tokens.expires_in, tokens.at_least).filter(|_| tokens.access_token.is_some())
+    else {
+        return false;
+    };
+    let useless = usable <= took;
+    if usable <= took.saturating_add(USED_AT_LEAST) {
+        let rest =
+            if useless { Policy::refused_rest(failures.saturating_add(1), unit) } else { USED_AT_LEAST };
+        tokens.at_least = Some(took.saturating_add(rest));
+    }
+    useless
 }
 
 /// When the background refresh of a set starts. `unit` is its place in the window, from 0 to 1.
 pub(crate) fn ahead_from(tokens: &Tokens, obtained: Now, unit: f64) -> Option<Now> {
+    if tokens.at_least.is_some() {
+        return None;
+    }
     let wished = tokens.refresh_in.filter(|wish| tokens.expires_in.is_none_or(|life| *wish < life));
     let after = wished.or_else(|| {
         let life = tokens.expires_in?;

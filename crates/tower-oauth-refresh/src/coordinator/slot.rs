@@ -71,6 +71,7 @@ pub(crate) struct Current {
     refresh_token: Option<RefreshToken>,
     expires_in: Option<Duration>,
     refresh_in: Option<Duration>,
+    at_least: Option<Duration>,
     scope: Option<Box<str>>,
     bound_key: Option<BoundKey>,
     /// Lifetimes count from here.
@@ -204,6 +205,7 @@ impl Current {
             refresh_token: tokens.refresh_token,
             expires_in: tokens.expires_in,
             refresh_in: tokens.refresh_in,
+            at_least: tokens.at_least,
             scope: tokens.scope.map(Into::into),
             bound_key: tokens.bound_key,
             obtained,
@@ -223,6 +225,7 @@ impl Current {
             token_type: scheme(&self.header).to_owned(),
             expires_in: self.expires_in,
             refresh_in: self.refresh_in,
+            at_least: self.at_least,
             scope: self.scope.as_deref().map(str::to_owned),
             bound_key: self.bound_key.clone(),
             age: Duration::ZERO,
@@ -284,7 +287,8 @@ impl Current {
     }
 
     pub(crate) fn is_usable(&self, now: Now) -> bool {
-        policy::usable_until(self.expires_in, self.obtained).is_none_or(|until| !now.reached(until))
+        policy::usable_until(self.expires_in, self.at_least, self.obtained)
+            .is_none_or(|until| !now.reached(until))
     }
 
     /// Is a background refresh due?

@@ -83,6 +83,9 @@ pub(crate) struct Tokens {
     pub(crate) token_type: String,
     pub(crate) expires_in: Option<Duration>,
     pub(crate) refresh_in: Option<Duration>,
+    /// Good to send for this long whatever the lifetime says, and not refreshed ahead: the server has returned the
+    /// token in use, or one that had expired before it arrived. Counted like `expires_in`.
+    pub(crate) at_least: Option<Duration>,
     pub(crate) scope: Option<String>,
     /// The same for all sets of a login.
     pub(crate) bound_key: Option<BoundKey>,
@@ -223,6 +226,7 @@ impl Tokens {
             token_type: set.token_type.clone(),
             expires_in: set.expires_in,
             refresh_in: set.refresh_in,
+            at_least: None,
             scope: set.scope.as_ref().or(kept_scope).cloned(),
             bound_key: set.bound_key.clone(),
             age: Duration::ZERO,
@@ -237,9 +241,18 @@ impl Tokens {
             token_type: String::new(),
             expires_in: None,
             refresh_in: None,
+            at_least: None,
             scope: None,
             bound_key: None,
             age: Duration::ZERO,
+        }
+    }
+
+    /// Do both hold the same access token?
+    pub(crate) fn same_access_token(&self, other: &Self) -> bool {
+        match (&self.access_token, &other.access_token) {
+            (Some(one), Some(other)) => one.expose_secret() == other.expose_secret(),
+            _ => false,
         }
     }
 }

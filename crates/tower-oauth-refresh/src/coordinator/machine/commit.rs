@@ -6,7 +6,7 @@ use super::exchange::Attempt;
 use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, Swapped};
 use crate::clock::Now;
 use crate::coordinator::outcome::Held;
-use crate::coordinator::policy::{COMMIT_RETRY, Policy};
+use crate::coordinator::policy::{COMMIT_RETRY, Policy, settle};
 use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 use crate::secret::RefreshToken;
@@ -33,6 +33,8 @@ pub(super) struct Commit {
     /// The generation it becomes, if the write under way succeeds.
     generation: Generation,
     failures: u32,
+    /// Did its access token come too late to be used?
+    useless: bool,
     /// Somebody else who may have sent the same refresh token since: then the server may have ended the
     /// login, and when it says so, this is why.
     doubt: Option<Doubt>,
@@ -53,6 +55,10 @@ impl Machine {
         let login = attempt.record.login;
         let spent_token = attempt.record.fingerprint();
         let other = |token: &&RefreshToken| Some(Fingerprint::of(login, token)) != spent_token;
+        let kept = attempt.record.tokens.as_ref();
+        let kept = kept.map(|kept| (kept, kept.age.saturating_add(sent.since(attempt.written))));
+        let (took, failures) = (now.since(sent), attempt.record.failures);
+        let useless = settle(&mut tokens, kept, took, failures, lots.unit);
         let rotated = tokens.refresh_token.as_ref().filter(other).cloned();
         let commit = Commit {
             login,
@@ -63,7 +69,8 @@ impl Machine {
             obtained: sent,
             received: now,
             generation: spent,
-            failures: attempt.record.failures,
+            failures,
+            useless,
             doubt: None,
         };
         self.write(now, lots, commit, attempt.version, &attempt.record)
@@ -85,6 +92,9 @@ impl Machine {
         record.retired = commit.retired;
         record.doubt = commit.doubt;
         record.tokens = Some(Tokens { age: now.since(commit.obtained), ..commit.tokens.clone() });
+        if commit.useless {
+            record.failures = commit.failures.saturating_add(1);
+        }
         if commit.tokens.access_token.is_none() {
             record.failures = commit.failures.saturating_add(1);
             let wait = Policy::outage_rest(record.failures, lots.unit);

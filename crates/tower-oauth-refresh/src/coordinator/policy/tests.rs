@@ -47,11 +47,11 @@ fn a_token_is_good_until_its_margin_begins_and_not_a_moment_longer() {
         let (set, good) = (tokens(Some(life), None), SECOND * good);
         assert!(usable(&set, good - Duration::from_nanos(1)));
         assert!(!usable(&set, good));
-        assert_eq!(usable_until(set.expires_in, obtained), Some(obtained.after(good)));
+        assert_eq!(usable_until(set.expires_in, None, obtained), Some(obtained.after(good)));
     }
     let unknown = tokens(None, None);
     assert!(usable(&unknown, Duration::MAX));
-    assert_eq!(usable_until(unknown.expires_in, obtained), None);
+    assert_eq!(usable_until(unknown.expires_in, None, obtained), None);
     assert!(!usable(&Tokens { access_token: None, ..unknown }, Duration::ZERO));
 }
 
@@ -64,4 +64,72 @@ fn pauses_lie_between_their_ends() {
     assert_eq!(Policy::outage_rest(1_000, 0.0), SECOND * 30);
     assert_eq!(Policy::refused_rest(1_000, 0.0), SECOND * 300);
     assert_eq!(Policy::refused_rest(1_000, 1.0), SECOND * 375);
+}
+
+/// Lifetime, floor and verdict of a set received after `took`, in place of one of lifetime and age.
+fn settled(
+    (access, life): (&str, Option<u64>),
+    kept: (Option<u64>, u64),
+    took: u64,
+    failures: u32,
+) -> (Option<u64>, Option<u64>, bool) {
+    let kept_tokens = tokens(kept.0, None);
+    let mut set = Tokens { access_token: Some(access.into()), ..tokens(life, None) };
+    let useless = settle(
+        &mut set,
+        Some((&kept_tokens, SECOND * u32::try_from(kept.1).unwrap())),
+        SECOND * u32::try_from(took).unwrap(),
+        failures,
+        0.0,
+    );
+    (set.expires_in.map(|life| life.as_secs()), set.at_least.map(|least| least.as_secs()), useless)
+}
+
+#[test]
+fn the_token_in_use_keeps_its_expiry_and_its_whole_life() {
+    for left in [Some(99), Some(100), Some(0), None] {
+        assert_eq!(
+            settled(("access", left), (Some(300), 200), 0, 0),
+            (Some(100), Some(100), false),
+            "{left:?}"
+        );
+    }
+    assert_eq!(settled(("access", Some(101)), (Some(300), 200), 0, 0), (Some(101), Some(101), false));
+    assert_eq!(settled(("access", Some(300)), (None, 200), 0, 0), (Some(300), Some(300), false));
+    assert_eq!(settled(("access", None), (None, 200), 0, 0), (None, None, false));
+}
+
+#[test]
+fn the_token_in_use_with_a_new_life_is_like_a_new_one() {
+    assert_eq!(settled(("access", Some(300)), (Some(300), 200), 0, 0), (Some(300), None, false));
+    assert_eq!(settled(("other", Some(100)), (Some(300), 200), 0, 0), (Some(100), None, false));
+    assert_eq!(settled(("other", None), (Some(300), 200), 0, 0), (None, None, false));
+}
+
+#[test]
+fn a_token_that_comes_dead_is_used_for_longer_each_time() {
+    for (failures, rest) in [(0, 1), (1, 2), (2, 4), (30, 300)] {
+        assert_eq!(settled(("other", Some(5)), (None, 0), 6, failures), (Some(5), Some(6 + rest), true));
+    }
+    assert_eq!(
+        settled(("access", Some(0)), (Some(300), 300), 2, 0),
+        (Some(0), Some(3), true),
+        "returned after its end"
+    );
+    assert_eq!(
+        settled(("other", Some(1)), (None, 0), 0, 9),
+        (Some(1), Some(1), false),
+        "short, and not dead"
+    );
+    let mut none = Tokens { access_token: None, ..tokens(Some(0), None) };
+    assert!(!settle(&mut none, None, SECOND, 0, 0.0));
+}
+
+#[test]
+fn a_wish_to_be_asked_at_once_is_not_met() {
+    for (life, wish, met) in [(Some(3600), 1, 60), (Some(3600), 600, 600), (Some(60), 1, 30), (None, 0, 60)] {
+        let mut set = tokens(life, Some(wish));
+        settle(&mut set, None, Duration::ZERO, 0, 0.0);
+        assert_eq!(set.refresh_in, Some(SECOND * met));
+    }
 }

@@ -20,6 +20,7 @@ pub(crate) fn full() -> CredentialRecord {
             token_type: "Bearer".to_owned(),
             expires_in: Some(Duration::from_secs(3600)),
             refresh_in: None,
+            at_least: Some(Duration::from_secs(60)),
             scope: Some("a b".to_owned()),
             bound_key: Some(BoundKey::new([0, 255, 34])),
             age: Duration::from_millis(1234),
@@ -113,6 +114,7 @@ fn tokens_are_equal_only_where_every_member_is() {
         Tokens { refresh_token: Some("other".into()), ..set.clone() },
         Tokens { expires_in: None, ..set.clone() },
         Tokens { scope: None, ..set.clone() },
+        Tokens { at_least: None, ..set.clone() },
         Tokens { age: Duration::ZERO, ..set.clone() },
     ] {
         assert_ne!(set, other);
@@ -132,12 +134,13 @@ prop_compose! {
     fn tokens()(
         access_token: Option<String>, refresh_token: Option<String>, token_type: String, scope: Option<String>,
         bound_key: Option<Vec<u8>>,
-        expires_in in prop::option::of(ms()), refresh_in in prop::option::of(ms()), age in ms(),
+        expires_in in prop::option::of(ms()), refresh_in in prop::option::of(ms()), at_least in prop::option::of(ms()),
+        age in ms(),
     ) -> Tokens {
         let access_token = access_token.map(AccessToken::new);
         let refresh_token = refresh_token.map(RefreshToken::new);
         let bound_key = bound_key.map(BoundKey::new);
-        Tokens { access_token, refresh_token, token_type, expires_in, refresh_in, scope, bound_key, age }
+        Tokens { access_token, refresh_token, token_type, expires_in, refresh_in, at_least, scope, bound_key, age }
     }
 }
 

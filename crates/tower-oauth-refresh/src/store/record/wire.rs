@@ -59,6 +59,8 @@ pub(super) struct TokensWire<'a> {
     token_type: Cow<'a, str>,
     expires_in_ms: Option<u64>,
     refresh_in_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at_least_ms: Option<u64>,
     #[serde(borrow)]
     scope: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,6 +176,7 @@ impl<'a> TokensWire<'a> {
             token_type: tokens.token_type.as_str().into(),
             expires_in_ms: tokens.expires_in.map(millis),
             refresh_in_ms: tokens.refresh_in.map(millis),
+            at_least_ms: tokens.at_least.map(millis),
             scope: tokens.scope.as_deref().map(Cow::from),
             bound_key: tokens.bound_key.clone().map(KeyWire),
             age_ms: millis(tokens.age),
@@ -187,6 +190,7 @@ impl<'a> TokensWire<'a> {
             token_type: self.token_type.into_owned(),
             expires_in: self.expires_in_ms.map(Duration::from_millis),
             refresh_in: self.refresh_in_ms.map(Duration::from_millis),
+            at_least: self.at_least_ms.map(Duration::from_millis),
             scope: self.scope.map(Cow::into_owned),
             bound_key: self.bound_key.map(|KeyWire(key)| key),
             age: Duration::from_millis(self.age_ms),

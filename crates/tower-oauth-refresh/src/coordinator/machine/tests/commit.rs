@@ -295,3 +295,33 @@ fn an_unpersisted_token_is_told_at_the_generation_after_the_one_that_was_spent()
         matches!(play.told.last(), Some(Outcome::Refreshed(held)) if held.generation == Generation::new(6))
     );
 }
+
+#[test]
+fn a_token_that_comes_dead_is_stored_with_a_rest_that_grows() {
+    for (failures, rest) in [(0, 1), (3, 8)] {
+        let mut record = expired();
+        record.failures = failures;
+        let mut play = Play::knowing(5);
+        play.loaded(snapshot(record)).swapped();
+        let dead = set("access-6", Some("refresh-6")).with_expires_in(SECOND * 5);
+        play.passes(SECOND * 6).answered(Answer::Tokens(dead));
+        let stored = play.swap().1.clone();
+        assert_eq!((refresh(&stored), stored.failures), (Some("refresh-6"), failures + 1));
+        let used = stored.tokens.as_ref().unwrap().at_least.unwrap() - SECOND * 6;
+        assert!(used >= SECOND * rest && used <= SECOND * rest * 5 / 4, "{used:?}");
+        assert!(crate::coordinator::policy::usable(stored.tokens.as_ref().unwrap(), SECOND * 6));
+    }
+}
+
+#[test]
+fn the_token_in_use_is_stored_with_the_life_it_had() {
+    let mut record = fresh(5, "refresh-5");
+    record.tokens.as_mut().unwrap().access_token = Some("access-6".into());
+    record.tokens.as_mut().unwrap().age = SECOND * 3500;
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(record)).passes(SECOND).swapped();
+    play.answered(Answer::Tokens(TokenSet::new("access-6")));
+    let tokens = play.swap().1.tokens.clone().unwrap();
+    assert_eq!((tokens.expires_in, tokens.at_least), (Some(SECOND * 99), Some(SECOND * 99)));
+    assert_eq!(refresh(play.swap().1), Some("refresh-5"));
+}
