@@ -46,6 +46,7 @@ use crate::credential::CredentialKey;
 use crate::endpoint::{ClientAuth, Endpoint};
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::{Event, EventKind, Events};
+use crate::foreign;
 use crate::generation::Generation;
 use crate::secret::AccessToken;
 use crate::store::record::{Doubt, Holder, Life};
@@ -246,9 +247,9 @@ impl RefreshCoordinator {
     }
 
     fn emit(&self, slot: &Slot, kind: EventKind) {
-        kind.log(&slot.key);
-        // Nobody listening is no failure.
-        let _ = self.events.send(Event { key: slot.key.clone(), kind });
+        // Whoever writes the log, or listens, may panic. Nobody listening is no failure.
+        let _ = foreign::call(|| kind.log(&slot.key));
+        let _ = foreign::call(|| self.events.send(Event { key: slot.key.clone(), kind }));
     }
 }
 

@@ -110,6 +110,7 @@ mod credential;
 mod error;
 mod error_code;
 mod events;
+mod foreign;
 mod generation;
 mod grant;
 mod origin;

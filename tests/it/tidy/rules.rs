@@ -16,6 +16,7 @@ const VOCABULARY: &[&str] = &[
     "error",
     "error_code",
     "events",
+    "foreign",
     "generation",
     "grant",
     "origin",

@@ -1,26 +1,32 @@
 //! Does what the machine says: the only place that spawns.
 
+use std::future::poll_fn;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::runtime::Handle;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::flight::Flight;
 use super::gate::Passed;
-use super::machine::{Event, Lots, Machine, Note, Snapshot, Step, Swapped};
+use super::machine::{Answer, Event, Lots, Machine, Note, Snapshot, Step, Swapped};
+use super::policy::{COMMIT_RETRY, Policy};
 use super::slot::Slot;
-use super::waiter::ring;
 use super::{Active, RefreshCoordinator};
+use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
+use crate::foreign::{self, guarded};
+use crate::secret::{BoundKey, RefreshToken};
 use crate::store::record::{CredentialRecord, Verdict};
 use crate::store::{Record, RecordBody, StoreError, Swap, Version};
 
@@ -52,21 +58,24 @@ pub(super) fn launch(
     // Not the caller's task: no request can cancel it.
     drop(runtime.spawn(async move {
         let id = (flight.coordinator.me.coordinator, flight.slot.key.clone());
+        // Outside of what may unwind: a received token set is in it.
+        let mut machine = begin();
+        let flying = async {
+            let mut event = Event::Begin;
+            while AssertUnwindSafe(fly(&mut flight, &mut machine, &begin, event))
+                .catch_unwind()
+                .await
+                .is_err()
+                && machine.salvage()
+            {
+                sleep(COMMIT_RETRY).await;
+                event = Event::Woke;
+            }
+        };
+        FLYING.scope(id, flying).await;
         // Whatever it ended in, the flight tells its waiters when it is dropped, if it has not done so.
-        let _ = AssertUnwindSafe(FLYING.scope(id, fly(&mut flight, begin))).catch_unwind().await;
         drop((flight, active));
     }));
-}
-
-/// [Rings](ring) after this time, for those who wait for the flight of this slot.
-pub(super) fn hang_bell(runtime: &Handle, slot: &Arc<Slot>, after: Duration) -> AbortHandle {
-    let slot = slot.clone();
-    // A task of its own: what the flight calls may block, and nobody hangs for that either.
-    let bell = runtime.spawn(async move {
-        sleep(after).await;
-        ring(&slot);
-    });
-    bell.abort_handle()
 }
 
 /// Runs what must not be cut off by its caller's end.
@@ -76,26 +85,27 @@ pub(super) fn detach<T: Send + 'static>(
     Ok(runtime()?.spawn(task))
 }
 
-async fn fly(flight: &mut Flight, begin: impl Fn() -> Machine) {
+async fn fly(flight: &mut Flight, machine: &mut Machine, begin: impl Fn() -> Machine, mut event: Event) {
     let (coordinator, slot) = (&*flight.coordinator.clone(), &*flight.slot.clone());
     let failed = |error| Note::Tell(Outcome::Failed(error));
     let mut passage = coordinator.gate.passage();
-    let mut machine = begin();
-    let mut event = Event::Begin;
     loop {
         let Some(lots) = coordinator.urn.draw() else {
             return flight.note(failed(RefreshError::new(ErrorKind::Aborted)), true);
         };
-        let now = coordinator.clock.now();
+        if coordinator.activity.borrow().closed {
+            machine.close();
+        }
+        let now = flight.now();
         let step = machine.step(now, lots, event);
         let over = matches!(step, Step::Done);
         for note in machine.notes() {
             flight.note(note, over);
         }
-        match passage.before(&step, || coordinator.clock.now()).await {
+        match passage.before(&step, || coordinator.now_or(now)).await {
             Passed::Yes => {}
             Passed::Anew => {
-                machine = begin();
+                *machine = begin();
                 event = Event::Begin;
                 continue;
             }
@@ -104,21 +114,18 @@ async fn fly(flight: &mut Flight, begin: impl Fn() -> Machine) {
                 return flight.note(failed(error), true);
             }
         }
+        let limit = machine.store_limit(now);
         event = match step {
-            Step::Load => Event::Loaded(coordinator.load(slot).await),
+            Step::Load => Event::Loaded(coordinator.load_within(slot, limit).await),
             Step::Swap { expected, version, new } => {
-                Event::Swapped(coordinator.swap(slot, expected, Some((version, &new))).await)
+                let new = Some((version, &new));
+                Event::Swapped(coordinator.swap_within(slot, expected, new, limit).await)
             }
             Step::Send { refresh_token, bound_key } => {
-                coordinator.emit(slot, EventKind::RefreshStarted);
-                let limit = coordinator.policy.exchange_limit;
-                let grant = coordinator.policy.grant;
-                // The time limit counts from `now`: the subscriber of that event may have taken its time.
-                let answer = coordinator.endpoint.refresh(grant, refresh_token, bound_key, now, limit).await;
-                coordinator.gate.heard(&answer, coordinator.clock.now());
-                Event::Answered(answer)
+                Event::Answered(exchange(flight, now, refresh_token, bound_key).await)
             }
             Step::Wait(pause) => {
+                flight.say();
                 coordinator.pause(slot, pause).await;
                 Event::Woke
             }
@@ -131,6 +138,31 @@ async fn fly(flight: &mut Flight, begin: impl Fn() -> Machine) {
             Step::Done => return,
         };
     }
+}
+
+/// One exchange, of the machine's step at `now`: the time limit counts from there.
+async fn exchange(
+    flight: &mut Flight,
+    now: Now,
+    refresh_token: Option<RefreshToken>,
+    bound_key: Option<BoundKey>,
+) -> Answer {
+    let coordinator = flight.coordinator.clone();
+    let Policy { grant, exchange_limit, .. } = coordinator.policy;
+    let answer = coordinator.endpoint.refresh(grant, refresh_token, bound_key, now, exchange_limit);
+    let mut answer = pin!(answer);
+    // Whoever hears of it may take his time: the request comes first.
+    let at_once = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+    flight.say_later(EventKind::RefreshStarted);
+    let answer = match at_once {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => {
+            flight.say();
+            answer.await
+        }
+    };
+    coordinator.gate.heard(&answer, flight.now());
+    answer
 }
 
 /// Where lots come from: the operating system, or a seed, for simulations that are to come again.
@@ -169,8 +201,12 @@ impl Urn {
 
 impl RefreshCoordinator {
     pub(super) async fn load(&self, slot: &Slot) -> Result<Option<Snapshot>, Arc<StoreError>> {
-        let found =
-            self.store_call(async { self.store.load(&self.stored_key(slot.key.clone())).await }).await?;
+        self.load_within(slot, self.policy.store_limit).await
+    }
+
+    async fn load_within(&self, slot: &Slot, limit: Duration) -> Result<Option<Snapshot>, Arc<StoreError>> {
+        let stored = self.stored_key(slot.key.clone());
+        let found = store_call(limit, async { self.store.load(&stored).await }).await?;
         found.map(|record| self.snapshot(&record)).transpose()
     }
 
@@ -180,28 +216,25 @@ impl RefreshCoordinator {
         expected: Option<Version>,
         new: Option<(Version, &CredentialRecord)>,
     ) -> Result<Swapped, Arc<StoreError>> {
+        self.swap_within(slot, expected, new, self.policy.store_limit).await
+    }
+
+    async fn swap_within(
+        &self,
+        slot: &Slot,
+        expected: Option<Version>,
+        new: Option<(Version, &CredentialRecord)>,
+        limit: Duration,
+    ) -> Result<Swapped, Arc<StoreError>> {
         let body: Option<RecordBody> = new.map(|(version, record)| record.encode(version));
         let stored = self.stored_key(slot.key.clone());
         let swap = async { self.store.compare_and_swap(&stored, expected, body.as_ref()).await };
-        match self.store_call(swap).await? {
+        match store_call(limit, swap).await? {
             Swap::Swapped => Ok(Swapped::Done),
             Swap::Conflict(found) => {
                 let found = found.map(|record| self.snapshot(&record)).transpose()?;
                 Ok(Swapped::Conflict(found))
             }
-        }
-    }
-
-    /// A store that does not answer is a store that failed, and so is one that panics: whoever holds a
-    /// received token set goes on trying to write it.
-    async fn store_call<T>(
-        &self,
-        call: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, Arc<StoreError>> {
-        match timeout(self.policy.store_limit, AssertUnwindSafe(call).catch_unwind()).await {
-            Ok(Ok(answer)) => answer.map_err(Arc::new),
-            Ok(Err(_)) => Err(Arc::new(StoreError::unavailable("it panicked"))),
-            Err(_) => Err(Arc::new(StoreError::unavailable("no answer within the time limit"))),
         }
     }
 
@@ -212,23 +245,40 @@ impl RefreshCoordinator {
         Ok(Snapshot { version, record: decoded, age: record.age, holder_dead })
     }
 
-    /// Until the time is over, or the store tells of a change.
+    /// Until the time is over, or the store tells of a change. One that panics when it is asked for changes has
+    /// none to tell.
     async fn pause(&self, slot: &Slot, pause: Duration) {
-        let changed = async {
-            match self.store.changes() {
-                Some(changes) => {
-                    let stored = self.stored_key(slot.key.clone());
-                    let mut ours = changes.filter(|key| std::future::ready(*key == stored));
-                    if ours.next().await.is_none() {
-                        std::future::pending::<()>().await;
-                    }
+        let changed = guarded(async {
+            let stored = self.stored_key(slot.key.clone());
+            if let Some(changes) = self.store.changes() {
+                let mut ours = changes.filter(|key| std::future::ready(*key == stored));
+                if ours.next().await.is_some() {
+                    return;
                 }
-                None => std::future::pending().await,
+            }
+            std::future::pending::<()>().await;
+        });
+        let changed = async {
+            if changed.await.is_err() {
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {
             () = sleep(pause) => {}
             () = changed => {}
         }
+    }
+}
+
+/// A store that does not answer is a store that failed, and so is one that panics: whoever holds a received token
+/// set goes on trying to write it.
+async fn store_call<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Arc<StoreError>> {
+    match timeout(limit, guarded(call)).await {
+        Ok(Ok(answer)) => answer.map_err(Arc::new),
+        Ok(Err(foreign::Panicked)) => Err(Arc::new(StoreError::unavailable("it panicked"))),
+        Err(_) => Err(Arc::new(StoreError::unavailable("no answer within the time limit"))),
     }
 }

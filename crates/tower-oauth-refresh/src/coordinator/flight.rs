@@ -9,13 +9,12 @@ use std::time::Duration;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{Either, ready};
 use http::HeaderValue;
-use tokio::task::AbortHandle;
 
 use super::driver;
 use super::machine::Note;
 use super::policy::RECHECK;
 use super::slot::{Current, Slot, State, TokenId, Told};
-use super::waiter::{Waiter, Waiters, Word};
+use super::waiter::{Waiter, Waiters};
 use super::{RefreshCoordinator, jitter};
 use crate::attach::Attachment;
 use crate::clock::Now;
@@ -23,6 +22,7 @@ use crate::coordinator::outcome::{Held, Outcome};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
+use crate::foreign;
 
 /// What a request that needs a token gets.
 #[derive(Debug)]
@@ -178,16 +178,22 @@ impl RefreshCoordinator {
         // Also to wait for a flight: the deadline is a timer.
         let runtime = driver::runtime()?;
         if let Some(flight) = &state.flight {
-            return flight.join(limit);
+            return flight.join(runtime, limit);
         }
         let guard = self.enter().ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
-        let waiter = state.flight.insert(Box::new(Waiters::on(&runtime))).join(limit)?;
+        let waiter = state.flight.insert(Box::new(Waiters::new())).join(runtime.clone(), limit)?;
         let known = slot.current.load().as_ref().map(|current| current.held());
         let (epoch, dead) = (state.epoch, state.dead.as_deref().cloned());
         // A runtime that is ending drops the flight at once, and that one takes the state to say so.
         drop(state);
-        let bell = driver::hang_bell(&runtime, slot, limit);
-        let flight = Flight { coordinator: self.clone(), slot: slot.clone(), epoch, bell, ended: false };
+        let flight = Flight {
+            coordinator: self.clone(),
+            slot: slot.clone(),
+            epoch,
+            last: now,
+            unsaid: Vec::new(),
+            ended: false,
+        };
         driver::launch(&runtime, flight, known, dead, guard);
         Ok(waiter)
     }
@@ -199,7 +205,10 @@ pub(super) struct Flight {
     pub(super) coordinator: Arc<RefreshCoordinator>,
     pub(super) slot: Arc<Slot>,
     epoch: u32,
-    bell: AbortHandle,
+    /// The last reading of the clock.
+    last: Now,
+    /// What others hear of once nothing waits for it.
+    unsaid: Vec<EventKind>,
     ended: bool,
 }
 
@@ -222,11 +231,28 @@ impl Flight {
             Note::ScopeReduced => EventKind::ScopeReduced,
             Note::Discarded => EventKind::Discarded,
         };
-        self.coordinator.emit(&self.slot, kind);
+        self.say_later(kind);
+    }
+
+    pub(super) fn now(&mut self) -> Now {
+        self.last = self.coordinator.now_or(self.last);
+        self.last
+    }
+
+    /// Whoever hears of it may take long, and is in nobody's way by then.
+    pub(super) fn say_later(&mut self, kind: EventKind) {
+        self.unsaid.push(kind);
+    }
+
+    /// Says what there is to say.
+    pub(super) fn say(&mut self) {
+        for kind in self.unsaid.drain(..) {
+            self.coordinator.emit(&self.slot, kind);
+        }
     }
 
     fn tell(&mut self, outcome: Outcome, over: bool) {
-        let now = self.coordinator.clock.now();
+        let now = self.now();
         let mut state = self.slot.state();
         // It may be the last of an error of the store's own: that goes after the lock.
         let before = state.standing.clone();
@@ -239,23 +265,20 @@ impl Flight {
             (self.slot.usable(now).ok_or_else(error), None)
         };
         // Under one lock with the outcome: nobody joins a flight that has nothing left to say.
-        let waiters = state.flight.as_ref().map(|waiters| waiters.words());
+        let waiters = state.flight.as_ref().map(|waiters| waiters.outcomes());
         if over {
             state.flight = None;
         }
         self.ended |= over;
         drop(state);
         drop(before);
-        // Published first, said and woken second: whoever hears of it finds the new token.
-        if let Some(event) = event {
-            self.coordinator.emit(&self.slot, event);
-        }
+        self.unsaid.extend(event);
         if let Err(error) = &told {
-            self.coordinator.emit(&self.slot, EventKind::Failed(error.clone()));
+            self.say_later(EventKind::Failed(error.clone()));
         }
-        // Nobody may be waiting.
+        // Published first, woken second: whoever is woken finds the new token. Nobody may be waiting.
         if let Some(waiters) = waiters {
-            let _ = waiters.send(Word::Outcome(told));
+            let _ = waiters.send(told);
         }
     }
 
@@ -316,15 +339,20 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.bell.abort();
         if !self.ended {
             // The task panicked, or its runtime went away. Nobody hangs for it.
             self.tell(Outcome::Failed(RefreshError::new(ErrorKind::Aborted)), true);
         }
+        self.say();
     }
 }
 
 impl RefreshCoordinator {
+    /// What time it is. A clock that panics has not moved.
+    pub(super) fn now_or(&self, last: Now) -> Now {
+        foreign::call(|| self.clock.now()).unwrap_or(last)
+    }
+
     pub(super) fn current(&self, slot: &Slot, held: Held, born: Option<Now>) -> Option<Current> {
         let unit = jitter(self.me.coordinator, slot.key.as_str(), held.generation);
         Current::new(held, &self.policy, born, unit)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RefreshCoordinator;
-use super::driver::detach;
+use super::driver::{self, detach};
 use super::machine::{Snapshot, Swapped};
 use super::policy::RECHECK;
 use super::slot::Slot;
@@ -195,7 +195,7 @@ impl RefreshCoordinator {
         _before = state.standing.replace(Box::new((RefreshError::new(ErrorKind::LoggedOut), until)));
         slot.current.store(None);
         // For as long as the caller likes.
-        state.flight.as_ref()?.join(Duration::MAX).ok()
+        state.flight.as_ref()?.join(driver::runtime().ok()?, Duration::MAX).ok()
     }
 
     /// Loads and swaps until it holds. `make` sees what is stored and says what shall be; `None`: nothing

@@ -21,7 +21,7 @@ use std::time::Duration;
 use self::commit::Commit;
 use self::exchange::Attempt;
 pub(super) use self::judge::verdict_error;
-use super::policy::Policy;
+use super::policy::{COMMIT_LIMIT, Policy, SETTLE};
 use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
 use crate::error::{Cause, ErrorKind, RefreshError};
@@ -53,6 +53,10 @@ pub(crate) struct Machine {
     /// Whose mark the write of ours would replace.
     succeeding: Option<Holder>,
     notes: Vec<Note>,
+    /// A received token set that is not known to be stored, whatever phase has it.
+    in_hand: Option<Commit>,
+    /// Nothing more is sent.
+    closed: bool,
 }
 
 /// What the flight is waiting for.
@@ -258,6 +262,8 @@ impl Machine {
             settling: None,
             succeeding: None,
             notes: Vec::new(),
+            in_hand: None,
+            closed: false,
         }
     }
 
@@ -299,6 +305,30 @@ impl Machine {
     /// What others should know since the last step.
     pub(crate) fn notes(&mut self) -> std::vec::Drain<'_, Note> {
         self.notes.drain(..)
+    }
+
+    /// From now on no refresh token is sent. A set that was received is stored all the same.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// A step did not come to its end. Is there a received token set that is to be stored all the same? Then the
+    /// machine waits for [`Event::Woke`].
+    pub(crate) fn salvage(&mut self) -> bool {
+        let Some(commit) = self.in_hand.clone() else { return false };
+        self.phase = Phase::Holding { commit };
+        true
+    }
+
+    /// How long a call of the store may take.
+    pub(crate) fn store_limit(&self, now: Now) -> Duration {
+        let limit = self.policy.store_limit;
+        let hurry = self.policy.mark_life().saturating_add(SETTLE);
+        // Later, whoever wants to take the mark over has done so, and a slow store is better than none.
+        match &self.in_hand {
+            Some(commit) if now.since(commit.obtained()) < hurry => limit.min(COMMIT_LIMIT),
+            _ => limit,
+        }
     }
 
     fn look(&mut self, now: Now) -> Step {

@@ -62,6 +62,9 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 pub(crate) const SETTLE_AT_MOST: Duration = Duration::from_secs(4);
 /// How often a token set that could not be stored is written again.
 pub(crate) const COMMIT_RETRY: Duration = Duration::from_secs(1);
+/// One call of the store, while a received token set is not stored. Somebody who finds the mark old takes it over
+/// after [`SETTLE`]: a call that hangs must not keep this from being written until then.
+pub(crate) const COMMIT_LIMIT: Duration = Duration::from_secs(1);
 /// How often a record under somebody else's mark is looked at, where the store cannot tell of changes.
 pub(crate) const POLL: Duration = Duration::from_millis(250);
 /// Attempts of one flight, whatever their reasons.
@@ -87,7 +90,7 @@ impl Policy {
 
     /// Age after which a foreign mark may be succeeded.
     pub(crate) fn mark_life(&self) -> Duration {
-        self.exchange_limit + MARK_MARGIN
+        self.exchange_limit.saturating_add(MARK_MARGIN)
     }
 
     /// Rest between flights while the endpoint is out of order: 1 s, doubling to 30 s.

@@ -16,8 +16,7 @@ use crate::store::record::{
 };
 
 /// A token set on its way into the store.
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Clone, Debug)]
 pub(super) struct Commit {
     login: LoginId,
     under: Under,
@@ -100,6 +99,7 @@ impl Machine {
             let wait = Policy::outage_rest(record.failures, lots.unit);
             record.rest = Some(Rest { wait, reason: RestReason::Unavailable, code: None });
         }
+        self.in_hand = Some(commit.clone());
         self.phase = Phase::Committing { commit, since: now };
         Step::Swap { expected: Some(expected), version: lots.version, new: record }
     }
@@ -118,7 +118,7 @@ impl Machine {
                 self.reconcile(now, lots, commit, Some(Seen { at: since, snapshot }))
             }
             Ok(Swapped::Conflict(None)) => self.reconcile(now, lots, commit, None),
-            Err(error) => self.hold(now, commit, error),
+            Err(error) => self.hold(now, commit, since, error),
         }
     }
 
@@ -140,7 +140,7 @@ impl Machine {
                 let seen = found.map(|snapshot| Seen { at: since, snapshot });
                 self.reconcile(now, lots, commit, seen)
             }
-            Err(error) => self.hold(now, commit, error),
+            Err(error) => self.hold(now, commit, since, error),
         }
     }
 
@@ -169,10 +169,12 @@ impl Machine {
             return self.write(now, lots, Commit { doubt, ..commit }, version, &base);
         }
         // Newer, inside the same login: ours is worth nothing, and revoking it would end that login.
+        self.in_hand = None;
         self.judge(now, lots, seen)
     }
 
     fn persisted(&mut self, now: Now, lots: Lots, commit: Commit) -> Step {
+        self.in_hand = None;
         if commit.tokens.access_token.is_none() {
             let wait = Policy::outage_rest(commit.failures.saturating_add(1), lots.unit);
             let error = RefreshError::new(ErrorKind::Unavailable).with_code(Some("unusable_answer"));
@@ -183,7 +185,7 @@ impl Machine {
 
     /// The store does not take it. The set is authoritative here; the endpoint is not asked again, and the
     /// write is tried until it succeeds.
-    fn hold(&mut self, now: Now, commit: Commit, error: Arc<StoreError>) -> Step {
+    fn hold(&mut self, now: Now, commit: Commit, since: Now, error: Arc<StoreError>) -> Step {
         self.notes.push(Note::PersistFailed);
         if now.since(commit.received) >= self.policy.hold_limit {
             let usable = commit.tokens.access_token.is_some();
@@ -197,13 +199,19 @@ impl Machine {
             };
             self.notes.push(Note::Tell(outcome));
         }
+        // A call that hung has taken the pause already.
+        let pause = COMMIT_RETRY.mul_f64(0.5).saturating_sub(now.since(since));
+        if pause.is_zero() {
+            return self.reload(now, commit);
+        }
         self.phase = Phase::Holding { commit };
-        Step::Wait(COMMIT_RETRY.mul_f64(0.5))
+        Step::Wait(pause)
     }
 
     /// The login that this set belongs to has ended: nobody may use it. A refresh token that was not
     /// rotated is left alone, for the next login may have been given the same one.
     fn give_back(&mut self, now: Now, commit: Commit) -> Step {
+        self.in_hand = None;
         self.notes.push(Note::Discarded);
         let Some(refresh_token) = commit.rotated else {
             return self.look(now);
@@ -230,6 +238,11 @@ fn meddling(commit: &Commit, seen: &Seen, now: Now) -> Option<Doubt> {
 }
 
 impl Commit {
+    /// When the exchange began.
+    pub(super) fn obtained(&self) -> Now {
+        self.obtained
+    }
+
     fn held(&self) -> Held {
         Held {
             login: self.login,
