@@ -52,16 +52,33 @@
 //!
 //! # Errors
 //!
-//! Where there is no usable token at all, nothing is sent, and the `tonic::Status` is of code `Unknown` with the
-//! [`RefreshError`](tower_oauth_refresh::RefreshError) as its [`source`](std::error::Error::source). A refusal that
-//! cannot be healed is the server's own `UNAUTHENTICATED`; the
+//! Where there is no usable token at all, nothing is sent, and the `tonic::Status` has the
+//! [`RefreshError`](tower_oauth_refresh::RefreshError) as its [`source`](std::error::Error::source):
+//!
+//! | the error | code |
+//! | --- | --- |
+//! | [needs a login](tower_oauth_refresh::RefreshError::needs_login) | `Unauthenticated` |
+//! | [is transient](tower_oauth_refresh::RefreshError::is_transient) | `Unavailable` |
+//! | too many requests wait | `ResourceExhausted` |
+//! | any other: configuration, misuse | `FailedPrecondition` |
+//!
+//! A refusal that cannot be healed is the server's own `UNAUTHENTICATED`; the
 //! [`RefreshReport`](tower_oauth_refresh::RefreshReport) that says why stays below `tonic`, whose `Status`
 //! has no extensions. After a replay it is in those of the `tonic::Response`.
+//!
+//! # Deadlines
+//!
+//! The deadline of a call ([`tonic::Request::set_timeout`]) includes the wait for a token, and ends it as it ends a
+//! call of `tonic`. The [timeout of a channel](tonic::transport::Endpoint::timeout) counts for each attempt by
+//! itself.
 //!
 //! # TLS
 //!
 //! None is chosen here: enable `tls-ring` and one of the root stores of `tonic` in your own manifest.
 
+mod call;
+
+use std::error::Error as StdError;
 use std::task::{Context, Poll};
 
 use http::Request;
@@ -71,8 +88,16 @@ use tower_layer::Layer as _;
 use tower_oauth_refresh::{Refresh, RefreshLayer, ReplayBody};
 use tower_service::Service;
 
+pub use self::call::Call;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
 /// A channel whose calls carry a token, for the fields of your own types: `HealthClient<RefreshChannel>`.
-pub type RefreshChannel<S = Channel> = Refresh<GrpcBodies<S>>;
+/// Made by [`wrap`].
+#[derive(Clone, Debug)]
+pub struct RefreshChannel<S = Channel> {
+    inner: Refresh<GrpcBodies<S>>,
+}
 
 /// `channel` under `layer`, for generated clients.
 ///
@@ -88,10 +113,28 @@ pub type RefreshChannel<S = Channel> = Refresh<GrpcBodies<S>>;
 /// Dropping a call abandons it: the server may have acted on it, or may yet. A refresh that it waited for goes on
 /// at the authorization server and in the store.
 pub fn wrap<S>(layer: &RefreshLayer, channel: S) -> RefreshChannel<S> {
-    layer.layer(GrpcBodies { channel })
+    RefreshChannel { inner: layer.layer(GrpcBodies { channel }) }
 }
 
-/// A channel below the layer: takes the layer's bodies for `tonic`'s. Made by [`wrap`].
+impl<S> Service<Request<Body>> for RefreshChannel<S>
+where
+    Refresh<GrpcBodies<S>>: Service<Request<Body>, Error = BoxError>,
+{
+    type Response = <Refresh<GrpcBodies<S>> as Service<Request<Body>>>::Response;
+    type Error = BoxError;
+    type Future = Call<<Refresh<GrpcBodies<S>> as Service<Request<Body>>>::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let deadline = call::deadline(request.headers());
+        Call::new(self.inner.call(request), deadline)
+    }
+}
+
+/// A channel below the layer: takes the layer's bodies for `tonic`'s.
 #[derive(Clone, Debug)]
 pub struct GrpcBodies<S> {
     channel: S,

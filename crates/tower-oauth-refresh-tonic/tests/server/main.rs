@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
+use http::StatusCode;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -27,7 +28,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower_oauth_refresh::{
     ClientAuth, EventKind, RefreshCoordinator, RefreshError, RefreshLayer, RefreshReport, TokenSet,
 };
-use tower_oauth_refresh_testkit::AuthServer;
+use tower_oauth_refresh_testkit::{Answer, AuthServer, Fault};
 use tower_oauth_refresh_tonic::{RefreshChannel, wrap};
 
 use self::streams::Streams;
@@ -127,6 +128,12 @@ impl World {
         self.api.revoke(&tokens);
     }
 
+    /// Logs in, with an access token that is not sent any more.
+    async fn install_expired(&self) {
+        let tokens = self.auth.login().with_expires_in(Duration::ZERO);
+        self.coordinator.install("acme", tokens).await.unwrap();
+    }
+
     fn refreshes(&self) -> usize {
         self.auth.ledger().verdict().refreshes
     }
@@ -192,7 +199,42 @@ async fn a_call_without_a_usable_token_is_not_made_and_says_why() {
     let status = world.client.check(asking("")).await.unwrap_err();
     let error = status.source().unwrap().downcast_ref::<RefreshError>().unwrap();
     assert!(error.needs_login());
+    assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(world.api.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_passing_failure_of_the_token_endpoint_is_unavailable() {
+    let mut world = World::start().await;
+    world.install_expired().await;
+    world.auth.always(Fault::answer(Answer::new(StatusCode::SERVICE_UNAVAILABLE)));
+    let status = world.client.check(asking("")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert!(status.source().unwrap().downcast_ref::<RefreshError>().unwrap().is_transient());
+    assert_eq!(world.api.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_call_that_the_coordinator_cannot_serve_is_a_failed_precondition() {
+    let mut world = World::start().await;
+    world.install_expired().await;
+    world.coordinator.shutdown(Duration::ZERO).await;
+    let status = world.client.check(asking("")).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+}
+
+#[tokio::test]
+async fn the_deadline_of_a_call_ends_its_wait_for_a_token() {
+    let mut world = World::start().await;
+    world.install_expired().await;
+    let gate = world.auth.hold_before_commit();
+    let mut request = Request::new(asking(""));
+    request.set_timeout(Duration::from_millis(50));
+    let call = timeout(Duration::from_secs(10), world.client.check(request)).await;
+    assert_eq!(call.expect("it outlives its deadline").unwrap_err().code(), Code::Cancelled);
+    gate.release();
+    world.client.check(asking("")).await.unwrap();
+    assert_eq!(world.refreshes(), 1, "the refresh has gone on");
 }
 
 #[test]
