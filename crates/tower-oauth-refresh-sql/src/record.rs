@@ -14,10 +14,17 @@ pub(crate) fn from_columns(
     body: Vec<u8>,
     age: Duration,
 ) -> Result<Record, StoreError> {
-    let bits = version.try_into().map(u128::from_be_bytes);
-    let unreadable = |_| StoreError::unreadable(format!("the version of {key} is not 16 bytes long"));
-    let version = Version::from_bits(bits.map_err(unreadable)?);
-    Ok(Record::new(RecordBody::new(version, body), age))
+    let Ok(bits) = version.try_into().map(u128::from_be_bytes) else {
+        let unreadable = StoreError::unreadable(format!("the version of {key} is not 16 bytes long"));
+        return Err(unreadable.at(of_damaged(version, &body)));
+    };
+    Ok(Record::new(RecordBody::new(Version::from_bits(bits), body), age))
+}
+
+/// Names a row whose version cannot be read.
+pub(crate) fn of_damaged(version: &[u8], body: &[u8]) -> Version {
+    let len = version.len() as u64;
+    Version::of_damaged(&[&len.to_be_bytes(), version, body].concat())
 }
 
 /// To remove what is not there changes nothing.

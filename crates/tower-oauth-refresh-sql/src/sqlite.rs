@@ -19,7 +19,7 @@ use self::age::Moment;
 use self::turns::Turns;
 use crate::error::{in_runtime, store_error};
 use crate::prefix;
-use crate::record::{from_columns, removed_nothing, to_column};
+use crate::record::{from_columns, of_damaged, removed_nothing, to_column};
 
 const LOAD: &str = "SELECT version, body, written_ms, boot_id, boot_ms, \
     CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) \
@@ -31,6 +31,14 @@ const UPDATE: &str = "UPDATE tower_oauth_refresh_records SET version = ?3, body 
     written_ms = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), boot_id = ?5, boot_ms = ?6 \
     WHERE key = ?1 AND version = ?2";
 const DELETE: &str = "DELETE FROM tower_oauth_refresh_records WHERE key = ?1 AND version = ?2";
+
+// For a row that has no version to know it by.
+const DAMAGED: &str = "SELECT version, body FROM tower_oauth_refresh_records WHERE key = ?1";
+const UPDATE_DAMAGED: &str = "UPDATE tower_oauth_refresh_records SET version = ?4, body = ?5, \
+    written_ms = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), boot_id = ?6, boot_ms = ?7 \
+    WHERE key = ?1 AND version = ?2 AND body = ?3";
+const DELETE_DAMAGED: &str = "DELETE FROM tower_oauth_refresh_records \
+    WHERE key = ?1 AND version = ?2 AND body = ?3";
 
 // Two statements each, since a bound that may be absent would cost the index.
 const LIST: &str = "SELECT key FROM tower_oauth_refresh_records \
@@ -212,10 +220,38 @@ impl SqliteStore {
             }
         };
         drop(turn);
-        match done.map_err(store_error)?.rows_affected() {
-            0 => Ok(Swap::Conflict(self.get(key).await?)),
-            _ => Ok(Swap::Swapped),
+        if done.map_err(store_error)?.rows_affected() > 0 {
+            return Ok(Swap::Swapped);
         }
+        match (self.get(key).await, expected) {
+            (Err(error), Some(named)) if error.version() == Some(named) => {
+                self.swap_damaged(key, named, new).await
+            }
+            (found, _) => Ok(Swap::Conflict(found?)),
+        }
+    }
+
+    /// Replaces or removes a row that is damaged, if it is the one that was `named`.
+    async fn swap_damaged(
+        &self,
+        key: &StoredKey,
+        named: Version,
+        new: Option<&RecordBody>,
+    ) -> Result<Swap, StoreError> {
+        let turn = self.writers.turn().await;
+        let found = sqlx::query_as(DAMAGED).bind(key.as_str()).fetch_optional(&self.pool).await;
+        let found: Option<(Vec<u8>, Vec<u8>)> = found.map_err(store_error)?;
+        let mut swapped = 0;
+        if let Some((version, body)) = found.filter(|(version, body)| of_damaged(version, body) == named) {
+            let of = |statement| sqlx::query(statement).bind(key.as_str()).bind(version).bind(body);
+            let done = match new {
+                Some(new) => self.write(of(UPDATE_DAMAGED), new).await,
+                None => of(DELETE_DAMAGED).execute(&self.pool).await,
+            };
+            swapped = done.map_err(store_error)?.rows_affected();
+        }
+        drop(turn);
+        if swapped > 0 { Ok(Swap::Swapped) } else { Ok(Swap::Conflict(self.get(key).await?)) }
     }
 
     async fn write<'q>(

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
+use tower_oauth_refresh_testkit::conformance::check_damaged;
 
 use super::*;
 
@@ -161,6 +162,18 @@ async fn a_damaged_row_is_unreadable_and_stays_as_it_is() {
         .await
         .unwrap();
     assert_eq!(left, [1]);
+}
+
+#[tokio::test]
+async fn a_row_with_a_damaged_version_can_be_replaced() {
+    let (_dir, path) = place();
+    let pool = SqliteStore::open(&path).await.unwrap().pool;
+    let damage = async |key: &StoredKey| {
+        let spoil = sqlx::query("UPDATE tower_oauth_refresh_records SET version = x'01' WHERE key = ?1");
+        spoil.bind(key.as_str()).execute(&pool).await.unwrap();
+    };
+    let open = async || SqliteStore::open(&path).await.unwrap();
+    assert_eq!(check_damaged(&open, &damage).await, Ok(()));
 }
 
 #[tokio::test]
