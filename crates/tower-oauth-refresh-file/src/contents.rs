@@ -4,21 +4,28 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
-use tower_oauth_refresh::{Now, Record, RecordBody, StoreError, StoredKey, Version};
+use serde_json::value::{RawValue, to_raw_value};
+use tower_oauth_refresh::{Now, Record, RecordBody, StoreError, StoredKey, Swap, Version};
+
+use crate::disk::beside;
+use crate::failure::Failure;
 
 const FORMAT: u32 = 1;
 
 /// Unknown fields are an error, or else an older release would drop what a newer one wrote.
-#[derive(Serialize, Deserialize)]
+///
+/// Cheap to clone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Contents {
     format: u32,
-    records: BTreeMap<String, Entry>,
+    records: BTreeMap<Arc<str>, Arc<RawValue>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,66 +83,116 @@ fn millis(duration: Duration) -> u64 {
 #[derive(Debug, thiserror::Error)]
 enum Unreadable {
     // Not serde's own words: they quote what they do not understand, and that may be a token.
-    #[error("{} is damaged at line {line}, column {column}; it is left as it is", path.display())]
-    Damaged { path: PathBuf, line: usize, column: usize },
+    #[error(
+        "{} is damaged at line {line}, column {column}; a new login moves it to {}",
+        path.display(),
+        aside.display()
+    )]
+    Damaged { path: PathBuf, line: usize, column: usize, aside: PathBuf },
     #[error("{} was written by a newer release (format {format}); it is left as it is", path.display())]
     Newer { path: PathBuf, format: u32 },
-    #[error("the record of {0} is damaged; it is left as it is")]
+    #[error("the record of {0} is damaged; it is left as it is until a new login")]
     Entry(StoredKey),
 }
 
+/// Where a damaged file goes when it is replaced, for whoever can repair it: beside it, each to a place of its own.
+pub(crate) fn aside(path: &Path, damaged: Version) -> PathBuf {
+    beside(path, &format!(".damaged-{:08x}", damaged.to_bits() >> 96))
+}
+
 impl Contents {
+    /// No records.
+    pub(crate) fn empty() -> Self {
+        Self { format: FORMAT, records: BTreeMap::new() }
+    }
+
     /// Understands the bytes of the file at `path`.
     ///
     /// No bytes at all are an empty store, like no file: that is what `touch`, `mktemp` and a mounted
     /// placeholder leave. A write of ours cannot, and where there is nothing, nothing can be overwritten.
-    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self, Failure> {
         if bytes.is_empty() {
-            return Ok(Self { format: FORMAT, records: BTreeMap::new() });
+            return Ok(Self::empty());
         }
-        let path = path.to_path_buf();
         let parsed: Result<Self, _> = serde_json::from_slice(bytes);
         let format = match &parsed {
             Ok(contents) => Some(contents.format),
             Err(_) => serde_json::from_slice(bytes).ok().map(|header: Header| header.format),
         };
-        let unreadable = match (parsed, format) {
-            (_, Some(format)) if format != FORMAT => Unreadable::Newer { path, format },
-            (Ok(contents), _) => return Ok(contents),
-            (Err(error), _) => Unreadable::Damaged { path, line: error.line(), column: error.column() },
-        };
-        Err(StoreError::unreadable(unreadable))
+        match (parsed, format) {
+            (_, Some(format)) if format != FORMAT => {
+                let newer = Unreadable::Newer { path: path.to_path_buf(), format };
+                Err(Failure::Unreadable(Arc::new(newer), None))
+            }
+            (Ok(contents), _) => Ok(contents),
+            (Err(error), _) => {
+                let version = Version::of_damaged(bytes);
+                let (path, aside) = (path.to_path_buf(), aside(path, version));
+                let damaged = Unreadable::Damaged { path, line: error.line(), column: error.column(), aside };
+                Err(Failure::Unreadable(Arc::new(damaged), Some(version)))
+            }
+        }
     }
 
-    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(StoreError::unavailable)?;
+    pub(crate) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
         Ok(bytes)
     }
 
     pub(crate) fn get(&self, key: &StoredKey, now: &Moment) -> Result<Option<Record>, StoreError> {
-        let Some(entry) = self.records.get(key.as_str()) else { return Ok(None) };
-        let body = entry.decode().ok_or_else(|| StoreError::unreadable(Unreadable::Entry(key.clone())))?;
-        Ok(Some(Record::new(body, now.since(&entry.written))))
+        let Some(raw) = self.records.get(key.as_str()) else { return Ok(None) };
+        let found = Entry::read(raw).and_then(|entry| {
+            Some(Record::new(RecordBody::new(entry.version()?, entry.body()?), now.since(&entry.written)))
+        });
+        let damaged = || StoreError::unreadable(Unreadable::Entry(key.clone())).at(version_of(raw));
+        found.map(Some).ok_or_else(damaged)
     }
 
-    pub(crate) fn set(&mut self, key: &StoredKey, new: Option<&RecordBody>, written: Moment) {
+    /// As a store does it, in memory.
+    pub(crate) fn swap(
+        &mut self,
+        key: &StoredKey,
+        expected: Option<Version>,
+        new: Option<&RecordBody>,
+        now: &Moment,
+    ) -> Result<Swap, StoreError> {
+        if self.records.get(key.as_str()).map(|raw| version_of(raw)) != expected {
+            return Ok(Swap::Conflict(self.get(key, now)?));
+        }
         match new {
-            Some(body) => drop(self.records.insert(key.as_str().to_owned(), Entry::encode(body, written))),
+            Some(body) => {
+                let entry = to_raw_value(&Entry::new(body, now.clone())).map_err(StoreError::unavailable)?;
+                drop(self.records.insert(key.as_str().into(), entry.into()));
+            }
             None => drop(self.records.remove(key.as_str())),
         }
+        Ok(Swap::Swapped)
     }
 }
 
+/// Its own, where that can be read.
+fn version_of(raw: &RawValue) -> Version {
+    let version = Entry::read(raw).and_then(|entry| entry.version());
+    version.unwrap_or_else(|| Version::of_damaged(raw.get().as_bytes()))
+}
+
 impl Entry {
-    fn encode(body: &RecordBody, written: Moment) -> Self {
+    fn new(body: &RecordBody, written: Moment) -> Self {
         let version = format!("{:032x}", body.version().to_bits());
         Self { version, written, body: BASE64.encode(body.bytes()) }
     }
 
-    fn decode(&self) -> Option<RecordBody> {
-        let version = u128::from_str_radix(&self.version, 16).ok()?;
-        Some(RecordBody::new(Version::from_bits(version), BASE64.decode(&self.body).ok()?))
+    fn read(raw: &RawValue) -> Option<Self> {
+        serde_json::from_str(raw.get()).ok()
+    }
+
+    fn version(&self) -> Option<Version> {
+        u128::from_str_radix(&self.version, 16).ok().map(Version::from_bits)
+    }
+
+    fn body(&self) -> Option<Vec<u8>> {
+        BASE64.decode(&self.body).ok()
     }
 }
 

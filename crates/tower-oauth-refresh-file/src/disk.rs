@@ -1,35 +1,17 @@
-//! What the store asks of a file system: whole files or nothing, for the owner's eyes, and a lock that
-//! dies with its holder.
+//! What the store asks of a file system: whole files or nothing, for the owner's eyes.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use tower_oauth_refresh::StoreError;
+use crate::failure::{Failure, unavailable};
+use crate::owner::Owner;
 
 /// Far more than a store of credentials holds, and little enough to read into memory.
 const MAX_LEN: u64 = 64 * 1024 * 1024;
 /// How many symlinks lead on from one another before it must be a circle; the kernel's own limit.
 const MAX_LINKS: usize = 40;
-/// Between two looks at a lock somebody else holds: from about the time of a quick write up to a slow one's.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(16);
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {what} {}", path.display())]
-struct FileError {
-    what: &'static str,
-    path: PathBuf,
-    source: io::Error,
-}
-
-/// Turns an I/O error into "not available", saying what was tried on which file.
-pub(crate) fn unavailable(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_path_buf();
-    move |source| StoreError::unavailable(FileError { what, path, source })
-}
 
 /// The file that `path` leads to, which need not exist: a symlink is to stay one, so it is its target that
 /// gets replaced, and every process must find the same lock beside it.
@@ -45,7 +27,7 @@ pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// `path` with its directory there and nobody else able to read it.
-pub(crate) fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
+pub(crate) fn prepare(path: &Path) -> Result<PathBuf, Failure> {
     let path = resolve(path).map_err(unavailable("follow", path))?;
     create_dir(parent(&path)).map_err(unavailable("create the directory of", &path))?;
     tighten(&path).map_err(unavailable("keep others from reading", &path))?;
@@ -63,12 +45,15 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Creates `dir` and what is missing above it, for the owner alone, durably.
-fn create_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
-    let above = parent(dir);
+    // A drive that is missing has nothing above it.
+    let above = dir.parent().ok_or(ErrorKind::NotFound)?;
     create_dir(above)?;
+    #[cfg(unix)]
+    let owner = Owner::of(dir);
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -76,6 +61,8 @@ fn create_dir(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(error) => Err(error),
         Ok(()) => {
+            #[cfg(unix)]
+            owner.take(&File::open(dir)?);
             // One may be allowed to create a directory where one may not list: then this is all there is.
             let _ = sync_dir(above);
             Ok(())
@@ -104,16 +91,20 @@ fn tighten(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The bytes of a file; none where there is no file.
-pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
+/// The file, open; none where there is none.
+pub(crate) fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// Its bytes.
+pub(crate) fn read(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
     check_len(&bytes)?;
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 fn check_len(bytes: &[u8]) -> io::Result<()> {
@@ -123,34 +114,66 @@ fn check_len(bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces `path` by a file of these bytes: whoever opens it, at any moment and after any crash, finds
-/// the old bytes or the new. To be called under the lock, which is what makes one temporary name enough,
-/// so that those of killed processes do not pile up with tokens in them.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    check_len(bytes)?;
-    let temp = beside(path, ".tmp");
-    match fs::remove_file(&temp) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let written = create(&temp, bytes).and_then(|()| fs::rename(&temp, path));
-    if written.is_err() {
-        // Makes room on a full disk; the error that counts is the first.
-        let _ = fs::remove_file(&temp);
-    }
-    written?;
-    sync_dir(parent(path))
+/// A file of new bytes that waits beside the one it is to replace. Removed when it is dropped.
+///
+/// To be made under the lock, which is what makes one temporary name enough, so that those of killed processes do
+/// not pile up with tokens in them.
+#[derive(Debug)]
+pub(crate) struct Replacement<'a> {
+    path: &'a Path,
+    temp: PathBuf,
+    file: File,
 }
 
-/// Writes a new file, durable and the owner's alone from its first moment. Its name is durable only after
-/// [`sync_dir`].
-pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = owners(OpenOptions::new().write(true).create_new(true)).open(path)?;
+impl<'a> Replacement<'a> {
+    /// Writes it, durably, for the owner of the present file alone.
+    pub(crate) fn write(path: &'a Path, bytes: &[u8]) -> io::Result<Self> {
+        check_len(bytes)?;
+        let temp = beside(path, ".tmp");
+        match fs::remove_file(&temp) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = owners(OpenOptions::new().read(true).write(true).create_new(true)).open(&temp)?;
+        let replacement = Self { path, temp, file };
+        fill(&replacement.file, path, bytes)?;
+        Ok(replacement)
+    }
+
+    /// Moves the present file out of the way, to stay where it then is.
+    pub(crate) fn put_aside(&self, aside: &Path) -> io::Result<()> {
+        fs::rename(self.path, aside)
+    }
+
+    /// Takes its place: whoever opens the path, at any moment and after any crash, finds the old bytes or the new.
+    /// Durable only after [`sync_dir`].
+    pub(crate) fn publish(self) -> io::Result<File> {
+        fs::rename(&self.temp, self.path)?;
+        self.file.try_clone()
+    }
+}
+
+impl Drop for Replacement<'_> {
+    fn drop(&mut self) {
+        // Where it was published, there is none. Elsewhere this makes room on a full disk.
+        let _ = fs::remove_file(&self.temp);
+    }
+}
+
+/// Writes a new file, durable and the owner's alone from its first moment, like the one at `like`. Its name is durable
+/// only after [`sync_dir`].
+pub(crate) fn create(path: &Path, bytes: &[u8], like: &Path) -> io::Result<()> {
+    let file = owners(OpenOptions::new().write(true).create_new(true)).open(path)?;
+    fill(&file, like, bytes)
+}
+
+fn fill(mut file: &File, like: &Path, bytes: &[u8]) -> io::Result<()> {
+    Owner::of(like).take(file);
     file.write_all(bytes)?;
     file.sync_all()
 }
 
-fn owners(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn owners(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
@@ -165,51 +188,4 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 pub(crate) fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
-}
-
-/// Waits its turn for the lock on `path` among all processes. Dropping the file frees it, and so does the
-/// death of the process that holds it.
-///
-/// # Errors
-///
-/// When somebody else has held it for longer than `patience`: a process that was stopped, say.
-pub(crate) fn lock(path: &Path, mut patience: Duration) -> io::Result<File> {
-    // Whoever polls loses against a process that takes the lock again as soon as it let go. In front of
-    // the lock there is therefore a second one for the next in line: the busy process does not get past it.
-    let _next = poll(&beside(path, ".queue"), &mut patience)?;
-    poll(&beside(path, ".lock"), &mut patience)
-}
-
-fn poll(path: &Path, patience: &mut Duration) -> io::Result<File> {
-    let mut pause = SHORTEST_PAUSE;
-    loop {
-        let file = owners(OpenOptions::new().write(true).create(true).truncate(false)).open(path)?;
-        match file.try_lock() {
-            Ok(()) if is_at(&file, path) => return Ok(file),
-            // Somebody removed the file: the next one to come locks another.
-            Ok(()) | Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        if patience.is_zero() {
-            return Err(io::Error::new(ErrorKind::TimedOut, "another process holds the lock"));
-        }
-        // A blocking lock could not be given up. This thread is one for blocking, one per store, and the
-        // other process is on no clock of ours: hence real sleep, of which the sum is the time waited.
-        std::thread::sleep(pause);
-        *patience = patience.saturating_sub(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-#[cfg(unix)]
-pub(crate) fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let Ok(locked) = file.metadata() else { return false };
-    fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino()))
-}
-
-/// Elsewhere a file cannot be removed while it is open.
-#[cfg(not(unix))]
-pub(crate) fn is_at(_: &File, _: &Path) -> bool {
-    true
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use tower_oauth_refresh::{SealingKey, StoreError};
 use zeroize::Zeroizing;
 
-use crate::disk::{self, unavailable};
+use crate::disk;
+use crate::failure::unavailable;
 
 #[cfg(test)]
 mod tests;
@@ -63,7 +64,7 @@ fn read(path: &Path) -> Result<Option<SealingKey>, StoreError> {
     match whole {
         Ok(0) => {}
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => {
-            return Err(unavailable("read", path)(error));
+            return Err(unavailable("read", path)(error).into());
         }
         _ => return Err(StoreError::unreadable("the key file does not hold 32 bytes; it is left as it is")),
     }
@@ -79,10 +80,12 @@ fn create(path: &Path) -> Result<(), StoreError> {
     let unique = getrandom::u64().map_err(StoreError::unavailable)?;
     let temp = disk::beside(path, &format!(".{unique:016x}.tmp"));
     let key = SealingKey::generate()?;
-    let linked = disk::create(&temp, key.expose_secret()).and_then(|()| fs::hard_link(&temp, path));
+    let linked = disk::create(&temp, key.expose_secret(), path).and_then(|()| fs::hard_link(&temp, path));
     let _ = fs::remove_file(&temp);
     match linked {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(unavailable("create", path)(error)),
-        _ => disk::sync_dir(disk::parent(path)).map_err(unavailable("make durable", path)),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(unavailable("create", path)(error).into())
+        }
+        _ => Ok(disk::sync_dir(disk::parent(path)).map_err(unavailable("make durable", path))?),
     }
 }

@@ -1,18 +1,20 @@
 //! The store itself.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tower_oauth_refresh::{
     BoxFuture, Clock, Record, RecordBody, Sealed, SealingKey, StoreError, StoredKey, Swap, SystemClock,
     TokenStore, Version,
 };
 
-use crate::contents::{Contents, Moment, boot_id};
-use crate::disk::{self, unavailable};
+use crate::calls::{Load, Write};
+use crate::contents::boot_id;
+use crate::disk;
+use crate::failure::unavailable;
+use crate::file::StoreFile;
 use crate::turns::Turns;
 
 #[cfg(test)]
@@ -24,10 +26,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Keeps records in one file, for any number of tasks and processes on this machine.
 ///
 /// The records are not encrypted: file permissions (0600) are all that protects them. Unless the bytes
-/// are sealed already, open it with [`FileStore::sealed`]. Clones share one queue of writers; a second
-/// `FileStore` on the same file is as good as a second process.
+/// are sealed already, open it with [`FileStore::sealed`]. Clones share what was last read from the file, which is
+/// kept in memory, and write together what waits to be written; a second `FileStore` on the same file is as good as a
+/// second process.
 ///
-/// A file that cannot be understood is [unreadable](StoreError::is_unreadable) and never overwritten.
+/// A file that cannot be understood is [unreadable](StoreError::is_unreadable) and never overwritten. A swap from the
+/// [version](TokenStore#damaged-entries) that the error names, which a new login does, moves it to
+/// `….damaged-` and eight digits beside it and begins a new one; the other logins in it are then gone until somebody
+/// repairs it. A file that a newer release wrote names no version, and stays.
+///
 /// Without a file, or with an empty one, there are no records. Where the path is a symlink, the file it
 /// leads to is replaced and the link stays.
 ///
@@ -46,15 +53,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct FileStore {
     file: Arc<StoreFile>,
-    writers: Arc<Turns>,
-}
-
-#[derive(Clone)]
-struct StoreFile {
-    path: PathBuf,
-    clock: Arc<dyn Clock>,
-    boot_id: Option<String>,
-    patience: Duration,
+    readers: Arc<Turns<Load>>,
+    writers: Arc<Turns<Write>>,
 }
 
 impl FileStore {
@@ -72,8 +72,16 @@ impl FileStore {
         disk::prepare(path)?;
         let path = std::path::absolute(path).map_err(unavailable("find", path))?;
         let clock = Arc::new(SystemClock::default());
-        let file = StoreFile { path, clock, boot_id: boot_id(), patience: PATIENCE };
-        Ok(Self { file: Arc::new(file), writers: Arc::default() })
+        let file = StoreFile {
+            path,
+            clock,
+            boot_id: boot_id(),
+            patience: PATIENCE,
+            kept: Arc::default(),
+            #[cfg(test)]
+            counted: Arc::default(),
+        };
+        Ok(Self { file: Arc::new(file), readers: Arc::default(), writers: Arc::default() })
     }
 
     /// Like [`open`](Self::open), with every record encrypted under `key`: from a keychain, or, on a
@@ -94,54 +102,10 @@ impl FileStore {
     }
 }
 
-impl StoreFile {
-    fn load(&self, key: &StoredKey) -> Result<Option<Record>, StoreError> {
-        // Before reading: a record written in between is young, not old.
-        let now = self.now();
-        self.read(&self.resolve()?)?.get(key, &now)
-    }
-
-    fn swap(
-        &self,
-        key: &StoredKey,
-        expected: Option<Version>,
-        new: Option<&RecordBody>,
-    ) -> Result<Swap, StoreError> {
-        let path = self.resolve()?;
-        let _lock = disk::lock(&path, self.patience).map_err(unavailable("lock", &path))?;
-        let now = self.now();
-        let mut contents = self.read(&path)?;
-        let current = contents.get(key, &now)?;
-        if current.as_ref().map(|record| record.body.version()) != expected {
-            return Ok(Swap::Conflict(current));
-        }
-        contents.set(key, new, now);
-        disk::replace(&path, &contents.to_bytes()?).map_err(unavailable("write", &path))?;
-        Ok(Swap::Swapped)
-    }
-
-    /// Each time anew: whoever moves the file and leaves a link, while we run, is followed.
-    fn resolve(&self) -> Result<PathBuf, StoreError> {
-        disk::resolve(&self.path).map_err(unavailable("follow", &self.path))
-    }
-
-    fn read(&self, path: &Path) -> Result<Contents, StoreError> {
-        let bytes = disk::read(path).map_err(unavailable("read", path))?;
-        Contents::parse(&bytes.unwrap_or_default(), path)
-    }
-
-    fn now(&self) -> Moment {
-        Moment::new(self.clock.now(), self.boot_id.as_deref())
-    }
-}
-
 impl TokenStore for FileStore {
     fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         let (file, key) = (self.file.clone(), key.clone());
-        Box::pin(async move {
-            let runtime = Handle::try_current().map_err(StoreError::unavailable)?;
-            runtime.spawn_blocking(move || file.load(&key)).await.map_err(StoreError::unavailable)?
-        })
+        Box::pin(self.readers.clone().enter(move |answer| Load { file, key, answer }))
     }
 
     fn compare_and_swap<'a>(
@@ -151,7 +115,7 @@ impl TokenStore for FileStore {
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
         let (file, key, new) = (self.file.clone(), key.clone(), new.cloned());
-        Box::pin(self.writers.write(move || file.swap(&key, expected, new.as_ref())))
+        Box::pin(self.writers.clone().enter(move |answer| Write { file, key, expected, new, answer }))
     }
 }
 

@@ -1,90 +1,107 @@
-//! Whose turn it is to write, among the tasks of this process.
+//! Whose turn it is, among the tasks of this process that want the same done.
 //!
-//! A turn is given to a write that begins, on a thread for blocking, and never to a future that waits: that may be on
-//! a runtime which nobody drives any more, and nobody else would ever write.
+//! Whoever has the turn does what all who wait then want, at once: one reading of the file answers every load, one
+//! writing of it all swaps. A turn is given to a call that begins, on a thread for blocking, and never to a future that
+//! waits: that may be on a runtime which nobody drives any more, and nobody else would ever go on.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tower_oauth_refresh::{StoreError, Swap};
+use tower_oauth_refresh::StoreError;
 
-type Swapped = Result<Swap, StoreError>;
+/// What is done together, one round at a time, on one blocking thread.
+pub(crate) trait Call: Send + Sized + 'static {
+    /// Does nobody wait for it any more?
+    fn is_dropped(&self) -> bool;
 
-/// In order, and one at a time: they take one blocking thread, not one each.
-#[derive(Default)]
-pub(crate) struct Turns {
-    queue: Mutex<Queue>,
+    /// Does this one and those that [wait](Turn::waiting), and answers each.
+    fn carry_out(self, turn: Turn<Self>);
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Write>,
+pub(crate) struct Turns<C> {
+    queue: Mutex<Queue<C>>,
+}
+
+struct Queue<C> {
+    waiting: VecDeque<(Handle, C)>,
     is_taken: bool,
 }
 
-struct Write {
-    runtime: Handle,
-    work: Box<dyn FnOnce() -> Swapped + Send>,
-    done: oneshot::Sender<Swapped>,
-}
+/// Passed on when it is dropped: at the end of a round, or because its runtime has ended before it began.
+pub(crate) struct Turn<C: Call>(Arc<Turns<C>>);
 
-/// Passed on when it is dropped: at the end of the write, or because its runtime has ended before it began.
-struct Turn(Arc<Turns>);
-
-impl Turns {
-    /// Does the work when it is its turn, if somebody still waits for it then. What has begun is finished.
-    pub(crate) async fn write(self: &Arc<Self>, work: impl FnOnce() -> Swapped + Send + 'static) -> Swapped {
+impl<C: Call> Turns<C> {
+    /// Has the call carried out that `call` makes of the sender of its answer. One that is dropped before has not
+    /// happened; what has begun is finished.
+    pub(crate) async fn enter<T>(
+        self: Arc<Self>,
+        call: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> C,
+    ) -> Result<T, StoreError> {
         let runtime = Handle::try_current().map_err(StoreError::unavailable)?;
-        let (done, swapped) = oneshot::channel();
-        self.enter(Write { runtime, work: Box::new(work), done });
+        let (answer, answered) = oneshot::channel();
+        self.queue_or_begin(runtime, call(answer));
         let ended =
-            |_| Err(StoreError::unavailable("the write panicked, or its runtime ended before it began"));
-        swapped.await.unwrap_or_else(ended)
+            |_| Err(StoreError::unavailable("the call panicked, or its runtime ended before it began"));
+        answered.await.unwrap_or_else(ended)
     }
 
-    fn enter(self: &Arc<Self>, write: Write) {
+    fn queue_or_begin(self: Arc<Self>, runtime: Handle, call: C) {
         let mut queue = self.queue();
         if queue.is_taken {
-            return queue.waiting.push_back(write);
+            return queue.waiting.push_back((runtime, call));
         }
         queue.is_taken = true;
         // A runtime that has ended drops the turn at once, and that one takes the queue to pass itself on.
         drop(queue);
-        Turn(self.clone()).begin(write);
+        Turn(self).begin(&runtime, call);
     }
 
-    fn next(&self) -> Option<Write> {
+    fn next(&self) -> Option<(Handle, C)> {
         let mut queue = self.queue();
         let next = queue.waiting.pop_front();
         queue.is_taken = next.is_some();
         next
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, Queue<C>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Turn {
-    fn begin(self, Write { runtime, work, done }: Write) {
-        drop(runtime.spawn_blocking(move || {
-            let turn = self;
-            let swapped = work();
-            drop(turn);
-            // The call may have been dropped meanwhile.
-            let _ = done.send(swapped);
-        }));
+impl<C: Call> Turn<C> {
+    fn begin(self, runtime: &Handle, call: C) {
+        drop(runtime.spawn_blocking(move || call.carry_out(self)));
+    }
+
+    /// Takes all that wait, in their order.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = C> + use<C> {
+        let waiting = take(&mut self.0.queue().waiting);
+        waiting.into_iter().map(|(_, call)| call).filter(|call| !call.is_dropped())
     }
 }
 
-impl Drop for Turn {
+impl<C: Call> Drop for Turn<C> {
     fn drop(&mut self) {
         // A call that was dropped while it waited has not happened.
-        let next = std::iter::from_fn(|| self.0.next()).find(|write| !write.done.is_closed());
-        if let Some(next) = next {
-            Self(self.0.clone()).begin(next);
+        let next = std::iter::from_fn(|| self.0.next()).find(|(_, call)| !call.is_dropped());
+        if let Some((runtime, next)) = next {
+            Self(self.0.clone()).begin(&runtime, next);
         }
+    }
+}
+
+impl<C> Default for Turns<C> {
+    fn default() -> Self {
+        Self { queue: Mutex::new(Queue { waiting: VecDeque::new(), is_taken: false }) }
+    }
+}
+
+impl<C> fmt::Debug for Turns<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turns").finish_non_exhaustive()
     }
 }

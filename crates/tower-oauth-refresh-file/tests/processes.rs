@@ -81,7 +81,20 @@ async fn on_a_full_disk(path: &str) {
     assert_eq!(count_up(&store, 0).await, 1);
     let old = load(&store).await.unwrap().unwrap().body.version();
     let large = RecordBody::new(Version::from_bits(99), vec![b'x'; 1_000_000]);
-    let error = store.compare_and_swap(&key(), Some(old), Some(&large)).await.unwrap_err();
+    // Another one that is written with it has room.
+    let (key, beside, small) = (key(), "beside".into(), RecordBody::new(Version::from_bits(98), vec![b'x']));
+    let lock = File::open(format!("{path}.lock")).unwrap();
+    lock.lock().unwrap();
+    let both = async {
+        tokio::join!(
+            store.compare_and_swap(&key, Some(old), Some(&large)),
+            store.compare_and_swap(&beside, None, Some(&small)),
+        )
+    };
+    let ((refused, swapped), ()) = tokio::join!(biased; both, async { lock.unlock().unwrap() });
+    assert!(matches!(swapped, Ok(Swap::Swapped)), "{swapped:?}");
+    assert!(store.load(&beside).await.unwrap().is_some());
+    let error = refused.unwrap_err();
     assert!(!error.is_unreadable());
     assert_eq!(load(&store).await.unwrap().unwrap().body.version(), old);
     assert!(!Path::new(&format!("{path}.tmp")).exists(), "it would keep the disk full");

@@ -1,17 +1,23 @@
 use std::error::Error as _;
 use std::fs::{self, File};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{any, proptest};
 use tempfile::TempDir;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower_oauth_refresh::Now;
+use tower_oauth_refresh_testkit::conformance::check_damaged;
 
 use super::*;
+use crate::contents::{Contents, Moment};
+use crate::lock::lock;
 
 const ACME: &str = "acme";
 
@@ -231,10 +237,70 @@ async fn one_damaged_record_does_not_take_the_others_with_it() {
     fs::write(&path, damaged).unwrap();
 
     assert!(load(&store, "bad").await.unwrap_err().is_unreadable());
-    assert!(swap(&store, "bad", Some(1), None).await.unwrap_err().is_unreadable());
+    assert!(swap(&store, "bad", None, Some(body(4, "login"))).await.unwrap_err().is_unreadable());
     write(&store, "good", Some(2), body(3, "newer")).await;
     assert_eq!(text(load(&store, "good").await.unwrap()), "newer");
     assert!(fs::read_to_string(&path).unwrap().contains("cnQt*mFk"), "for whoever can repair it");
+}
+
+/// Changes the entry of a key in the file as `spoil` says.
+fn spoil_entry(dir: &TempDir, key: &StoredKey, spoil: impl Fn(&str) -> String) {
+    let path = dir.path().join("credentials");
+    let text = fs::read_to_string(&path).unwrap();
+    let at = text.find(&format!("\"{key}\"")).unwrap() + key.as_str().len() + 4;
+    let end = at + text[at..].find('\n').unwrap();
+    let entry = text[at..end].trim_end_matches(',');
+    fs::write(&path, text.replacen(entry, &spoil(entry), 1)).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_replaced_by_whoever_names_it() {
+    let spoils: [fn(&str) -> String; 5] = [
+        |entry| entry.replace("\"body\":\"", "\"body\":\"*"),
+        |entry| entry.replace("\"version\":\"", "\"version\":\"x"),
+        |entry| entry.replace("\"version\"", "\"of a newer release\":1,\"version\""),
+        |_| "null".to_owned(),
+        |_| "[\"notes of somebody\"]".to_owned(),
+    ];
+    for spoil in spoils {
+        let dir = dir();
+        let (open, spoil) = (async || open(&dir), async |key: &StoredKey| spoil_entry(&dir, key, spoil));
+        assert_eq!(check_damaged(&open, &spoil).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_put_aside_by_whoever_names_it() {
+    let dir = dir();
+    let path = dir.path().join("credentials");
+    let damaged = "{\"format\":1,\"records\":{\"acme\":";
+    fs::write(&path, damaged).unwrap();
+    let store = open(&dir);
+    let error = load(&store, ACME).await.unwrap_err();
+    let named = error.version().unwrap().to_bits();
+    for expected in [None, Some(named ^ 1)] {
+        let error = swap(&store, ACME, expected, Some(body(1, "new"))).await.unwrap_err();
+        assert_eq!(error.version(), Some(version(named)));
+    }
+    write(&store, ACME, Some(named), body(1, "of a new login")).await;
+    assert_eq!(text(load(&store, ACME).await.unwrap()), "of a new login");
+    assert!(load(&store, "other").await.unwrap().is_none());
+    let aside = crate::contents::aside(&path, version(named));
+    assert_eq!(fs::read_to_string(&aside).unwrap(), damaged, "for whoever can repair it");
+    let cause = error.source().unwrap().to_string();
+    assert!(cause.ends_with(&format!("a new login moves it to {}", aside.display())), "{cause}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_whose_successor_cannot_be_written_stays_where_it_is() {
+    let dir = dir();
+    let path = dir.path().join("credentials");
+    fs::write(&path, "damaged").unwrap();
+    let store = open(&dir);
+    let named = load(&store, ACME).await.unwrap_err().version().unwrap().to_bits();
+    fs::create_dir_all(dir.path().join("credentials.tmp/in-the-way")).unwrap();
+    assert!(!swap(&store, ACME, Some(named), Some(body(1, "new"))).await.unwrap_err().is_unreadable());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "damaged");
 }
 
 proptest! {
@@ -253,7 +319,8 @@ proptest! {
         let moment = Moment::new(now(1_000, 10), Some("a"));
         let mut contents = Contents::parse(b"", Path::new("credentials")).unwrap();
         for (name, (bits, bytes)) in &records {
-            contents.set(&name.as_str().into(), Some(&RecordBody::new(version(*bits), bytes.clone())), moment.clone());
+            let body = RecordBody::new(version(*bits), bytes.clone());
+            contents.swap(&name.as_str().into(), None, Some(&body), &moment).unwrap();
         }
         let read = Contents::parse(&contents.to_bytes().unwrap(), Path::new("credentials")).unwrap();
         for (name, (bits, bytes)) in &records {
@@ -267,7 +334,7 @@ proptest! {
     fn a_flipped_bit_in_the_file_is_never_a_panic(at: usize, bit in 0..8_u8) {
         let mut contents = Contents::parse(b"", Path::new("credentials")).unwrap();
         let now = Moment::new(now(1_000, 10), Some("a"));
-        contents.set(&ACME.into(), Some(&body(7, "rt")), now.clone());
+        contents.swap(&ACME.into(), None, Some(&body(7, "rt")), &now).unwrap();
         let mut bytes = contents.to_bytes().unwrap();
         let at = at % bytes.len();
         bytes[at] ^= 1_u8 << bit;
@@ -319,6 +386,13 @@ async fn a_path_that_can_hold_no_file_is_not_available() {
     assert!(!swap(&store, ACME, None, Some(body(1, "rt"))).await.unwrap_err().is_unreadable());
 }
 
+#[test]
+fn where_nothing_is_above_a_missing_directory_it_is_not_created() {
+    // On Windows so is a drive that is missing; a relative path ends like one.
+    let error = disk::create_dir("not-there/new".as_ref()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+}
+
 #[tokio::test]
 async fn whoever_keeps_the_lock_is_waited_for_but_not_forever() {
     let dir = dir();
@@ -336,19 +410,32 @@ async fn whoever_keeps_the_lock_is_waited_for_but_not_forever() {
     write(&with_patience(store, Duration::ZERO), ACME, Some(1), body(2, "new")).await;
 }
 
+/// A process that was forked has the same open file, and does not close it.
+#[test]
+fn a_lock_is_free_when_it_is_dropped_though_a_forked_process_has_it_open() {
+    let dir = dir();
+    let path = dir.path().join("credentials");
+    let held = lock(&path, Duration::ZERO).unwrap();
+    let inherited = held.duplicate();
+    assert!(lock(&path, Duration::ZERO).is_err());
+    drop(held);
+    assert!(lock(&path, Duration::ZERO).is_ok());
+    drop(inherited);
+}
+
 #[test]
 fn whoever_waits_for_the_lock_is_not_overtaken_by_who_comes_later() {
     let dir = dir();
     let path = dir.path().join("credentials");
     let patience = Duration::from_secs(60);
-    let held = disk::lock(&path, patience).unwrap();
+    let held = lock(&path, patience).unwrap();
     let (got, done) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let lock = disk::lock(&path, patience).unwrap();
+            let held = lock(&path, patience).unwrap();
             got.wait();
             done.wait();
-            drop(lock);
+            drop(held);
         });
         let queue = File::create(disk::beside(&path, ".queue")).unwrap();
         let waits = (0..10_000_000).any(|_| {
@@ -358,12 +445,12 @@ fn whoever_waits_for_the_lock_is_not_overtaken_by_who_comes_later() {
             taken
         });
         drop(held);
-        let overtaken = disk::lock(&path, Duration::ZERO).is_ok();
+        let overtaken = lock(&path, Duration::ZERO).is_ok();
         got.wait();
         done.wait();
         assert!(waits && !overtaken);
     });
-    assert!(disk::lock(&path, Duration::ZERO).is_ok());
+    assert!(lock(&path, Duration::ZERO).is_ok());
 }
 
 #[tokio::test]
@@ -399,6 +486,70 @@ fn writers_that_wait_for_the_lock_take_one_blocking_thread_not_all() {
             assert!(matches!(swapped.unwrap(), Swap::Swapped));
         }
     });
+    assert_eq!(store.file.counted.writes.load(Relaxed), 1, "all of them at once");
+    assert_eq!(store.file.counted.reads.load(Relaxed), 0);
+}
+
+#[tokio::test]
+async fn swaps_that_are_written_at_once_see_those_before_them() {
+    let dir = dir();
+    let store = open(&dir);
+    let held = lock(&dir.path().join("credentials"), Duration::ZERO).unwrap();
+    let swaps = async {
+        tokio::join!(
+            swap(&store, ACME, None, Some(body(1, "first"))),
+            swap(&store, ACME, None, Some(body(2, "late"))),
+            swap(&store, ACME, Some(1), Some(body(3, "second"))),
+            swap(&store, "other", None, None),
+        )
+    };
+    let (swaps, ()) = tokio::join!(biased; swaps, async { drop(held) });
+    assert!(matches!(swaps.0.unwrap(), Swap::Swapped));
+    let Swap::Conflict(record) = swaps.1.unwrap() else { panic!("there was a record by then") };
+    assert_eq!(text(record), "first");
+    assert!(matches!(swaps.2.unwrap(), Swap::Swapped));
+    assert!(matches!(swaps.3.unwrap(), Swap::Swapped));
+    assert_eq!(text(load(&store, ACME).await.unwrap()), "second");
+    assert_eq!(store.file.counted.writes.load(Relaxed), 1);
+}
+
+#[test]
+fn loads_at_once_read_the_file_once_on_one_blocking_thread() {
+    let dir = dir();
+    let runtime = Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    let store = open(&dir);
+    runtime.block_on(async {
+        write(&store, ACME, None, body(1, "of another process")).await;
+        let store = open(&dir);
+        let mut tasks = JoinSet::new();
+        for _ in 0..2000 {
+            let store = store.clone();
+            tasks.spawn(async move { text(load(&store, ACME).await.unwrap()) });
+        }
+        assert!(tasks.join_all().await.iter().all(|text| text == "of another process"));
+        assert_eq!(store.file.counted.reads.load(Relaxed), 1);
+        // A load that follows a write of another one reads what that one wrote.
+        write(&FileStore::open(dir.path().join("credentials")).unwrap(), ACME, Some(1), body(2, "new")).await;
+        assert_eq!(text(load(&store, ACME).await.unwrap()), "new");
+        assert_eq!(store.file.counted.reads.load(Relaxed), 2);
+    });
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_into_or_removed_is_read_again() {
+    let dir = dir();
+    let path = dir.path().join("credentials");
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "one")).await;
+    let whole = fs::read_to_string(&path).unwrap();
+    let (one, longer) = (BASE64.encode("one"), BASE64.encode("longer"));
+    fs::write(&path, whole.replace(&one, &longer)).unwrap();
+    assert_eq!(text(load(&store, ACME).await.unwrap()), "longer");
+    fs::remove_file(&path).unwrap();
+    assert!(load(&store, ACME).await.unwrap().is_none());
+    // Another file of the same length, as if its time were the same as well.
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(text(load(&store, ACME).await.unwrap()), "one");
 }
 
 #[tokio::test]
@@ -479,7 +630,7 @@ fn a_write_on_a_runtime_that_stands_still_does_not_stop_those_of_another() {
 }
 
 #[test]
-fn where_a_runtime_ends_what_waits_for_its_turn_has_not_happened_and_others_go_on() {
+fn where_a_runtime_ends_those_who_still_wait_are_served_by_others() {
     let dir = dir();
     let store = open(&dir);
     let lock = File::create(dir.path().join("credentials.lock")).unwrap();
@@ -508,8 +659,8 @@ fn where_a_runtime_ends_what_waits_for_its_turn_has_not_happened_and_others_go_o
     assert_writes(&store);
     let next = current_thread();
     assert!(matches!(next.block_on(begun), Ok(Swap::Swapped)));
-    assert!(!next.block_on(waits).unwrap_err().is_unreadable());
-    assert_eq!(text(next.block_on(load(&store, ACME)).unwrap()), "first");
+    assert!(matches!(next.block_on(waits), Ok(Swap::Swapped)));
+    assert_eq!(text(next.block_on(load(&store, ACME)).unwrap()), "second");
     assert!(next.block_on(load(&store, "10")).unwrap().is_none());
 }
 
@@ -593,6 +744,7 @@ mod unix {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+    use crate::lock::is_at;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -649,11 +801,11 @@ mod unix {
         let dir = dir();
         let path = dir.path().join("credentials.lock");
         let lock = File::create(&path).unwrap();
-        assert!(disk::is_at(&lock, &path));
+        assert!(is_at(&lock, &path));
         fs::remove_file(&path).unwrap();
-        assert!(!disk::is_at(&lock, &path));
+        assert!(!is_at(&lock, &path));
         File::create(&path).unwrap();
-        assert!(!disk::is_at(&lock, &path));
+        assert!(!is_at(&lock, &path));
     }
 
     #[tokio::test]
