@@ -231,6 +231,12 @@ impl RefreshCoordinator {
         let swap = async { self.store.compare_and_swap(&stored, expected, body.as_ref()).await };
         match store_call(limit, swap).await? {
             Swap::Swapped => Ok(Swapped::Done),
+            // Nobody else writes this version: the write was repeated on the way, and has succeeded.
+            Swap::Conflict(Some(record))
+                if new.is_some_and(|(version, _)| record.body.version() == version) =>
+            {
+                Ok(Swapped::Done)
+            }
             Swap::Conflict(found) => {
                 let found = found.map(|record| self.snapshot(&record)).transpose()?;
                 Ok(Swapped::Conflict(found))

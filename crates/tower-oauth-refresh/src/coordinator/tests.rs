@@ -111,6 +111,8 @@ struct Faults {
     /// Fails after having written.
     deaf: AtomicBool,
     deaf_once: AtomicBool,
+    /// Writes, and tells of a conflict with what it has written: a request that was repeated on the way.
+    repeats: AtomicBool,
     panics: AtomicBool,
     /// Never answers.
     silent: AtomicBool,
@@ -349,6 +351,9 @@ impl TokenStore for Flaky {
                 return Ok(Swap::Conflict(self.records.load(key).await?));
             }
             let swap = self.records.compare_and_swap(key, expected, new).await;
+            if self.faults.repeats.load(Ordering::SeqCst) && new.is_some() {
+                return Ok(Swap::Conflict(self.records.load(key).await?));
+            }
             if self.faults.deaf.load(Ordering::SeqCst) || self.faults.deaf_once.swap(false, Ordering::SeqCst)
             {
                 return Err(StoreError::unavailable("no answer"));

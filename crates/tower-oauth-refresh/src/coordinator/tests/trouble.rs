@@ -206,3 +206,15 @@ fn no_error_of_the_store_goes_while_a_lock_is_held() {
     let hang: Vec<_> = ["failure", "install", "logout"].into_iter().filter(|ending| !ends(ending)).collect();
     assert!(hang.is_empty(), "{hang:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_with_the_version_just_written_is_a_write_that_succeeded() {
+    let world = World::new();
+    world.store.faults.repeats.store(true, Ordering::SeqCst);
+    world.install(Duration::ZERO).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+    assert_eq!(world.server.submissions(), 1);
+    assert_eq!(world.stored().await.unwrap().doubt, None);
+    assert_eq!(world.coordinator.logout("k").await.unwrap(), Logout::Revoked);
+    assert_eq!(*world.server.revoked.lock().unwrap(), ["refresh-2"]);
+}
