@@ -48,6 +48,7 @@ use crate::error::{ErrorKind, RefreshError};
 use crate::events::{Event, EventKind, Events};
 use crate::foreign;
 use crate::generation::Generation;
+use crate::grant::Grant;
 use crate::secret::AccessToken;
 use crate::store::record::{Doubt, Holder, Life};
 use crate::store::{StoredKey, TokenStore};
@@ -191,6 +192,8 @@ impl RefreshCoordinator {
                 generation: record.generation,
                 expires_at: left.map(|left| self.clock.now().after(left).wall),
                 error: match &record.life {
+                    // Neither end holds for them.
+                    _ if self.policy.grant == Grant::ClientCredentials => None,
                     Life::Live => None,
                     Life::LoggedOut => Some(RefreshError::new(ErrorKind::LoggedOut)),
                     Life::Dead(verdict) => Some(machine::verdict_error(verdict)),

@@ -261,7 +261,9 @@ impl Machine {
             // The refused token is known to be no good: only something newer will do.
             return self.judge(now, lots, seen);
         }
-        let Some(fingerprint) = attempt.record.fingerprint() else {
+        // Client credentials spend no refresh token, though a server may have given one.
+        let spent = attempt.record.fingerprint().filter(|_| self.policy.grant == Grant::RefreshToken);
+        let Some(fingerprint) = spent else {
             let rest = Rest { wait: COOL_DOWN, reason: RestReason::Configuration, code: Some(code) };
             return self.release(now, lots, attempt, rest);
         };

@@ -37,6 +37,11 @@ impl Machine {
 
     pub(super) fn judge(&mut self, now: Now, lots: Lots, seen: Seen) -> Step {
         let record = &seen.snapshot.record;
+        if self.policy.grant == Grant::ClientCredentials && record.life != Life::Live {
+            // Neither end holds: there is no login that could have ended.
+            let empty = CredentialRecord::empty(LoginId(lots.nonce), record.generation);
+            return self.lease(now, lots, seen.at, Some(seen.snapshot.version), empty, None);
+        }
         match &record.life {
             Life::LoggedOut => return self.fail(RefreshError::new(ErrorKind::LoggedOut)),
             Life::Dead(verdict) => return self.fail(verdict_error(verdict)),

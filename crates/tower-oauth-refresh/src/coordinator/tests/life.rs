@@ -237,7 +237,7 @@ async fn client_credentials_need_no_login() {
     });
     let uri = http::Uri::from_static("https://as.example/token");
     let coordinator = RefreshCoordinator::builder(uri, ClientAuth::basic("c", "s"))
-        .grant(crate::Grant::ClientCredentials)
+        .grant(Grant::ClientCredentials)
         .clock(world.clock.clone())
         .build(service)
         .unwrap();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::coordinator::policy::SEND_WINDOW;
+use crate::grant::Grant;
 use crate::store::record::{Doubt, Life, RestReason, Under};
 
 const NOTHING: Answer = Answer::Unavailable { in_doubt: false, retry_after: None };
@@ -307,4 +308,17 @@ impl Play {
         };
         attempt.version
     }
+}
+
+#[test]
+fn client_credentials_with_a_stray_refresh_token_are_never_condemned() {
+    let policy = Policy { grant: Grant::ClientCredentials, ..Policy::default() };
+    let mut play = Play::with(policy, None);
+    play.loaded(snapshot(expired())).swapped();
+    play.answered(dead());
+    let version = play.mark_version();
+    play.loaded(Snapshot { version, ..snapshot(expired()) });
+    assert_eq!(play.swap().1.life, Life::Live);
+    play.swapped();
+    assert_eq!(play.failed().kind(), ErrorKind::Configuration);
 }

@@ -68,6 +68,28 @@ fn client_credentials_begin_by_themselves() {
 }
 
 #[test]
+fn client_credentials_begin_anew_after_a_logout_and_after_a_verdict() {
+    let verdict = Verdict {
+        generation: Generation::new(5),
+        fingerprint: fingerprint("refresh-5"),
+        doubt: None,
+        code: "invalid_grant".to_owned(),
+    };
+    for life in [Life::LoggedOut, Life::Dead(verdict)] {
+        let policy = Policy { grant: Grant::ClientCredentials, ..Policy::default() };
+        let mut play = Play::with(policy, None);
+        let ended = CredentialRecord { life, ..marked(expired(), 7, 70) };
+        play.loaded(snapshot(ended));
+        let (expected, new) = play.swap();
+        assert_eq!((expected, &new.life, new.login == LoginId(1)), (Some(1000), &Life::Live, false));
+        play.swapped();
+        assert_eq!(play.sends(), None);
+        play.answered(Answer::Tokens(set("access", None))).swapped();
+        assert_eq!(play.refreshed().generation, Generation::new(6));
+    }
+}
+
+#[test]
 fn without_a_refresh_token_nothing_is_sent() {
     let mut record = expired();
     record.tokens.as_mut().unwrap().refresh_token = None;

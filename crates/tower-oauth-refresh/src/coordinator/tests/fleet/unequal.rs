@@ -46,3 +46,20 @@ async fn no_parameter_makes_two_grants_meet() {
         assert!(!keys[..number].contains(key), "{key:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn client_credentials_go_on_after_a_logout_while_another_process_refreshes() {
+    let fleet = Fleet::with(2, SECOND * 5, |_, builder| machine(builder));
+    fleet.far.lifetime(MINUTE);
+    let neighbour = fleet.at(1);
+    fleet.far.latency(SECOND * 4);
+    let refresh = neighbour.request(&fleet.far, "k");
+    let logout = async {
+        tokio::time::sleep(SECOND).await;
+        fleet.at(0).coordinator.logout("k").await.unwrap();
+        fleet.far.latency(Duration::from_millis(50));
+    };
+    let _ = tokio::join!(refresh, logout);
+    fleet.serve(5 * MINUTE).await;
+    assert!(fleet.at(0).coordinator.status("k").await.unwrap().unwrap().error.is_none());
+}
