@@ -39,6 +39,7 @@ const PACKAGES: &[Package] = &[
                 what: "token answer, its body",
                 tests: &[
                     "endpoint::response::tests::no_body_makes_the_parser_panic",
+                    "endpoint::response::tests::a_valid_object_is_read_as_serde_reads_it",
                     "endpoint::response::tests::a_refresh_token_comes_out_as_it_went_in",
                 ],
             },

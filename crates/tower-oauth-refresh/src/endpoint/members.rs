@@ -88,6 +88,23 @@ impl Sole {
     }
 }
 
+impl Sole {
+    /// Takes `other` where there is none.
+    pub(super) fn or(&mut self, other: Self) {
+        if matches!(self, Self::Absent) {
+            *self = other;
+        } else {
+            other.wipe();
+        }
+    }
+
+    pub(super) fn wipe(self) {
+        if let Self::One(value) = self {
+            wipe(value);
+        }
+    }
+}
+
 /// Overwrites every text in `value`. The nesting is as deep as the JSON parser lets it be.
 pub(super) fn wipe(value: Value) {
     match value {

@@ -4,9 +4,12 @@
 //! reason why it cannot, with the refresh token saved wherever one can be: a server that rotates has
 //! already forgotten the old one.
 
+mod bounds;
 mod raw;
+mod scan;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::borrow::Cow;
 use std::mem;
@@ -24,8 +27,8 @@ use crate::error_code::ErrorCode;
 use crate::secret::{AccessToken, RefreshToken};
 use crate::token::{InvalidResponse, TokenSet};
 
-/// Neither token may be longer. No server's header limit comes near it.
-const MAX_TOKEN: usize = 64 * 1024;
+/// No longer access token is sent: no server's header limit comes near it.
+const MAX_ACCESS_TOKEN: usize = 64 * 1024;
 
 /// Longer lifetimes are cut to a year, so that no clock arithmetic meets them.
 const MAX_LIFETIME: u64 = 365 * 86_400;
@@ -148,6 +151,10 @@ fn token_set(raw: &mut Raw, dialect: AnswerDialect) -> Result<TokenSet, Unusable
     if raw.repeated_error {
         return Err(unusable(InvalidResponse::repeated("error")));
     }
+    // A new refresh token may have been in the part that nobody has read.
+    if !raw.whole && (access_token.is_err() || (refresh_token.is_none() && refresh_fault.is_none())) {
+        return Err(unusable(InvalidResponse::UNREADABLE));
+    }
     let access_token = access_token.map_err(unusable)?;
     let token_type = token_type(members.get("token_type"), dialect).map_err(unusable)?;
     // Going on with the old refresh token although a new one was meant would look like theft later.
@@ -177,7 +184,7 @@ fn access_token(member: Sole) -> Result<AccessToken, InvalidResponse> {
     };
     if text.is_empty() {
         Err(InvalidResponse::missing(NAME))
-    } else if text.len() > MAX_TOKEN || !text.bytes().all(|b| b.is_ascii_graphic()) {
+    } else if text.len() > MAX_ACCESS_TOKEN || !text.bytes().all(|b| b.is_ascii_graphic()) {
         text.zeroize();
         Err(InvalidResponse::unusable(NAME))
     } else {
@@ -185,7 +192,7 @@ fn access_token(member: Sole) -> Result<AccessToken, InvalidResponse> {
     }
 }
 
-/// Any text, because it goes into a form and not into a header. Absent, null and empty mean: keep the old
+/// Any text of any length, because it goes into a form and not into a header. Absent, null and empty mean: keep the old
 /// one; `false` is how some say null.
 fn refresh_token(member: Sole) -> Result<Option<RefreshToken>, InvalidResponse> {
     const NAME: &str = "refresh_token";
@@ -193,7 +200,7 @@ fn refresh_token(member: Sole) -> Result<Option<RefreshToken>, InvalidResponse> 
         Sole::Absent | Sole::One(Value::Null | Value::Bool(false)) => Ok(None),
         Sole::Ambiguous => Err(InvalidResponse::repeated(NAME)),
         Sole::One(Value::String(text)) if text.is_empty() => Ok(None),
-        Sole::One(Value::String(text)) if text.len() <= MAX_TOKEN => Ok(Some(RefreshToken::new(text))),
+        Sole::One(Value::String(text)) => Ok(Some(RefreshToken::new(text))),
         Sole::One(other) => {
             wipe(other);
             Err(InvalidResponse::unusable(NAME))

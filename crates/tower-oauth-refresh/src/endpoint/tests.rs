@@ -1,3 +1,5 @@
+mod answers;
+
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

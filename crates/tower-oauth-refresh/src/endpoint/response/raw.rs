@@ -1,11 +1,11 @@
 //! A body taken apart into members, before anybody asks what they mean.
 
-use std::fmt;
 use std::mem;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::scan::Object;
+use super::value::{string, token, value};
 use crate::endpoint::dialect::AnswerDialect;
 use crate::endpoint::members::{Members, Sole, wipe};
 
@@ -23,18 +23,42 @@ pub(super) struct Raw {
     pub(super) refresh_token: Sole,
     /// `error` occurs twice and differs, so the answer says neither.
     pub(super) repeated_error: bool,
+    /// Were all members read?
+    pub(super) whole: bool,
     pub(super) members: Members,
 }
 
 impl Raw {
-    /// The members of a JSON object with nothing behind it.
+    /// The members of a JSON object that can be read, whatever the others are and whatever follows it.
     pub(super) fn json(body: &[u8], dialect: AnswerDialect) -> Option<Self> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let keep_all = body.len() <= MAX_KEPT;
-        // Bounds the nesting by itself: deeper than 128 is an error.
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let raw = RawSeed { keep_all, dialect }.deserialize(&mut json).ok()?;
-        json.end().ok()?;
+        let mut raw = Self::default();
+        let mut object = Object::new(body)?;
+        // Found behind damage: they count where there is no certain one.
+        let (mut access_token, mut refresh_token) = (Sole::Absent, Sole::Absent);
+        for member in object.by_ref() {
+            let given = string(member.name).0;
+            let name = dialect.name_of(&given);
+            match name {
+                "access_token" if member.certain => raw.access_token.add(token(member.value)),
+                "access_token" => access_token.add(token(member.value)),
+                "refresh_token" if member.certain => raw.refresh_token.add(token(member.value)),
+                "refresh_token" => refresh_token.add(token(member.value)),
+                // Of no use here, and as secret as the others.
+                "id_token" => {}
+                _ if !member.certain && raw.members.get(name).is_some() => {}
+                _ if keep_all || KNOWN.contains(&name) => {
+                    let text = member.value.filter(|text| text.len() <= MAX_KEPT);
+                    if let Some(value) = text.and_then(value) {
+                        raw.put(name.to_owned(), value);
+                    }
+                }
+                _ => {}
+            }
+        }
+        raw.access_token.or(access_token);
+        raw.refresh_token.or(refresh_token);
+        raw.whole = object.is_whole();
         Some(raw)
     }
 
@@ -46,6 +70,7 @@ impl Raw {
             return None;
         }
         let mut raw = Self::default();
+        raw.whole = true;
         for (name, value) in form_urlencoded::parse(body.trim_ascii()) {
             // Bytes that were no text; a token with a hole in it is not the token.
             let value =
@@ -71,45 +96,7 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        for token in [&mut self.access_token, &mut self.refresh_token] {
-            if let Sole::One(value) = mem::take(token) {
-                wipe(value);
-            }
-        }
-    }
-}
-
-struct RawSeed {
-    keep_all: bool,
-    dialect: AnswerDialect,
-}
-
-impl<'de> DeserializeSeed<'de> for RawSeed {
-    type Value = Raw;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for RawSeed {
-    type Value = Raw;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
-        let mut raw = Raw::default();
-        while let Some(given) = map.next_key::<String>()? {
-            let name = self.dialect.name_of(&given).to_owned();
-            let token = matches!(name.as_str(), "access_token" | "refresh_token");
-            if token || self.keep_all || KNOWN.contains(&name.as_str()) {
-                raw.put(name, map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(raw)
+        mem::take(&mut self.access_token).wipe();
+        mem::take(&mut self.refresh_token).wipe();
     }
 }
