@@ -20,6 +20,12 @@ struct Ring {
 const RINGS: &[Ring] = &[
     Ring { name: "threads", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::threads::" },
     Ring { name: "fleet", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::fleet::" },
+    Ring {
+        name: "answers",
+        package: "tower-oauth-refresh",
+        target: &["--lib"],
+        filter: "endpoint::tests::answers::",
+    },
 ];
 
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
