@@ -10,6 +10,7 @@ mod flight;
 mod gate;
 mod holder;
 mod keep_fresh;
+mod limiter;
 mod login;
 mod machine;
 mod outcome;
@@ -34,8 +35,10 @@ pub(crate) use self::driver::runtime;
 pub(crate) use self::flight::{Refusal, Token};
 use self::gate::Gate;
 use self::keep_fresh::Roster;
+use self::limiter::Limiter;
 pub use self::login::Logout;
 pub(crate) use self::machine::Answer;
+use self::machine::Rank;
 pub(crate) use self::per_thread::PerThread;
 use self::policy::Policy;
 pub(crate) use self::slot::{Current, Slot, TokenId};
@@ -68,6 +71,7 @@ pub struct RefreshCoordinator {
     namespace: String,
     endpoint: Endpoint,
     gate: Gate,
+    limiter: Limiter,
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
     /// Not asked by a layer with a fixed key.
@@ -125,6 +129,7 @@ impl RefreshCoordinator {
             clock: builder.clock,
             endpoint,
             gate: Gate::new(builder.exchanges),
+            limiter: Limiter::new(builder.policy.store_limit),
             slots: Slots::new(builder.room),
             roster: Roster::default(),
             events: broadcast::channel(256).0,
@@ -180,7 +185,7 @@ impl RefreshCoordinator {
     /// Only reads the store: nothing is sent to the server, dropped or not.
     pub async fn status(&self, key: impl Into<CredentialKey>) -> Result<Option<Status>, RefreshError> {
         let slot = self.slot(&key.into());
-        let loaded = self.load(&slot).await;
+        let loaded = self.load(&slot, Rank::Begun).await;
         let found = loaded.map_err(|error| RefreshError::new(ErrorKind::Store).with_source(error))?;
         Ok(found.map(|snapshot| {
             let record = &snapshot.record;

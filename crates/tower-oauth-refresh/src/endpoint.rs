@@ -189,7 +189,9 @@ impl Endpoint {
             }
             Verdict::Success(set) => Answer::Tokens(set),
             Verdict::UnusableSuccess { refresh_token } => Answer::Unusable { refresh_token },
-            Verdict::Transient { in_doubt, retry_after } => Answer::Unavailable { in_doubt, retry_after },
+            Verdict::Transient { in_doubt, retry_after } => {
+                Answer::Unavailable { in_doubt, retry_after, status: answer.status() }
+            }
             Verdict::GrantDead { code: said } => {
                 Answer::GrantDead { code: code(said).unwrap_or_else(|| "invalid_grant".to_owned()) }
             }

@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::flight::Flight;
-use super::gate::Passed;
-use super::machine::{Answer, Event, Lots, Machine, Note, Snapshot, Step, Swapped};
+use super::limiter::{Call, Permit};
+use super::machine::{Answer, Event, Lots, Machine, Note, Rank, Snapshot, Step, Swapped};
 use super::policy::{COMMIT_RETRY, Policy};
 use super::slot::Slot;
 use super::{Active, RefreshCoordinator};
@@ -54,18 +54,14 @@ pub(super) fn launch(
     active: Active,
 ) {
     let coordinator = flight.coordinator.clone();
-    let begin = move || Machine::new(coordinator.policy, coordinator.me.clone(), known.clone(), dead.clone());
     // Not the caller's task: no request can cancel it.
     drop(runtime.spawn(async move {
         let id = (flight.coordinator.me.coordinator, flight.slot.key.clone());
         // Outside of what may unwind: a received token set is in it.
-        let mut machine = begin();
+        let mut machine = Machine::new(coordinator.policy, coordinator.me.clone(), known, dead);
         let flying = async {
             let mut event = Event::Begin;
-            while AssertUnwindSafe(fly(&mut flight, &mut machine, &begin, event))
-                .catch_unwind()
-                .await
-                .is_err()
+            while AssertUnwindSafe(fly(&mut flight, &mut machine, event)).catch_unwind().await.is_err()
                 && machine.salvage()
             {
                 sleep(COMMIT_RETRY).await;
@@ -85,10 +81,10 @@ pub(super) fn detach<T: Send + 'static>(
     Ok(runtime()?.spawn(task))
 }
 
-async fn fly(flight: &mut Flight, machine: &mut Machine, begin: impl Fn() -> Machine, mut event: Event) {
+async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
     let (coordinator, slot) = (&*flight.coordinator.clone(), &*flight.slot.clone());
     let failed = |error| Note::Tell(Outcome::Failed(error));
-    let mut passage = coordinator.gate.passage();
+    let mut place = None;
     loop {
         let Some(lots) = coordinator.urn.draw() else {
             return flight.note(failed(RefreshError::new(ErrorKind::Aborted)), true);
@@ -102,24 +98,28 @@ async fn fly(flight: &mut Flight, machine: &mut Machine, begin: impl Fn() -> Mac
         for note in machine.notes() {
             flight.note(note, over);
         }
-        match passage.before(&step, || coordinator.now_or(now)).await {
-            Passed::Yes => {}
-            Passed::Anew => {
-                *machine = begin();
-                event = Event::Begin;
-                continue;
-            }
-            Passed::Rests(until) => {
-                let error = RefreshError::new(ErrorKind::Unavailable).with_retry_at(until);
-                return flight.note(failed(error), true);
-            }
+        if !machine.holds_place() {
+            drop(place.take());
         }
-        let limit = machine.store_limit(now);
         event = match step {
-            Step::Load => Event::Loaded(coordinator.load_within(slot, limit).await),
+            Step::Enter => match coordinator.gate.enter(|| coordinator.now_or(now)).await {
+                Ok(free) => {
+                    place = Some(free);
+                    machine.had_to_wait(flight.now());
+                    Event::Entered
+                }
+                Err(why) => Event::TurnedAway(why),
+            },
+            Step::Load => {
+                let permit = coordinator.limiter.permit(machine.rank(), Call::Load).await;
+                let limit = machine.had_to_wait(flight.now());
+                Event::Loaded(coordinator.load_within(slot, permit, limit).await)
+            }
             Step::Swap { expected, version, new } => {
+                let permit = coordinator.limiter.permit(machine.rank(), Call::Swap).await;
+                let limit = machine.had_to_wait(flight.now());
                 let new = Some((version, &new));
-                Event::Swapped(coordinator.swap_within(slot, expected, new, limit).await)
+                Event::Swapped(coordinator.swap_within(slot, permit, expected, new, limit).await)
             }
             Step::Send { refresh_token, bound_key } => {
                 Event::Answered(exchange(flight, now, refresh_token, bound_key).await)
@@ -161,7 +161,8 @@ async fn exchange(
             answer.await
         }
     };
-    coordinator.gate.heard(&answer, flight.now());
+    let now = flight.now();
+    coordinator.gate.heard(&flight.slot.key, &answer, now);
     answer
 }
 
@@ -200,13 +201,19 @@ impl Urn {
 }
 
 impl RefreshCoordinator {
-    pub(super) async fn load(&self, slot: &Slot) -> Result<Option<Snapshot>, Arc<StoreError>> {
-        self.load_within(slot, self.policy.store_limit).await
+    pub(super) async fn load(&self, slot: &Slot, rank: Rank) -> Result<Option<Snapshot>, Arc<StoreError>> {
+        let permit = self.limiter.permit(rank, Call::Load).await;
+        self.load_within(slot, permit, self.policy.store_limit).await
     }
 
-    async fn load_within(&self, slot: &Slot, limit: Duration) -> Result<Option<Snapshot>, Arc<StoreError>> {
+    async fn load_within(
+        &self,
+        slot: &Slot,
+        permit: Permit<'_>,
+        limit: Duration,
+    ) -> Result<Option<Snapshot>, Arc<StoreError>> {
         let stored = self.stored_key(slot.key.clone());
-        let found = store_call(limit, async { self.store.load(&stored).await }).await?;
+        let found = store_call(permit, limit, async { self.store.load(&stored).await }).await?;
         found.map(|record| self.snapshot(&record)).transpose()
     }
 
@@ -216,12 +223,14 @@ impl RefreshCoordinator {
         expected: Option<Version>,
         new: Option<(Version, &CredentialRecord)>,
     ) -> Result<Swapped, Arc<StoreError>> {
-        self.swap_within(slot, expected, new, self.policy.store_limit).await
+        let permit = self.limiter.permit(Rank::Begun, Call::Swap).await;
+        self.swap_within(slot, permit, expected, new, self.policy.store_limit).await
     }
 
     async fn swap_within(
         &self,
         slot: &Slot,
+        permit: Permit<'_>,
         expected: Option<Version>,
         new: Option<(Version, &CredentialRecord)>,
         limit: Duration,
@@ -229,7 +238,7 @@ impl RefreshCoordinator {
         let body: Option<RecordBody> = new.map(|(version, record)| record.encode(version));
         let stored = self.stored_key(slot.key.clone());
         let swap = async { self.store.compare_and_swap(&stored, expected, body.as_ref()).await };
-        match store_call(limit, swap).await? {
+        match store_call(permit, limit, swap).await? {
             Swap::Swapped => Ok(Swapped::Done),
             // Nobody else writes this version: the write was repeated on the way, and has succeeded.
             Swap::Conflict(Some(record))
@@ -277,12 +286,16 @@ impl RefreshCoordinator {
 }
 
 /// A store that does not answer is a store that failed, and so is one that panics: whoever holds a received token
-/// set goes on trying to write it.
+/// set goes on trying to write it. The time limit begins with the permit: it is the store's, and not that of the queue
+/// before it.
 async fn store_call<T>(
+    permit: Permit<'_>,
     limit: Duration,
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, Arc<StoreError>> {
-    match timeout(limit, guarded(call)).await {
+    let answer = timeout(limit, guarded(call)).await;
+    drop(permit);
+    match answer {
         Ok(Ok(answer)) => answer.map_err(Arc::new),
         Ok(Err(foreign::Panicked)) => Err(Arc::new(StoreError::unavailable("it panicked"))),
         Err(_) => Err(Arc::new(StoreError::unavailable("no answer within the time limit"))),

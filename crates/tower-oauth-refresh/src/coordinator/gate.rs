@@ -1,86 +1,100 @@
 //! The way to the token endpoint, which all credentials of a coordinator share.
 //!
 //! A number of exchanges at a time, first come first served; and where the server says when to come back, nobody
-//! comes earlier. Whoever waits here has no mark in the store and has not read the record yet that he will act on:
-//! a lease that ran while its holder queued would be good for nothing.
+//! comes earlier. Whoever waits here has no mark in the store: a lease that ran meanwhile would be good for nothing.
 //!
 //! A short rest of the server is waited for in the queue, so that nobody loses his turn by it; a long one, and a
 //! queue that is too long, is said at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use http::StatusCode;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::sleep;
 
-use super::machine::{Answer, Step};
+use super::machine::{Answer, TurnedAway};
+use super::policy::SHORT_REST;
 use crate::clock::Now;
+use crate::credential::CredentialKey;
 
 /// Where all flights of a coordinator pass.
 #[derive(Debug)]
 pub(super) struct Gate {
     places: Semaphore,
     queue: AtomicUsize,
-    // A std mutex: held for an assignment, never across an await.
-    rests_until: Mutex<Option<Now>>,
+    // A std mutex: held for some assignments, never across an await.
+    rests: Mutex<Rests>,
 }
 
-/// A flight at the gate.
-#[derive(Debug)]
-pub(super) struct Passage<'a> {
-    gate: &'a Gate,
-    place: Option<SemaphorePermit<'a>>,
-    sent: bool,
+/// What the server said about when to come back.
+#[derive(Debug, Default)]
+struct Rests {
+    /// To everybody.
+    server: Option<Now>,
+    /// To a credential, and to another one: that is then no limit of one account.
+    limited: [Option<(CredentialKey, Now)>; 2],
 }
 
 #[derive(Debug)]
 struct Queued<'a>(&'a AtomicUsize);
 
-/// A caller would wait as long for a refresh that fails once. What is longer, it is told.
-const SHORT_REST: Duration = Duration::from_secs(5);
-
 /// A flight that queues is a task, of a few kilobytes.
 const LONGEST_QUEUE: usize = 10_000;
-
-/// May the flight go on?
-#[derive(Debug)]
-pub(super) enum Passed {
-    Yes,
-    /// It waited, and what it knows of the record is old: begin again. It has its place now.
-    Anew,
-    /// The server asked everybody to stay away until then.
-    Rests(Now),
-}
 
 impl Gate {
     pub(super) fn new(places: usize) -> Self {
         let places = Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS));
-        Self { places, queue: AtomicUsize::new(0), rests_until: Mutex::default() }
+        Self { places, queue: AtomicUsize::new(0), rests: Mutex::default() }
     }
 
-    pub(super) fn passage(&self) -> Passage<'_> {
-        Passage { gate: self, place: None, sent: false }
+    /// A place at the token endpoint, when it is this flight's turn.
+    pub(super) async fn enter(&self, now: impl Fn() -> Now) -> Result<SemaphorePermit<'_>, TurnedAway> {
+        if self.rests_until(now()).is_none()
+            && let Ok(place) = self.places.try_acquire()
+        {
+            return Ok(place);
+        }
+        let Some(_queued) = self.queue() else {
+            return Err(TurnedAway::Full(now().after(SHORT_REST)));
+        };
+        self.is_open(now())?;
+        // Never closed.
+        let place = self.places.acquire().await.map_err(|_| TurnedAway::Full(now()))?;
+        while let Some(until) = self.rests_until(now()) {
+            self.is_open(now())?;
+            sleep(now().until(until)).await;
+        }
+        Ok(place)
     }
 
-    /// Takes note of what the server said about when to come back. Of a refusal of one credential, that is
-    /// said to the one.
-    pub(super) fn heard(&self, answer: &Answer, now: Now) {
-        if let Answer::Unavailable { retry_after: Some(wait), .. } = answer {
-            let until = now.after(*wait);
-            let mut rests = self.rests();
-            if rests.is_none_or(|known| known.boot < until.boot) {
-                *rests = Some(until);
+    /// Takes note of what the server answered to a request of this credential.
+    pub(super) fn heard(&self, key: &CredentialKey, answer: &Answer, now: Now) {
+        match answer {
+            Answer::Tokens(_) => self.rests().lift(now),
+            Answer::Unavailable { retry_after: Some(wait), status, .. } => {
+                self.rests().note(key, *status, now.after(*wait), now);
             }
+            _ => {}
+        }
+    }
+
+    /// The credential has a new login: what the server said to the one before does not bind it.
+    pub(super) fn forget(&self, key: &CredentialKey) {
+        for limited in &mut self.rests().limited {
+            limited.take_if(|(limited, _)| limited == key);
         }
     }
 
     fn rests_until(&self, now: Now) -> Option<Now> {
-        self.rests().filter(|until| !now.reached(*until))
+        self.rests().until(now)
     }
 
-    fn long_rest(&self, now: Now) -> Option<Now> {
-        self.rests_until(now).filter(|until| now.until(*until) > SHORT_REST)
+    fn is_open(&self, now: Now) -> Result<(), TurnedAway> {
+        match self.rests_until(now) {
+            Some(until) if now.until(until) > SHORT_REST => Err(TurnedAway::Rests(until)),
+            _ => Ok(()),
+        }
     }
 
     /// Room in the queue.
@@ -89,8 +103,8 @@ impl Gate {
         (self.queue.fetch_add(1, Ordering::Relaxed) < LONGEST_QUEUE).then_some(queued)
     }
 
-    fn rests(&self) -> MutexGuard<'_, Option<Now>> {
-        self.rests_until.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rests(&self) -> MutexGuard<'_, Rests> {
+        self.rests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,52 +114,45 @@ impl Drop for Queued<'_> {
     }
 }
 
-impl Passage<'_> {
-    /// Before a step of the machine.
-    pub(super) async fn before(&mut self, step: &Step, now: impl Fn() -> Now) -> Passed {
-        match step {
-            Step::Swap { new, .. } if new.mark.is_some() => return self.enter(now).await,
-            // The exchange is over: committed, released, condemned.
-            Step::Swap { .. } | Step::Done => self.place = None,
-            Step::Send { .. } => self.sent = true,
-            // Under somebody else's mark. The pause between two attempts is short.
-            Step::Wait(_) if !self.sent => self.place = None,
-            Step::Wait(_) | Step::Load | Step::Revoke { .. } => {}
-        }
-        Passed::Yes
+impl Rests {
+    /// Until when nobody asks.
+    fn until(&self, now: Now) -> Option<Now> {
+        let limited = match &self.limited {
+            [Some((_, one)), Some((_, other))] => Some(if one.boot < other.boot { *one } else { *other }),
+            _ => None,
+        };
+        let rests = [self.server, limited].into_iter().flatten().filter(|until| !now.reached(*until));
+        rests.max_by_key(|until| until.boot)
     }
 
-    async fn enter(&mut self, now: impl Fn() -> Now) -> Passed {
-        if self.place.is_some() {
-            return Passed::Yes;
-        }
-        if self.sent {
-            // Rare: an exchange is over and a second one follows. The flight keeps count of what it has sent; if it
-            // waits for too long, it sends nothing before it has looked again.
-            self.place = self.gate.places.acquire().await.ok();
-            return Passed::Yes;
-        }
-        if self.gate.rests_until(now()).is_none()
-            && let Ok(place) = self.gate.places.try_acquire()
-        {
-            self.place = Some(place);
-            return Passed::Yes;
-        }
-        let Some(_queued) = self.gate.queue() else {
-            return Passed::Rests(now().after(SHORT_REST));
+    fn note(&mut self, key: &CredentialKey, status: StatusCode, until: Now, now: Now) {
+        let speaks_to_all = match status.as_u16() {
+            // A quarrel about this credential.
+            403 | 409 => return,
+            // May be a limit of this account alone. If not, a short one is heard again by each.
+            400..=499 => now.until(until) <= SHORT_REST,
+            _ => true,
         };
-        if let Some(until) = self.gate.long_rest(now()) {
-            return Passed::Rests(until);
-        }
-        // Never closed.
-        self.place = self.gate.places.acquire().await.ok();
-        while let Some(until) = self.gate.rests_until(now()) {
-            if self.gate.long_rest(now()).is_some() {
-                return Passed::Rests(until);
+        if speaks_to_all {
+            if self.server.is_none_or(|known| known.boot < until.boot) {
+                self.server = Some(until);
             }
-            sleep(now().until(until)).await;
+            return;
         }
-        Passed::Anew
+        for limited in &mut self.limited {
+            limited.take_if(|(limited, until)| limited == key || now.reached(*until));
+        }
+        match &mut self.limited {
+            [free @ None, _] | [_, free @ None] => *free = Some((key.clone(), until)),
+            // Others may know better by now.
+            [_, last] => *last = Some((key.clone(), until)),
+        }
+    }
+
+    /// The server serves somebody. A short rest ends by itself: what was under way when it began may still succeed.
+    fn lift(&mut self, now: Now) {
+        self.limited = [None, None];
+        self.server.take_if(|until| now.until(*until) > SHORT_REST);
     }
 }
 

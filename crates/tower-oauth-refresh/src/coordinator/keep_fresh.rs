@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::machine::Rank;
 use super::{Activity, RefreshCoordinator, driver, jitter};
 use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
@@ -103,7 +104,7 @@ impl RefreshCoordinator {
         let soon = (every / 16).max(Duration::from_secs(1));
         let slot = self.slots.get(key, || super::Slot::new(key.clone()));
         let (asked, epoch) = (self.clock.now(), slot.state().epoch);
-        let Ok(found) = self.load(&slot).await else { return Some(soon) };
+        let Ok(found) = self.load(&slot, Rank::New).await else { return Some(soon) };
         let now = self.clock.now();
         let mut state = slot.state();
         // A login has begun or ended while the store was asked: what it said is of the one before.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::RefreshCoordinator;
 use super::driver::{self, detach};
-use super::machine::{Snapshot, Swapped};
+use super::machine::{Rank, Snapshot, Swapped};
 use super::policy::RECHECK;
 use super::slot::Slot;
 use super::waiter::Waiter;
@@ -117,6 +117,7 @@ impl RefreshCoordinator {
             return Err(RefreshError::new(ErrorKind::Aborted));
         };
         let held = Held { login, generation, tokens, obtained };
+        self.gate.forget(&slot.key);
         let mut state = slot.state();
         state.epoch += 1;
         let before = state.standing.take();
@@ -214,7 +215,7 @@ impl RefreshCoordinator {
         let mut failures = 0;
         let mut maybe_replaced: Option<(Option<Snapshot>, Option<Version>, Arc<StoreError>)> = None;
         for _ in 0..TRIES {
-            let (old, version) = match self.load(slot).await {
+            let (old, version) = match self.load(slot, Rank::Begun).await {
                 Ok(old) => {
                     let version = old.as_ref().map(|old| old.version);
                     (old, version)

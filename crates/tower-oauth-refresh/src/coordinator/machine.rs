@@ -18,8 +18,10 @@ mod judge;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use self::commit::Commit;
-use self::exchange::Attempt;
+use self::exchange::{Attempt, Lease};
 pub(super) use self::judge::verdict_error;
 use super::policy::{COMMIT_LIMIT, Policy, SETTLE};
 use crate::clock::Now;
@@ -41,11 +43,18 @@ pub(crate) struct Machine {
     /// A refresh token that the server refused for good, and what was said.
     dead: Option<Verdict>,
     began: Option<Now>,
+    /// When the last step was asked for, or had its [turn](Self::had_to_wait).
+    asked: Option<Now>,
     phase: Phase,
+    /// Does it [hold a place](Self::holds_place)?
+    place: bool,
+    /// Has it read the record before?
+    looked: bool,
     sends: u32,
     retries: u32,
     doubts: u32,
     store_failures: u32,
+    late_marks: u32,
     /// A mark of ours under which nothing was sent: it leaves no doubt.
     unsent: Option<u128>,
     /// The foreign version that is being watched for lying still, and since when.
@@ -64,17 +73,22 @@ pub(crate) struct Machine {
 #[cfg_attr(test, derive(Clone))]
 enum Phase {
     Ready,
-    /// Reading the record, asked for at `since`.
-    Looking {
-        since: Now,
-    },
+    /// Reading the record.
+    Looking,
     /// Pausing before the next look.
     Watching,
     /// Putting back a newer token set that the store has lost.
     Restoring,
-    /// Writing the mark; the time to send counts from `since`.
+    /// Waiting for a place at the token endpoint.
+    Entering {
+        lease: Lease,
+    },
+    /// Writing the mark.
     Leasing {
-        since: Now,
+        attempt: Attempt,
+    },
+    /// Reading how old a mark is that took too long to write.
+    Checking {
         attempt: Attempt,
     },
     /// The token endpoint has the request.
@@ -90,7 +104,6 @@ enum Phase {
     Rereading {
         attempt: Attempt,
         code: String,
-        since: Now,
     },
     /// Writing the hard verdict.
     Condemning {
@@ -103,7 +116,6 @@ enum Phase {
     /// Storing a received token set.
     Committing {
         commit: Commit,
-        since: Now,
     },
     /// Pausing before the write is tried again.
     Holding {
@@ -112,7 +124,6 @@ enum Phase {
     /// Reading what became of the write.
     Reloading {
         commit: Commit,
-        since: Now,
     },
     /// Giving back a token set that nobody may use any more.
     Revoking,
@@ -123,6 +134,9 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) enum Event {
     Begin,
+    Entered,
+    /// There is no place at the token endpoint.
+    TurnedAway(TurnedAway),
     Loaded(Result<Option<Snapshot>, Arc<StoreError>>),
     Swapped(Result<Swapped, Arc<StoreError>>),
     Answered(Answer),
@@ -172,6 +186,7 @@ pub(crate) enum Answer {
     Unavailable {
         in_doubt: bool,
         retry_after: Option<Duration>,
+        status: StatusCode,
     },
     /// The request never left, and perhaps why.
     NotSent(Option<Cause>),
@@ -179,9 +194,31 @@ pub(crate) enum Answer {
     Lost,
 }
 
+/// Why a flight got no place at the token endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TurnedAway {
+    /// The server asked everybody to stay away until then.
+    Rests(Now),
+    /// Too many wait for a place. There may be one then.
+    Full(Now),
+}
+
+/// In which order store calls are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// A received token set is to be made durable.
+    Commit,
+    /// Goes on with what was begun.
+    Begun,
+    /// Begins.
+    New,
+}
+
 /// What to do next. Each is answered by one [`Event`].
 #[derive(Debug)]
 pub(crate) enum Step {
+    /// [`Event::Entered`] or [`Event::TurnedAway`].
+    Enter,
     /// [`Event::Loaded`].
     Load,
     /// [`Event::Swapped`].
@@ -253,11 +290,15 @@ impl Machine {
             known,
             dead,
             began: None,
+            asked: None,
             phase: Phase::Ready,
+            place: false,
+            looked: false,
             sends: 0,
             retries: 0,
             doubts: 0,
             store_failures: 0,
+            late_marks: 0,
             unsent: None,
             settling: None,
             succeeding: None,
@@ -269,35 +310,48 @@ impl Machine {
 
     /// Takes in what happened and says what to do. [`Self::notes`] come first.
     pub(crate) fn step(&mut self, now: Now, lots: Lots, event: Event) -> Step {
+        let since = self.asked.replace(now).unwrap_or(now);
         match (std::mem::replace(&mut self.phase, Phase::Over), event) {
             (Phase::Ready, Event::Begin) => {
                 self.began = Some(now);
-                self.look(now)
+                self.look()
             }
-            (Phase::Watching, Event::Woke) | (Phase::Restoring, Event::Swapped(Ok(_))) => self.look(now),
+            (Phase::Watching, Event::Woke)
+            | (Phase::Restoring, Event::Swapped(Ok(_)))
+            | (Phase::Revoking, Event::Revoked) => self.look(),
             (Phase::Restoring, Event::Swapped(Err(error))) => self.fail(store_error(error)),
-            (Phase::Looking { since }, Event::Loaded(loaded)) => self.looked(now, lots, since, loaded),
-            (Phase::Leasing { since, attempt }, Event::Swapped(swapped)) => {
-                self.leased(now, since, attempt, swapped)
+            (Phase::Looking, Event::Loaded(loaded)) => {
+                self.looked = true;
+                self.looked(now, lots, since, loaded)
+            }
+            (Phase::Entering { lease }, Event::Entered) => {
+                self.place = true;
+                self.mark(now, lots, lease)
+            }
+            (Phase::Entering { .. }, Event::TurnedAway(why)) => self.turned_away(why),
+            (Phase::Leasing { attempt }, Event::Swapped(swapped)) => {
+                self.leased(now, lots, since, attempt, swapped)
+            }
+            (Phase::Checking { attempt }, Event::Loaded(loaded)) => {
+                self.checked(now, lots, since, attempt, loaded)
             }
             (Phase::Sending { attempt, sent }, Event::Answered(answer)) => {
                 self.answered(now, lots, attempt, sent, answer)
             }
             (Phase::Pausing { attempt }, Event::Woke) => self.renew(now, lots, attempt),
-            (Phase::Rereading { attempt, code, since }, Event::Loaded(loaded)) => {
+            (Phase::Rereading { attempt, code }, Event::Loaded(loaded)) => {
                 self.reread(now, lots, attempt, code, since, loaded)
             }
-            (Phase::Condemning { verdict }, Event::Swapped(swapped)) => self.condemned(now, verdict, swapped),
+            (Phase::Condemning { verdict }, Event::Swapped(swapped)) => self.condemned(verdict, swapped),
             // Cleared or not, the attempt is over: whoever finds the mark waits it out.
             (Phase::Releasing { error }, Event::Swapped(_)) => self.fail(error),
-            (Phase::Committing { commit, since }, Event::Swapped(swapped)) => {
+            (Phase::Committing { commit }, Event::Swapped(swapped)) => {
                 self.committed(now, lots, commit, since, swapped)
             }
-            (Phase::Holding { commit }, Event::Woke) => self.reload(now, commit),
-            (Phase::Reloading { commit, since }, Event::Loaded(loaded)) => {
+            (Phase::Holding { commit }, Event::Woke) => self.reload(commit),
+            (Phase::Reloading { commit }, Event::Loaded(loaded)) => {
                 self.reloaded(now, lots, commit, since, loaded)
             }
-            (Phase::Revoking, Event::Revoked) => self.look(now),
             (_, _) => self.fail(RefreshError::new(ErrorKind::Aborted)),
         }
     }
@@ -320,8 +374,17 @@ impl Machine {
         true
     }
 
-    /// How long a call of the store may take.
-    pub(crate) fn store_limit(&self, now: Now) -> Duration {
+    /// The step that was asked for had to wait for its turn until `now`. This counts for nothing: a store call
+    /// says what was so at the earliest from here on, and the flight's time is for what it does. How long a call of
+    /// the store may take.
+    pub(crate) fn had_to_wait(&mut self, now: Now) -> Duration {
+        if let Some(asked) = self.asked.replace(now) {
+            self.began = self.began.map(|began| began.after(now.since(asked)));
+        }
+        self.store_limit(now)
+    }
+
+    fn store_limit(&self, now: Now) -> Duration {
         let limit = self.policy.store_limit;
         let hurry = self.policy.mark_life().saturating_add(SETTLE);
         // Later, whoever wants to take the mark over has done so, and a slow store is better than none.
@@ -331,12 +394,27 @@ impl Machine {
         }
     }
 
-    fn look(&mut self, now: Now) -> Step {
-        self.phase = Phase::Looking { since: now };
+    /// Is the flight between the begin of an exchange, that is [`Step::Enter`], and its end?
+    pub(crate) fn holds_place(&self) -> bool {
+        self.place
+    }
+
+    /// The rank of the store call that was asked for.
+    pub(crate) fn rank(&self) -> Rank {
+        match self.phase {
+            Phase::Committing { .. } | Phase::Reloading { .. } => Rank::Commit,
+            Phase::Looking if !self.looked => Rank::New,
+            _ => Rank::Begun,
+        }
+    }
+
+    fn look(&mut self) -> Step {
+        self.phase = Phase::Looking;
         Step::Load
     }
 
     fn watch(&mut self, pause: Duration) -> Step {
+        self.place = false;
         self.phase = Phase::Watching;
         Step::Wait(pause)
     }

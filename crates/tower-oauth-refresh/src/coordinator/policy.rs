@@ -50,8 +50,8 @@ impl Default for Policy {
     }
 }
 
-/// A request leaves at most this long after the load that found the lease free; later, somebody else may
-/// rightly hold it.
+/// A request leaves at most this long after the begin of the swap that found the lease free and took it, or with a
+/// mark of at most this age; later, somebody else may rightly hold the lease.
 pub(crate) const SEND_WINDOW: Duration = Duration::from_secs(1);
 /// A mark outlives the exchange it announces by this much: the [`SEND_WINDOW`] of its holder.
 pub(crate) const MARK_MARGIN: Duration = SEND_WINDOW;
@@ -67,6 +67,8 @@ pub(crate) const COMMIT_RETRY: Duration = Duration::from_secs(1);
 pub(crate) const COMMIT_LIMIT: Duration = Duration::from_secs(1);
 /// How often a record under somebody else's mark is looked at, where the store cannot tell of changes.
 pub(crate) const POLL: Duration = Duration::from_millis(250);
+/// A store in which so many marks of one flight, one after the other, are too old to send under is too slow.
+pub(crate) const LATE_MARKS: u32 = 3;
 /// Attempts of one flight, whatever their reasons.
 pub(crate) const MAX_SENDS: u32 = 4;
 /// Nobody asks again for a client that was refused, or a user who has to act.
@@ -79,6 +81,9 @@ pub(crate) const STORM_INTERVAL_MAX: Duration = Duration::from_secs(300);
 pub(crate) const USED_AT_LEAST: Duration = Duration::from_secs(1);
 /// A server's wish to be asked sooner than this, or than half the lifetime, is not met.
 pub(crate) const REFRESH_IN_MIN: Duration = Duration::from_secs(60);
+/// What is so short is waited for by whoever has so much time, and what is longer is told at once: a caller would
+/// wait as long for a refresh that fails once.
+pub(crate) const SHORT_REST: Duration = Duration::from_secs(5);
 /// How often a dead credential's record is looked at: another process may have logged in.
 pub(crate) const RECHECK: Duration = Duration::from_secs(1);
 

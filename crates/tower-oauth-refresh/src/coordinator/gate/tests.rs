@@ -1,14 +1,12 @@
-//! Whose turn it is, and for how long.
+//! Whose turn it is, and how long the server is left alone.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::*;
-use crate::generation::Generation;
-use crate::store::Version;
-use crate::store::record::{CredentialRecord, Holder, LoginId, Mark};
+use crate::token::TokenSet;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -16,49 +14,18 @@ fn at(seconds: u32) -> Now {
     Now::new(SystemTime::UNIX_EPOCH + SECOND * seconds, SECOND * seconds)
 }
 
-fn retry_after(wait: Duration) -> Answer {
-    Answer::Unavailable { in_doubt: false, retry_after: Some(wait) }
+fn answer(status: u16, wait: Duration) -> Answer {
+    let status = StatusCode::from_u16(status).unwrap();
+    Answer::Unavailable { in_doubt: false, retry_after: Some(wait), status }
 }
 
-fn swap(marked: bool) -> Step {
-    let mut new = CredentialRecord::empty(LoginId(1), Generation::ZERO);
-    let holder = Holder { boot: String::new(), namespace: String::new(), pid: 1, started: 1, coordinator: 1 };
-    new.mark = marked.then_some(Mark { holder, nonce: 1, number: 1, fingerprint: None });
-    Step::Swap { expected: None, version: Version::from_bits(1), new }
-}
-
-fn send() -> Step {
-    Step::Send { refresh_token: None, bound_key: None }
-}
-
-fn wait() -> Step {
-    Step::Wait(SECOND)
-}
-
-/// How many places are free after each of these steps.
-async fn free_after(steps: Vec<Step>) -> Vec<usize> {
-    let gate = Gate::new(2);
-    let mut passage = gate.passage();
-    let mut free = Vec::new();
-    for step in steps {
-        let passed = passage.before(&step, || at(100)).now_or_never();
-        assert!(matches!(passed, Some(Passed::Yes)), "{passed:?}");
-        free.push(gate.places.available_permits());
+/// A gate of one place, and what the server said to some credentials, each a second after the one before.
+fn gate(said: &[(&str, u16, u32)]) -> Gate {
+    let gate = Gate::new(1);
+    for (after, (key, status, wait)) in (100..).zip(said) {
+        gate.heard(&CredentialKey::from(*key), &answer(*status, SECOND * *wait), at(after));
     }
-    free
-}
-
-#[tokio::test]
-async fn a_place_is_kept_from_the_mark_to_the_end_of_the_exchange() {
-    let exchange = vec![Step::Load, swap(true), send(), wait(), swap(true), send(), swap(false), Step::Done];
-    assert_eq!(free_after(exchange).await, [2, 1, 1, 1, 1, 1, 2, 2]);
-    let revoke = Step::Revoke { refresh_token: "spent".into(), bound_key: None };
-    assert_eq!(free_after(vec![swap(true), send(), Step::Load, revoke, Step::Done]).await, [1, 1, 1, 1, 2]);
-}
-
-#[tokio::test]
-async fn whoever_waits_without_having_sent_anything_gives_his_place_back() {
-    assert_eq!(free_after(vec![swap(true), Step::Load, wait()]).await, [1, 1, 2]);
+    gate
 }
 
 #[tokio::test]
@@ -68,19 +35,64 @@ async fn no_number_of_places_is_none_or_too_many() {
 }
 
 #[test]
-fn of_two_rests_the_longer_one_counts_and_ends_on_time() {
-    for rests in [[30, 10], [10, 30]] {
-        let gate = Gate::new(1);
-        for rest in rests {
-            gate.heard(&retry_after(SECOND * rest), at(100));
-        }
+fn of_two_rests_of_the_server_the_longer_one_counts_and_ends_on_time() {
+    for rests in [[("a", 503, 30), ("b", 503, 10)], [("a", 503, 10), ("b", 503, 29)]] {
+        let gate = gate(&rests);
         assert_eq!(gate.rests_until(at(129)), Some(at(130)));
         assert_eq!(gate.rests_until(at(130)), None);
     }
     let gate = Gate::new(1);
-    gate.heard(&Answer::Unavailable { in_doubt: false, retry_after: None }, at(100));
-    gate.heard(&Answer::Refused { code: None, retry_after: Some(SECOND) }, at(100));
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    gate.heard(&"a".into(), &Answer::Unavailable { in_doubt: false, retry_after: None, status }, at(100));
+    gate.heard(&"a".into(), &Answer::Refused { code: None, retry_after: Some(SECOND) }, at(100));
     assert_eq!(gate.rests_until(at(100)), None);
+}
+
+#[test]
+fn a_long_rate_limit_binds_others_once_a_second_credential_heard_one() {
+    assert_eq!(gate(&[("a", 429, 3600)]).rests_until(at(101)), None);
+    assert_eq!(gate(&[("a", 429, 3600), ("a", 429, 3600)]).rests_until(at(101)), None, "the same one");
+    assert_eq!(gate(&[("a", 429, 3600), ("b", 429, 60)]).rests_until(at(102)), Some(at(161)));
+    assert_eq!(gate(&[("a", 429, 3600), ("b", 429, 60)]).rests_until(at(161)), None, "one of them may come");
+    assert_eq!(gate(&[("a", 429, 6), ("c", 503, 1), ("b", 429, 60)]).rests_until(at(106)), None);
+    let three = gate(&[("a", 429, 3600), ("b", 429, 60), ("c", 429, 90)]);
+    assert_eq!(three.rests_until(at(170)), Some(at(192)));
+}
+
+#[test]
+fn a_short_rate_limit_binds_all_and_a_conflict_or_a_refusal_nobody_else() {
+    assert_eq!(gate(&[("a", 429, 5)]).rests_until(at(104)), Some(at(105)));
+    for status in [403, 409] {
+        for wait in [1, 3600] {
+            let gate = gate(&[("a", status, wait), ("b", status, wait)]);
+            assert_eq!(gate.rests_until(at(101)), None, "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_success_ends_a_long_rest_and_leaves_a_short_one() {
+    let success = Answer::Tokens(TokenSet::new("t"));
+    for (said, left) in [
+        (&[("a", 503, 3600)][..], None),
+        (&[("a", 429, 3600), ("b", 429, 3600)], None),
+        (&[("a", 503, 4)], Some(at(104))),
+    ] {
+        let gate = gate(said);
+        gate.heard(&"c".into(), &success, at(102));
+        assert_eq!(gate.rests_until(at(102)), left);
+    }
+}
+
+#[test]
+fn a_new_login_ends_what_the_server_said_to_the_credential_before() {
+    let gate = gate(&[("a", 429, 3600), ("b", 429, 3600)]);
+    gate.forget(&"c".into());
+    assert!(gate.rests_until(at(102)).is_some());
+    gate.forget(&"a".into());
+    assert_eq!(gate.rests_until(at(102)), None);
+    gate.heard(&"c".into(), &answer(429, SECOND * 3600), at(103));
+    assert!(gate.rests_until(at(104)).is_some(), "two still heard it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,15 +102,15 @@ async fn a_rest_of_five_seconds_is_waited_for_and_a_longer_one_told() {
         let start = Instant::now();
         let now = || at(100).after(start.elapsed());
         let gate = Gate::new(1);
-        gate.heard(&retry_after(rest), now());
-        let passed = gate.passage().before(&swap(true), now).await;
+        gate.heard(&"a".into(), &answer(503, rest), now());
+        let entered = gate.enter(now).await;
         match told {
             None => {
-                assert!(matches!(passed, Passed::Anew), "{passed:?}");
+                assert!(entered.is_ok());
                 assert_eq!(start.elapsed(), rest);
             }
             Some(rest) => {
-                assert!(matches!(passed, Passed::Rests(until) if until == at(100).after(rest)), "{passed:?}");
+                assert!(matches!(entered, Err(TurnedAway::Rests(until)) if until == at(100).after(rest)));
                 assert_eq!(start.elapsed(), Duration::ZERO);
             }
         }
@@ -107,63 +119,34 @@ async fn a_rest_of_five_seconds_is_waited_for_and_a_longer_one_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rest_that_begins_while_somebody_queues_is_kept_by_him_too() {
-    for (rest, anew) in [(3, true), (30, false)] {
+    for (rest, enters) in [(3, true), (30, false)] {
         let start = Instant::now();
         let now = || at(100).after(start.elapsed());
         let gate = Gate::new(1);
-        let mut first = gate.passage();
-        first.before(&swap(true), now).await;
-        let mut second = gate.passage();
-        let step = swap(true);
-        let mut queued = Box::pin(second.before(&step, now));
-        assert!(queued.as_mut().now_or_never().is_none());
-        gate.heard(&retry_after(SECOND * rest), now());
+        let first = gate.enter(now).await.unwrap();
+        let mut second = Box::pin(gate.enter(now));
+        assert!(second.as_mut().now_or_never().is_none());
+        gate.heard(&"a".into(), &answer(503, SECOND * rest), now());
         drop(first);
-        let passed = queued.await;
-        assert_eq!(matches!(passed, Passed::Anew), anew, "{passed:?}");
-        assert_eq!(start.elapsed(), if anew { SECOND * rest } else { Duration::ZERO });
+        assert_eq!(second.await.is_ok(), enters);
+        assert_eq!(start.elapsed(), if enters { SECOND * rest } else { Duration::ZERO });
     }
 }
 
 #[tokio::test]
 async fn the_queue_has_an_end_and_whoever_leaves_it_makes_room() {
     let gate = Gate::new(1);
-    let mut first = gate.passage();
-    first.before(&swap(true), || at(100)).await;
-    let mut queue: Vec<_> = (0..LONGEST_QUEUE)
-        .map(|_| {
-            Box::pin(async {
-                let mut passage = gate.passage();
-                passage.before(&swap(true), || at(100)).await
-            })
-        })
-        .collect();
+    let _first = gate.enter(|| at(100)).await.unwrap();
+    let mut queue: Vec<_> = (0..LONGEST_QUEUE).map(|_| Box::pin(gate.enter(|| at(100)))).collect();
     for queued in &mut queue {
         assert!(queued.as_mut().now_or_never().is_none());
     }
     for _ in 0..2 {
-        let passed = gate.passage().before(&swap(true), || at(100)).now_or_never();
-        assert!(matches!(passed, Some(Passed::Rests(until)) if until == at(105)), "{passed:?}");
+        let entered = gate.enter(|| at(100)).now_or_never();
+        assert!(matches!(entered, Some(Err(TurnedAway::Full(until))) if until == at(105)));
     }
     queue.pop();
-    assert!(gate.passage().before(&swap(true), || at(100)).now_or_never().is_none());
+    assert!(gate.enter(|| at(100)).now_or_never().is_none());
     drop(queue);
     assert_eq!(gate.queue.load(Ordering::Relaxed), 0);
-}
-
-#[tokio::test]
-async fn a_second_exchange_of_one_flight_keeps_its_count_of_what_it_has_sent() {
-    let gate = Gate::new(1);
-    let mut passage = gate.passage();
-    for step in [swap(true), send(), swap(false)] {
-        passage.before(&step, || at(100)).await;
-    }
-    let other = gate.places.try_acquire().unwrap();
-    let step = swap(true);
-    let mut second = Box::pin(passage.before(&step, || at(100)));
-    assert!(second.as_mut().now_or_never().is_none(), "it has to queue again");
-    drop(other);
-    let passed = second.await;
-    assert!(matches!(passed, Passed::Yes), "{passed:?}");
-    assert_eq!(gate.places.available_permits(), 0);
 }

@@ -100,7 +100,8 @@ impl Machine {
             record.rest = Some(Rest { wait, reason: RestReason::Unavailable, code: None });
         }
         self.in_hand = Some(commit.clone());
-        self.phase = Phase::Committing { commit, since: now };
+        self.place = false;
+        self.phase = Phase::Committing { commit };
         Step::Swap { expected: Some(expected), version: lots.version, new: record }
     }
 
@@ -122,8 +123,8 @@ impl Machine {
         }
     }
 
-    pub(super) fn reload(&mut self, now: Now, commit: Commit) -> Step {
-        self.phase = Phase::Reloading { commit, since: now };
+    pub(super) fn reload(&mut self, commit: Commit) -> Step {
+        self.phase = Phase::Reloading { commit };
         Step::Load
     }
 
@@ -151,7 +152,7 @@ impl Machine {
             seen.snapshot.record.login == commit.login && seen.snapshot.record.life != Life::LoggedOut
         });
         let Some(seen) = ours else {
-            return self.give_back(now, commit);
+            return self.give_back(commit);
         };
         let record = &seen.snapshot.record;
         let ours = record.under.is_some_and(|under| under.nonce == commit.under.nonce);
@@ -202,7 +203,7 @@ impl Machine {
         // A call that hung has taken the pause already.
         let pause = COMMIT_RETRY.mul_f64(0.5).saturating_sub(now.since(since));
         if pause.is_zero() {
-            return self.reload(now, commit);
+            return self.reload(commit);
         }
         self.phase = Phase::Holding { commit };
         Step::Wait(pause)
@@ -210,11 +211,11 @@ impl Machine {
 
     /// The login that this set belongs to has ended: nobody may use it. A refresh token that was not
     /// rotated is left alone, for the next login may have been given the same one.
-    fn give_back(&mut self, now: Now, commit: Commit) -> Step {
+    fn give_back(&mut self, commit: Commit) -> Step {
         self.in_hand = None;
         self.notes.push(Note::Discarded);
         let Some(refresh_token) = commit.rotated else {
-            return self.look(now);
+            return self.look();
         };
         self.phase = Phase::Revoking;
         Step::Revoke { refresh_token, bound_key: commit.tokens.bound_key }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::judge::{rest_error, verdict_error};
-use super::{Answer, Lots, Machine, Note, Phase, Seen, Snapshot, Step, Swapped, store_error};
+use super::{Answer, Lots, Machine, Note, Phase, Seen, Snapshot, Step, Swapped, TurnedAway, store_error};
 use crate::clock::Now;
-use crate::coordinator::policy::{COOL_DOWN, Policy, SEND_WINDOW};
+use crate::coordinator::policy::{COOL_DOWN, LATE_MARKS, Policy, SEND_WINDOW};
 use crate::error::{Cause, ErrorKind, RefreshError};
 use crate::grant::Grant;
 use crate::store::record::{
@@ -27,21 +27,48 @@ pub(super) struct Attempt {
     pub(super) number: u64,
 }
 
+/// What a mark is to be written over.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
+pub(super) struct Lease {
+    pub(super) expected: Option<Version>,
+    /// As it was `at` this moment.
+    pub(super) record: CredentialRecord,
+    pub(super) at: Now,
+    pub(super) doubt: Option<Doubt>,
+}
+
 impl Machine {
+    /// Takes the lease, as soon as there is a place at the token endpoint. Whoever waits for one has no mark: a
+    /// lease that ran meanwhile would be good for nothing.
+    pub(super) fn lease(&mut self, now: Now, lots: Lots, lease: Lease) -> Step {
+        if self.place {
+            return self.mark(now, lots, lease);
+        }
+        self.phase = Phase::Entering { lease };
+        Step::Enter
+    }
+
+    pub(super) fn turned_away(&mut self, why: TurnedAway) -> Step {
+        let (kind, until) = match why {
+            TurnedAway::Rests(until) => (ErrorKind::Unavailable, until),
+            TurnedAway::Full(until) => (ErrorKind::TooManyWaiters, until),
+        };
+        self.fail(RefreshError::new(kind).with_retry_at(until))
+    }
+
     /// Writes the mark: lease, fence, write-ahead entry and proof that the store can be written, before
-    /// a rotating token is spent.
-    pub(super) fn lease(
-        &mut self,
-        now: Now,
-        lots: Lots,
-        since: Now,
-        expected: Option<Version>,
-        mut record: CredentialRecord,
-        doubt: Option<Doubt>,
-    ) -> Step {
+    /// a rotating token is spent. Nothing is read again, however long the flight has waited: the record is the
+    /// one that was judged, or the swap says what is there instead.
+    pub(super) fn mark(&mut self, now: Now, lots: Lots, lease: Lease) -> Step {
+        if self.closed {
+            return self.fail(RefreshError::new(ErrorKind::ShutDown));
+        }
         if self.exhausted(now) {
             return self.fail(RefreshError::new(ErrorKind::TimedOut));
         }
+        let Lease { expected, record, at, doubt } = lease;
+        let mut record = record.aged(now.since(at));
         if doubt.is_some() && record.mark.is_some() {
             record.failures = record.failures.saturating_add(1);
         }
@@ -61,13 +88,15 @@ impl Machine {
             number: record.marks,
             record: record.clone(),
         };
-        self.phase = Phase::Leasing { since, attempt };
+        self.phase = Phase::Leasing { attempt };
         Step::Swap { expected, version: lots.version, new: record }
     }
 
+    /// `since` is before the swap that found the lease free, and took it.
     pub(super) fn leased(
         &mut self,
         now: Now,
+        lots: Lots,
         since: Now,
         attempt: Attempt,
         swapped: Result<Swapped, Arc<StoreError>>,
@@ -79,16 +108,13 @@ impl Machine {
             Err(_) => {}
         }
         match swapped {
-            // Too late to be sure that nobody else took the lease: nothing leaves.
-            Ok(Swapped::Done) if now.since(since) > SEND_WINDOW => {
-                self.unsent = Some(attempt.nonce);
-                if self.exhausted(now) {
-                    return self.fail(RefreshError::new(ErrorKind::TimedOut));
-                }
-                self.look(now)
+            Ok(Swapped::Done) if now.since(since) <= SEND_WINDOW => self.send(now, attempt),
+            // It may have been written long ago, or just now.
+            Ok(Swapped::Done) => {
+                self.phase = Phase::Checking { attempt };
+                Step::Load
             }
-            Ok(Swapped::Done) => self.send(now, attempt),
-            Ok(Swapped::Conflict(_)) => self.look(now),
+            Ok(Swapped::Conflict(found)) => self.looked(now, lots, since, Ok(found)),
             // Maybe written: look once. A store that fails twice is not written to again.
             Err(error) => {
                 self.unsent = Some(attempt.nonce);
@@ -96,9 +122,37 @@ impl Machine {
                 if self.store_failures > 1 || self.sends > 0 {
                     return self.fail(store_error(error));
                 }
-                self.look(now)
+                self.look()
             }
         }
+    }
+
+    /// A mark that took too long to write is as good as another while it is young: others count its age from when
+    /// it was written, too. One that is too old is written again, for as long as this has any prospect.
+    pub(super) fn checked(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        since: Now,
+        attempt: Attempt,
+        loaded: Result<Option<Snapshot>, Arc<StoreError>>,
+    ) -> Step {
+        let age = match &loaded {
+            Ok(Some(found)) if found.version == attempt.version => found.age.saturating_add(now.since(since)),
+            _ => {
+                self.unsent = Some(attempt.nonce);
+                return self.looked(now, lots, since, loaded);
+            }
+        };
+        if age <= SEND_WINDOW {
+            return self.send(now, attempt);
+        }
+        self.late_marks += 1;
+        if self.late_marks < LATE_MARKS && !self.exhausted(now) {
+            return self.renew(now, lots, attempt);
+        }
+        let error = store_error(Arc::new(StoreError::unavailable("it takes too long to answer")));
+        self.clear(now, lots, attempt, None, error)
     }
 
     fn send(&mut self, now: Now, attempt: Attempt) -> Step {
@@ -130,11 +184,11 @@ impl Machine {
             }
             Answer::Unusable { refresh_token: None } | Answer::Lost => self.doubt(now, lots, attempt),
             Answer::GrantDead { code } => {
-                self.phase = Phase::Rereading { attempt, code, since: now };
+                self.phase = Phase::Rereading { attempt, code };
                 Step::Load
             }
             Answer::NotSent(cause) => self.out_of_order(now, lots, attempt, false, None, cause),
-            Answer::Unavailable { in_doubt, retry_after } => {
+            Answer::Unavailable { in_doubt, retry_after, .. } => {
                 self.out_of_order(now, lots, attempt, in_doubt, retry_after, None)
             }
             Answer::Refused { code, retry_after } => {
@@ -227,16 +281,29 @@ impl Machine {
         let mut record = attempt.record.aged(now.since(attempt.written));
         let doubt = record.doubt;
         record.mark = None;
-        self.lease(now, lots, now, Some(attempt.version), record, doubt)
+        self.mark(now, lots, Lease { expected: Some(attempt.version), record, at: now, doubt })
     }
 
     /// Clears the mark, and leaves for all processes how long to rest.
     fn release(&mut self, now: Now, lots: Lots, attempt: Attempt, rest: Rest) -> Step {
-        let mut record = attempt.record.aged(now.since(attempt.written));
         let error = rest_error(&rest, now.after(rest.wait));
+        self.clear(now, lots, attempt, Some(rest), error)
+    }
+
+    /// Clears the mark. What was sent under it is over, or nothing was.
+    fn clear(
+        &mut self,
+        now: Now,
+        lots: Lots,
+        attempt: Attempt,
+        rest: Option<Rest>,
+        error: RefreshError,
+    ) -> Step {
+        let mut record = attempt.record.aged(now.since(attempt.written));
         record.mark = None;
-        record.failures = record.failures.saturating_add(1);
-        record.rest = Some(rest);
+        record.failures = record.failures.saturating_add(u32::from(rest.is_some()));
+        record.rest = rest;
+        self.place = false;
         self.phase = Phase::Releasing { error };
         Step::Swap { expected: Some(attempt.version), version: lots.version, new: record }
     }
@@ -281,6 +348,7 @@ impl Machine {
         record: &CredentialRecord,
         verdict: Verdict,
     ) -> Step {
+        self.place = false;
         self.phase = Phase::Condemning { verdict: verdict_error(&verdict) };
         let new = CredentialRecord {
             marks: record.marks,
@@ -293,12 +361,11 @@ impl Machine {
 
     pub(super) fn condemned(
         &mut self,
-        now: Now,
         verdict: RefreshError,
         swapped: Result<Swapped, Arc<StoreError>>,
     ) -> Step {
         match swapped {
-            Ok(Swapped::Conflict(_)) => self.look(now),
+            Ok(Swapped::Conflict(_)) => self.look(),
             // Where the store did not take it, this process still knows better than to ask again.
             Ok(Swapped::Done) | Err(_) => self.fail(verdict),
         }

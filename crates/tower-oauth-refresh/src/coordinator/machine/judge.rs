@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::exchange::Lease;
 use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, store_error};
 use crate::clock::Now;
 use crate::coordinator::policy::{COMMIT_RETRY, POLL, SETTLE, SETTLE_AT_MOST};
@@ -25,7 +26,7 @@ impl Machine {
             Ok(None) if self.policy.grant == Grant::ClientCredentials => {
                 let login = LoginId(lots.nonce);
                 let record = CredentialRecord::empty(login, Generation::ZERO);
-                self.lease(now, lots, since, None, record, None)
+                self.lease(now, lots, Lease { expected: None, record, doubt: None, at: now })
             }
             Ok(None) => self.fail(RefreshError::new(ErrorKind::NotInstalled)),
             Err(error) => {
@@ -40,7 +41,8 @@ impl Machine {
         if self.policy.grant == Grant::ClientCredentials && record.life != Life::Live {
             // Neither end holds: there is no login that could have ended.
             let empty = CredentialRecord::empty(LoginId(lots.nonce), record.generation);
-            return self.lease(now, lots, seen.at, Some(seen.snapshot.version), empty, None);
+            let expected = Some(seen.snapshot.version);
+            return self.lease(now, lots, Lease { expected, record: empty, doubt: None, at: now });
         }
         match &record.life {
             Life::LoggedOut => return self.fail(RefreshError::new(ErrorKind::LoggedOut)),
@@ -100,7 +102,7 @@ impl Machine {
     /// Puts the newer token set back. Sending the older refresh token would end the login.
     fn restore(&mut self, now: Now, lots: Lots, seen: &Seen) -> Step {
         let Some(known) = &self.known else {
-            return self.look(now);
+            return self.look();
         };
         self.notes.push(Note::StoreRegressed);
         let mut record = CredentialRecord::empty(known.login, known.generation);
@@ -123,7 +125,9 @@ impl Machine {
                 return self.fail(rest_error(rest, now.after(rest.wait.saturating_sub(age))));
             }
             let doubt = record.doubt;
-            return self.lease(now, lots, seen.at, Some(seen.snapshot.version), seen.record(now), doubt);
+            let lease =
+                Lease { expected: Some(seen.snapshot.version), record: seen.record(now), doubt, at: now };
+            return self.lease(now, lots, lease);
         };
         let ours = mark.holder.coordinator == self.me.coordinator;
         if !ours
@@ -143,7 +147,8 @@ impl Machine {
         let theirs =
             Some(Doubt { sent_at, pid: mark.holder.pid }).filter(|_| self.unsent != Some(mark.nonce));
         let doubt = record.doubt.or(theirs);
-        self.lease(now, lots, seen.at, Some(seen.snapshot.version), seen.record(now), doubt)
+        let lease = Lease { expected: Some(seen.snapshot.version), record: seen.record(now), doubt, at: now };
+        self.lease(now, lots, lease)
     }
 
     /// How long a foreign mark still has to be waited for. Its holder may be frozen with a request on the

@@ -22,6 +22,8 @@ struct Play {
     step: Option<Step>,
     told: Vec<Outcome>,
     notes: Vec<Note>,
+    /// Does it stay in the queue for a place?
+    queues: bool,
 }
 
 fn holder(coordinator: u128) -> Holder {
@@ -81,7 +83,8 @@ impl Play {
 
     fn flown(machine: Machine) -> Self {
         let now = Now::new(SystemTime::UNIX_EPOCH + SECOND * 1_000_000, SECOND * 1000);
-        let mut play = Self { machine, now, lot: 1, step: None, told: Vec::new(), notes: Vec::new() };
+        let mut play =
+            Self { machine, now, lot: 1, step: None, told: Vec::new(), notes: Vec::new(), queues: false };
         play.event(Event::Begin);
         play
     }
@@ -107,11 +110,24 @@ impl Play {
                 note => self.notes.push(note),
             }
         }
-        self
+        match self.step {
+            // There is one, unless a test says otherwise.
+            Some(Step::Enter) if !self.queues => {
+                self.lot -= 1;
+                self.event(Event::Entered)
+            }
+            _ => self,
+        }
     }
 
     fn passes(&mut self, time: Duration) -> &mut Self {
         self.now = self.now.after(time);
+        self
+    }
+
+    /// The call that the machine waits for has its turn.
+    fn called(&mut self) -> &mut Self {
+        self.machine.had_to_wait(self.now);
         self
     }
 

@@ -129,7 +129,7 @@ async fn a_credential_whose_store_or_foreign_mark_makes_it_wait_takes_no_place_a
 async fn when_the_endpoint_says_when_to_come_back_no_credential_comes_earlier() {
     let world = World::new();
     world.install_many(20, Duration::ZERO).await;
-    world.server.script([Reply::Status(429, "", Some("30"))]);
+    world.server.script([Reply::Status(503, "", Some("30"))]);
     assert_eq!(world.coordinator.token("0").await.unwrap_err().kind(), ErrorKind::Unavailable);
     for number in 1..20 {
         let error = world.coordinator.token(format!("{number}")).await.unwrap_err();
@@ -140,6 +140,45 @@ async fn when_the_endpoint_says_when_to_come_back_no_credential_comes_earlier() 
     tokio::time::sleep(SECOND * 31).await;
     let _ = world.coordinator.token("1").await;
     assert_eq!(world.server.submissions(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_accounts_long_rate_limit_silences_no_other_and_that_of_two_accounts_all() {
+    let world = World::new();
+    world.install_many(4, Duration::ZERO).await;
+    let limited = || Reply::Status(429, "", Some("3600"));
+    world.server.script([limited(), Reply::Right, limited()]);
+    assert_eq!(world.coordinator.token("0").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        world.coordinator.token("1").await.unwrap_err().kind(),
+        ErrorKind::InvalidGrant,
+        "it was asked"
+    );
+    assert_eq!(world.coordinator.token("2").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let error = world.coordinator.token("3").await.unwrap_err();
+    assert_eq!((error.kind(), world.server.submissions()), (ErrorKind::Unavailable, 3), "nobody asks");
+    // Whoever logs in again has another account's tokens, for all that is known.
+    world.install_many(1, Duration::ZERO).await;
+    assert_eq!(world.coordinator.token("0").await.unwrap_err().kind(), ErrorKind::InvalidGrant);
+    assert_eq!(world.server.submissions(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_succeeds_ends_the_rest_that_all_were_asked_for() {
+    let world = World::new();
+    world.install_many(1, Duration::ZERO).await;
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::held()]);
+    let under_way = world.ask();
+    world.server.arrived.notified().await;
+    world.server.script([Reply::Status(503, "", Some("3600"))]);
+    assert_eq!(world.coordinator.token("0").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    world.install_many(2, Duration::ZERO).await;
+    assert_eq!(world.coordinator.token("1").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    world.server.released.0.add_permits(1);
+    under_way.await.unwrap().unwrap();
+    let _ = world.coordinator.token("0").await;
+    assert_eq!(world.server.submissions(), 3, "it was asked again");
 }
 
 const DAY: Duration = Duration::from_secs(86_400);

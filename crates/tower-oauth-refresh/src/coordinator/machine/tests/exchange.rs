@@ -5,7 +5,8 @@ use crate::coordinator::policy::SEND_WINDOW;
 use crate::grant::Grant;
 use crate::store::record::{Doubt, Life, RestReason, Under};
 
-const NOTHING: Answer = Answer::Unavailable { in_doubt: false, retry_after: None };
+const NOTHING: Answer =
+    Answer::Unavailable { in_doubt: false, retry_after: None, status: StatusCode::SERVICE_UNAVAILABLE };
 
 fn dead() -> Answer {
     Answer::GrantDead { code: "invalid_grant".to_owned() }
@@ -39,49 +40,152 @@ fn an_inherited_mark_counts_as_a_failure_and_a_doubt_that_was_counted_before_doe
 }
 
 #[test]
-fn a_request_that_would_leave_too_late_does_not_leave() {
+fn the_time_to_send_counts_from_before_the_mark_was_written() {
     let mut play = Play::knowing(5);
-    play.loaded(snapshot(expired())).passes(SEND_WINDOW).swapped();
+    play.passes(SECOND * 20).loaded(snapshot(expired())).passes(SEND_WINDOW).swapped();
     assert_eq!(play.sends(), Some("refresh-5"), "just in time");
 
     let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired())).passes(SECOND * 20).called().passes(SEND_WINDOW).swapped();
+    assert_eq!(play.sends(), Some("refresh-5"), "it had to wait for its turn");
+}
+
+#[test]
+fn a_mark_that_was_written_late_is_looked_at_once_more_and_sent_under_while_young() {
+    for (age, later, sends) in [(900, 100, true), (900, 101, false), (0, 1000, true), (0, 1001, false)] {
+        let mut play = Play::knowing(5);
+        play.late().looks();
+        let found = play.found_own_mark(Duration::from_millis(age));
+        play.passes(SECOND * 20).called().passes(Duration::from_millis(later)).loaded(found);
+        if sends {
+            assert_eq!(play.sends(), Some("refresh-5"));
+        } else {
+            let (_, again) = play.swap();
+            assert_eq!(again.mark.as_ref().unwrap().number, 2, "under another mark");
+            assert!(again.doubt.is_none() && again.failures == 0, "nothing was sent under the first");
+        }
+    }
+}
+
+#[test]
+fn a_late_mark_that_somebody_has_succeeded_is_not_sent_under() {
+    let mut play = Play::knowing(5);
+    play.late().loaded(snapshot(fresh(6, "refresh-6")));
+    assert_eq!(play.adopted().generation, Generation::new(6));
+
+    let mut play = Play::knowing(5);
+    play.late().loaded(snapshot(marked(expired(), 70, 70)));
+    play.wait();
+}
+
+#[test]
+fn a_store_too_slow_to_ever_send_is_given_up_and_the_mark_taken_back() {
+    let mut play = Play::knowing(5);
+    play.late();
+    let mut marks = 1;
+    while matches!(play.step, Some(Step::Load)) {
+        let found = play.found_own_mark(SECOND * 3);
+        play.loaded(found);
+        marks += usize::from(play.swap().1.mark.is_some());
+        play.passes(SECOND * 3).swapped();
+    }
+    assert_eq!(marks, 3);
+    assert_eq!(play.failed().kind(), ErrorKind::Store);
+    let source = std::error::Error::source(play.failed()).unwrap();
+    assert_eq!(std::error::Error::source(source).unwrap().to_string(), "it takes too long to answer");
+    assert!(play.failed().rests_until().is_none());
+    let mut play = Play::knowing(5);
+    play.late();
+    for _ in 0..2 {
+        let found = play.found_own_mark(SECOND * 3);
+        play.loaded(found).passes(SECOND * 3);
+        if play.swap().1.mark.is_some() {
+            play.swapped();
+        }
+    }
+    let found = play.found_own_mark(SECOND * 3);
+    play.loaded(found);
+    let (expected, new) = play.swap();
+    assert!(expected.is_some() && new.mark.is_none() && new.rest.is_none() && new.failures == 0);
+}
+
+#[test]
+fn a_place_is_held_from_before_the_mark_to_the_end_of_the_exchange() {
+    let mut play = Play::knowing(5);
+    assert!(!play.machine.holds_place());
+    play.queues = true;
     play.loaded(snapshot(expired()));
-    let mark = play.swap().1.clone();
-    play.passes(SEND_WINDOW + Duration::from_millis(1)).swapped().looks();
-    play.loaded(snapshot(mark));
-    assert!(play.swap().1.doubt.is_none(), "nothing was sent under that mark");
-    play.swapped();
+    assert!(!play.machine.holds_place(), "it queues");
+    play.event(Event::Entered);
+    assert!(play.machine.holds_place());
+    play.passes(SECOND * 2).swapped().looks();
+    let found = play.found_own_mark(Duration::ZERO);
+    play.loaded(found).answered(NOTHING);
+    assert!(play.machine.holds_place(), "the pause before a retry is short");
+    play.waited().swapped().answered(Answer::Tokens(set("access-6", None)));
+    assert!(!play.machine.holds_place(), "a slow write takes no place at the endpoint");
+}
+
+#[test]
+fn whoever_waits_under_a_foreign_mark_gives_his_place_back_and_queues_again() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired())).conflict(Some(snapshot(marked(expired(), 70, 70))));
+    play.wait();
+    assert!(!play.machine.holds_place());
+    play.queues = true;
+    play.waited().loaded(snapshot(CredentialRecord { marks: 2, ..expired() }));
+    assert!(matches!(play.step, Some(Step::Enter)), "{:?}", play.step);
+}
+
+#[test]
+fn a_queue_takes_none_of_the_time_of_a_flight() {
+    let mut play = Play::knowing(5);
+    play.queues = true;
+    play.passes(SECOND * 100).called().loaded(snapshot(expired()));
+    play.passes(SECOND * 100).called().event(Event::Entered);
+    let aged = play.swap().1.tokens.as_ref().unwrap().age;
+    assert_eq!(aged, SECOND * 7300, "nor is the record as old as it was read");
+    play.passes(SECOND * 100).called().swapped();
     assert_eq!(play.sends(), Some("refresh-5"));
 }
 
 #[test]
-fn the_time_to_send_counts_from_before_the_load() {
-    let mut play = Play::knowing(5);
-    play.passes(SEND_WINDOW).loaded(snapshot(expired())).passes(Duration::from_millis(1)).swapped().looks();
+fn whoever_is_turned_away_is_told_why_and_until_when() {
+    for (full, kind) in [(true, ErrorKind::TooManyWaiters), (false, ErrorKind::Unavailable)] {
+        let mut play = Play::knowing(5);
+        play.queues = true;
+        play.loaded(snapshot(expired()));
+        let until = play.now.after(SECOND * 9);
+        let why = if full { TurnedAway::Full(until) } else { TurnedAway::Rests(until) };
+        play.event(Event::TurnedAway(why));
+        assert_eq!((play.failed().kind(), play.failed().rests_until()), (kind, Some(until)));
+    }
 }
 
 #[test]
-fn a_store_too_slow_to_ever_send_is_given_up() {
+fn store_calls_rank_by_what_hangs_on_them() {
     let mut play = Play::knowing(5);
-    for _ in 0..20 {
-        if matches!(play.step, Some(Step::Done)) {
-            break;
-        }
-        play.loaded(snapshot(expired()));
-        if matches!(play.step, Some(Step::Done)) {
-            break;
-        }
-        play.passes(SECOND * 3).swapped();
-    }
-    assert_eq!(play.failed().kind(), ErrorKind::TimedOut);
+    assert_eq!(play.machine.rank(), Rank::New);
+    play.late();
+    assert_eq!(play.machine.rank(), Rank::Begun);
+    let found = play.found_own_mark(Duration::ZERO);
+    play.loaded(found).answered(dead());
+    assert_eq!(play.machine.rank(), Rank::Begun);
+    let mut play = Play::received();
+    assert_eq!(play.machine.rank(), Rank::Commit);
+    play.swap_fails().waited().looks();
+    assert_eq!(play.machine.rank(), Rank::Commit);
 }
 
 #[test]
 fn a_lost_race_for_the_lease_starts_over() {
     let mut play = Play::knowing(5);
-    play.loaded(snapshot(expired())).conflict(None).looks();
-    play.loaded(snapshot(fresh(6, "refresh-6")));
-    assert_eq!(play.adopted().generation, Generation::new(6));
+    play.loaded(snapshot(expired())).conflict(Some(snapshot(fresh(6, "refresh-6"))));
+    assert_eq!(play.adopted().generation, Generation::new(6), "the conflict says what is there");
+
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired())).conflict(None);
+    assert_eq!(play.failed().kind(), ErrorKind::NotInstalled);
 }
 
 #[test]
@@ -226,7 +330,8 @@ fn a_failing_series_is_not_retried_within_the_flight_and_rests_longer() {
 #[test]
 fn a_server_error_leaves_doubt_behind() {
     let mut play = Play::sent();
-    let error = Answer::Unavailable { in_doubt: true, retry_after: None };
+    let error =
+        Answer::Unavailable { in_doubt: true, retry_after: None, status: StatusCode::SERVICE_UNAVAILABLE };
     play.answered(error.clone()).waited();
     assert!(play.swap().1.doubt.is_some());
     play.swapped().answered(error);
@@ -236,7 +341,11 @@ fn a_server_error_leaves_doubt_behind() {
 #[test]
 fn retry_after_is_kept_by_everybody_and_not_waited_for() {
     let mut play = Play::sent();
-    play.answered(Answer::Unavailable { in_doubt: false, retry_after: Some(SECOND * 90) });
+    play.answered(Answer::Unavailable {
+        in_doubt: false,
+        retry_after: Some(SECOND * 90),
+        status: StatusCode::SERVICE_UNAVAILABLE,
+    });
     assert_eq!(play.swap().1.rest.as_ref().unwrap().wait, SECOND * 90);
     play.swapped();
     assert_eq!(play.failed().rests_until(), Some(play.now.after(SECOND * 90)));
@@ -272,7 +381,8 @@ fn a_refusal_after_a_lost_answer_is_reported_as_a_lost_rotation() {
 #[test]
 fn a_retry_whose_mark_lost_a_race_starts_over_and_one_that_the_store_refuses_does_not_leave() {
     let mut play = Play::sent();
-    play.answered(Answer::Lost).conflict(None).looks();
+    play.answered(Answer::Lost).conflict(Some(snapshot(fresh(6, "refresh-6"))));
+    assert_eq!(play.adopted().generation, Generation::new(6));
 
     let mut play = Play::sent();
     play.answered(Answer::Lost).swap_fails();
@@ -286,6 +396,7 @@ fn a_flight_sends_a_bounded_number_of_times_whatever_is_answered() {
         let mut sends = 0;
         loop {
             match play.step.as_ref().unwrap() {
+                Step::Enter => panic!("the test's machine does not queue"),
                 Step::Load => drop(play.loaded(snapshot(expired()))),
                 Step::Swap { .. } => drop(play.swapped()),
                 Step::Wait(_) => drop(play.waited()),
@@ -302,6 +413,19 @@ fn a_flight_sends_a_bounded_number_of_times_whatever_is_answered() {
 }
 
 impl Play {
+    /// Up to a mark whose write took two seconds.
+    fn late(&mut self) -> &mut Self {
+        self.loaded(snapshot(expired())).passes(SECOND * 2).swapped()
+    }
+
+    /// What a load finds then.
+    fn found_own_mark(&self, age: Duration) -> Snapshot {
+        let Phase::Checking { attempt } = &self.machine.phase else {
+            panic!("{:?}", self.machine.phase);
+        };
+        Snapshot { version: attempt.version, age, ..snapshot(attempt.record.clone()) }
+    }
+
     fn mark_version(&self) -> Version {
         let Phase::Rereading { attempt, .. } = &self.machine.phase else {
             panic!("{:?}", self.machine.phase);

@@ -274,7 +274,7 @@ fn a_holder_proven_dead_is_succeeded_at_once_and_leaves_doubt() {
 fn of_several_heirs_only_the_one_that_took_the_lease_says_so() {
     let mut play = Play::knowing(5);
     let dead = || Snapshot { holder_dead: true, ..foreign(Duration::ZERO) };
-    play.loaded(dead()).conflict(None).loaded(snapshot(expired())).swapped();
+    play.loaded(dead()).conflict(Some(snapshot(expired()))).swapped();
     assert!(play.notes.is_empty(), "{:?}", play.notes);
     let mut play = Play::knowing(5);
     play.loaded(dead()).swap_fails().loaded(snapshot(expired())).swapped();

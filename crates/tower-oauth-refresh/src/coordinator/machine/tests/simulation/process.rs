@@ -41,6 +41,8 @@ pub(super) struct Flight {
 
 #[derive(Clone, Debug)]
 pub(super) enum Pending {
+    /// In the queue for the token endpoint.
+    Enter,
     Load,
     Loaded(Result<Option<Snapshot>, ()>),
     Swap {

@@ -23,7 +23,9 @@ pub(super) const ROWS: &[(&str, &[&str])] = &[
     ("Looking", LOADED),
     ("Watching", &["woke"]),
     ("Restoring", SWAPPED),
+    ("Entering", &["entered", "turned away"]),
     ("Leasing", SWAPPED),
+    ("Checking", LOADED),
     ("Sending", ANSWERS),
     ("Pausing", &["woke"]),
     ("Rereading", LOADED),
@@ -38,10 +40,12 @@ pub(super) const ROWS: &[(&str, &[&str])] = &[
 pub(super) fn row(machine: &Machine, event: &Event) -> (&'static str, &'static str) {
     let phase = match machine.phase {
         Phase::Ready => "Ready",
-        Phase::Looking { .. } => "Looking",
+        Phase::Looking => "Looking",
         Phase::Watching => "Watching",
         Phase::Restoring => "Restoring",
+        Phase::Entering { .. } => "Entering",
         Phase::Leasing { .. } => "Leasing",
+        Phase::Checking { .. } => "Checking",
         Phase::Sending { .. } => "Sending",
         Phase::Pausing { .. } => "Pausing",
         Phase::Rereading { .. } => "Rereading",
@@ -55,6 +59,8 @@ pub(super) fn row(machine: &Machine, event: &Event) -> (&'static str, &'static s
     };
     let event = match event {
         Event::Begin => "begin",
+        Event::Entered => "entered",
+        Event::TurnedAway(_) => "turned away",
         Event::Woke => "woke",
         Event::Revoked => "revoked",
         Event::Loaded(Ok(Some(_))) => "found",

@@ -1,10 +1,12 @@
 //! A flight of the real machine, and what its process does for it.
 
+use std::time::Duration;
+
 use super::super::check::Checked;
 use super::super::process::Pending;
 use super::super::rows::row;
 use super::{World, down};
-use crate::coordinator::machine::{Event, Note, Snapshot, Step};
+use crate::coordinator::machine::{Event, Note, Snapshot, Step, TurnedAway};
 use crate::coordinator::outcome::Outcome;
 
 impl World {
@@ -24,6 +26,7 @@ impl World {
             self.note(id, note);
         }
         let pending = match step {
+            Step::Enter => Pending::Enter,
             Step::Load => Pending::Load,
             Step::Swap { expected, version, new } => Pending::Swap { expected, version, new },
             Step::Send { refresh_token, .. } => {
@@ -44,10 +47,12 @@ impl World {
         if self.healing && self.now - began > 300_000 {
             return Err(format!("I6: the flight of process {id} does not end"));
         }
+        let enters = matches!(pending, Pending::Enter);
         if let Some(flight) = &mut self.processes[id].flight {
             flight.pending = pending;
         }
-        Ok(())
+        // There is a place more often than not.
+        if enters && !self.choices.is_every() && self.choices.pick(4) > 0 { self.act(id) } else { Ok(()) }
     }
 
     pub(super) fn note(&mut self, id: usize, note: Note) {
@@ -112,6 +117,7 @@ impl World {
             Ok(())
         };
         match pending {
+            Pending::Enter => self.enter(id),
             Pending::Load => {
                 let failed = self.fails(id);
                 let loaded = if failed { Err(()) } else { Ok(self.snapshot(id)) };
@@ -145,6 +151,20 @@ impl World {
                 self.event(id, Event::Revoked)
             }
         }
+    }
+
+    /// The flight has its turn at the token endpoint, or is turned away.
+    fn enter(&mut self, id: usize) -> Checked {
+        let now = self.clock(id);
+        if let Some(flight) = &mut self.processes[id].flight {
+            flight.machine.had_to_wait(now);
+        }
+        if self.may_hurt() && !self.choices.is_every() && self.choices.rarely(50) {
+            self.fault("the server asks everybody to stay away");
+            let until = now.after(Duration::from_secs(10));
+            return self.event(id, Event::TurnedAway(TurnedAway::Rests(until)));
+        }
+        self.event(id, Event::Entered)
     }
 
     /// Where every order is tried, what was read or answered is heard at once: hearing it later is much like

@@ -103,6 +103,7 @@ impl World {
         for process in self.processes.iter().filter(|process| process.acts()) {
             if let Some(flight) = &process.flight {
                 until = until.min(match &flight.pending {
+                    Pending::Enter => flight.since + LONG,
                     Pending::Load | Pending::Swap { .. } | Pending::Loaded(_) | Pending::Swapped(_) => {
                         flight.since + STORE_LATENCY
                     }
@@ -124,6 +125,7 @@ impl World {
             process.acts()
                 && (process.login.as_ref().is_some_and(|login| login.since + STORE_LATENCY <= now)
                     || process.flight.as_ref().is_some_and(|flight| match &flight.pending {
+                        Pending::Enter => flight.since + LONG <= now,
                         Pending::Sent(_) => flight.since + 10_000 <= now,
                         Pending::Wait { until, .. } => *until + 20 <= now,
                         Pending::Answer(_) | Pending::Revoke(_) => true,

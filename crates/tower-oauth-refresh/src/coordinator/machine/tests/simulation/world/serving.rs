@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::super::check::Checked;
 use super::super::check::LOST_ANSWER;
 use super::super::process::{Flight, Pending};
@@ -54,7 +56,11 @@ impl World {
         if self.now - since >= 10_000 {
             return Pending::Answer(Answer::Lost);
         }
-        let outage = Answer::Unavailable { in_doubt: false, retry_after: None };
+        let outage = Answer::Unavailable {
+            in_doubt: false,
+            retry_after: None,
+            status: StatusCode::SERVICE_UNAVAILABLE,
+        };
         if self.server_down {
             return Pending::Answer(if self.choices.pick(2) == 0 { outage } else { Answer::NotSent(None) });
         }
@@ -85,18 +91,27 @@ impl World {
             }
             3 => {
                 self.fault("503");
-                Pending::Answer(Answer::Unavailable { in_doubt: true, retry_after: None })
+                Pending::Answer(Answer::Unavailable {
+                    in_doubt: true,
+                    retry_after: None,
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                })
             }
             4 => {
                 self.fault("500 after the server rotated");
                 self.submit(id, token, true);
-                Pending::Answer(Answer::Unavailable { in_doubt: true, retry_after: None })
+                Pending::Answer(Answer::Unavailable {
+                    in_doubt: true,
+                    retry_after: None,
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                })
             }
             5 => {
                 self.fault("429 with Retry-After");
                 Pending::Answer(Answer::Unavailable {
                     in_doubt: false,
                     retry_after: Some(Duration::from_secs(20)),
+                    status: StatusCode::SERVICE_UNAVAILABLE,
                 })
             }
             6 => {

@@ -1,0 +1,225 @@
+//! How many calls of the store are under way at a time, and which one is next.
+//!
+//! As many as the store bears: one call more for each round of calls that were not slower than a call alone, a
+//! quarter less when they were (additive increase, multiplicative decrease, as TCP does it). A store that makes one
+//! write after the other gets few at a time, one with a pool of connections as many as those.
+//!
+//! A received token set comes before everything else and waits for no call but those of its kind. Whatever has begun
+//! comes before what begins: so a flight goes from its load to its mark without a queue between.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use super::machine::Rank;
+use crate::clock::deadline;
+
+/// What is called. They need not take the same time.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Call {
+    Load,
+    Swap,
+}
+
+/// Lets store calls begin.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    /// A call that takes longer is none any more: its runtime stands still.
+    longest: Duration,
+    // A std mutex: held for some assignments, never across an await.
+    state: Mutex<State>,
+}
+
+/// The right to make one call. It ends with this.
+#[derive(Debug)]
+pub(super) struct Permit<'a> {
+    limiter: &'a Limiter,
+    granted: Granted,
+}
+
+/// A place in the queue.
+struct Waiting<'a> {
+    limiter: &'a Limiter,
+    granted: oneshot::Receiver<Granted>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    call: Call,
+    tell: oneshot::Sender<Granted>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Granted {
+    /// Of all calls.
+    number: u64,
+    rank: Rank,
+    call: Call,
+    began: Instant,
+    /// How often the limit had been lowered by then.
+    lowered: u64,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: f64,
+    lowered: u64,
+    /// What a load and a swap take that wait for no other.
+    alone: [Duration; 2],
+    granted: u64,
+    /// How many have gone before the first of those that begin.
+    overtaken: u32,
+    /// By number.
+    running: BTreeMap<u64, Granted>,
+    commits: VecDeque<Queued>,
+    begun: VecDeque<Queued>,
+    new: VecDeque<Queued>,
+}
+
+/// Until it is known what the store bears.
+const FIRST_LIMIT: f64 = 16.0;
+/// More at a time do not make any store faster.
+const HIGHEST_LIMIT: f64 = 64.0;
+/// What is taken for slow takes at least this long: a store may well pause for some milliseconds.
+const SLOW: Duration = Duration::from_millis(100);
+/// After so many calls that went before it, one that begins goes before those that have begun.
+const OVERTAKEN: u32 = 5;
+
+impl Limiter {
+    pub(super) fn new(longest: Duration) -> Self {
+        let state = State {
+            limit: FIRST_LIMIT,
+            lowered: 0,
+            alone: [Duration::MAX; 2],
+            granted: 0,
+            overtaken: 0,
+            running: BTreeMap::new(),
+            commits: VecDeque::new(),
+            begun: VecDeque::new(),
+            new: VecDeque::new(),
+        };
+        Self { longest, state: Mutex::new(state) }
+    }
+
+    /// Waits for its turn.
+    ///
+    /// Dropping it gives the turn to the next.
+    pub(super) async fn permit(&self, rank: Rank, call: Call) -> Permit<'_> {
+        let mut waiting = {
+            let (tell, granted) = oneshot::channel();
+            self.state().queue(rank).push_back(Queued { call, tell });
+            Waiting { limiter: self, granted }
+        };
+        self.grant();
+        loop {
+            match timeout(self.longest, &mut waiting.granted).await {
+                Ok(Ok(granted)) => return Permit { limiter: self, granted },
+                // Nobody drops the sender without having used it.
+                Ok(Err(_)) => std::future::pending().await,
+                // Whoever holds what it waits for may never come back.
+                Err(_) => self.grant(),
+            }
+        }
+    }
+
+    /// Lets begin what may begin.
+    fn grant(&self) {
+        loop {
+            let Some((queued, granted)) = self.state().next(self.longest) else { return };
+            if queued.tell.send(granted).is_err() {
+                // Went away.
+                self.state().running.remove(&granted.number);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn queue(&mut self, rank: Rank) -> &mut VecDeque<Queued> {
+        match rank {
+            Rank::Commit => &mut self.commits,
+            Rank::Begun => &mut self.begun,
+            Rank::New => &mut self.new,
+        }
+    }
+
+    /// The next call that may begin now.
+    fn next(&mut self, longest: Duration) -> Option<(Queued, Granted)> {
+        let now = deadline(Duration::ZERO);
+        while let Some(oldest) =
+            self.running.first_entry().filter(|oldest| now - oldest.get().began > longest)
+        {
+            oldest.remove();
+        }
+        let limit = self.limit as usize;
+        let commits = self.running.values().filter(|running| running.rank == Rank::Commit).count();
+        let rank = if !self.commits.is_empty() && commits < limit {
+            Rank::Commit
+        } else if self.running.len() >= limit {
+            return None;
+        } else if self.begun.is_empty() || !self.new.is_empty() && self.overtaken >= OVERTAKEN {
+            self.overtaken = 0;
+            Rank::New
+        } else {
+            self.overtaken = if self.new.is_empty() { 0 } else { self.overtaken + 1 };
+            Rank::Begun
+        };
+        let queued = self.queue(rank).pop_front()?;
+        self.granted += 1;
+        let granted =
+            Granted { number: self.granted, rank, call: queued.call, began: now, lowered: self.lowered };
+        self.running.insert(granted.number, granted);
+        Some((queued, granted))
+    }
+
+    fn ended(&mut self, granted: Granted) {
+        let running = self.running.len();
+        if self.running.remove(&granted.number).is_none() {
+            return;
+        }
+        let [load, swap] = &mut self.alone;
+        let alone = if matches!(granted.call, Call::Load) { load } else { swap };
+        let took = deadline(Duration::ZERO) - granted.began;
+        if running == 1 && self.granted == granted.number {
+            // Also where the store has become slower for good.
+            *alone = took;
+        }
+        *alone = took.min(*alone);
+        if took > SLOW.max(*alone + *alone / 2) {
+            // Once for all that were under way together.
+            if granted.lowered == self.lowered {
+                self.lowered += 1;
+                self.limit = (self.limit * 0.75).max(1.0);
+            }
+        } else if running >= self.limit as usize {
+            self.limit = (self.limit + 1.0 / self.limit).min(HIGHEST_LIMIT);
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.limiter.state().ended(self.granted);
+        self.limiter.grant();
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.granted.close();
+        if let Ok(granted) = self.granted.try_recv() {
+            self.limiter.state().running.remove(&granted.number);
+            self.limiter.grant();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

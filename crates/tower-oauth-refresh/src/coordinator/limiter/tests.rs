@@ -1,0 +1,170 @@
+//! Who calls the store next, and with how many others.
+
+use futures_util::FutureExt as _;
+use tokio::time::sleep;
+
+use super::*;
+
+const LONGEST: Duration = Duration::from_secs(5);
+const MS: Duration = Duration::from_millis(1);
+
+fn limited(calls: usize) -> Limiter {
+    let limiter = Limiter::new(LONGEST);
+    limiter.state().limit = calls as f64;
+    limiter
+}
+
+fn limit(limiter: &Limiter) -> usize {
+    limiter.state().limit as usize
+}
+
+fn running(limiter: &Limiter) -> usize {
+    limiter.state().running.len()
+}
+
+/// So many callers call without a pause, and each call takes what `takes` says of the number under way.
+async fn busy(limiter: &Limiter, callers: usize, calls: usize, takes: impl Fn(usize) -> Duration + Copy) {
+    let caller = |_| async move {
+        for _ in 0..calls {
+            let permit = limiter.permit(Rank::New, Call::Swap).await;
+            sleep(takes(running(limiter))).await;
+            drop(permit);
+        }
+    };
+    futures_util::future::join_all((0..callers).map(caller)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn received_sets_come_first_then_what_has_begun_and_each_in_order() {
+    let limiter = limited(1);
+    let holds = limiter.permit(Rank::New, Call::Load).await;
+    let commit = limiter.permit(Rank::Commit, Call::Swap).await;
+    let order = Mutex::new(Vec::new());
+    let caller = |(name, rank)| {
+        let (limiter, order) = (&limiter, &order);
+        async move {
+            let permit = limiter.permit(rank, Call::Swap).await;
+            order.lock().unwrap().push((permit.granted.number, name));
+        }
+    };
+    let callers = [
+        ("new 1", Rank::New),
+        ("begun 1", Rank::Begun),
+        ("commit 1", Rank::Commit),
+        ("begun 2", Rank::Begun),
+        ("new 2", Rank::New),
+        ("commit 2", Rank::Commit),
+    ];
+    let mut callers = futures_util::future::join_all(callers.map(caller));
+    assert!((&mut callers).now_or_never().is_none());
+    drop((commit, holds));
+    callers.await;
+    let mut order = order.into_inner().unwrap();
+    order.sort_unstable();
+    let order: Vec<_> = order.into_iter().map(|(_, name)| name).collect();
+    assert_eq!(order, ["commit 1", "commit 2", "begun 1", "begun 2", "new 1", "new 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_received_set_waits_for_no_load_however_many_are_under_way() {
+    let limiter = limited(2);
+    let _loads = [limiter.permit(Rank::New, Call::Load).await, limiter.permit(Rank::Begun, Call::Load).await];
+    assert!(limiter.permit(Rank::New, Call::Load).now_or_never().is_none());
+    let _commits = [(); 2].map(|()| limiter.permit(Rank::Commit, Call::Swap).now_or_never().unwrap());
+    assert!(limiter.permit(Rank::Commit, Call::Swap).now_or_never().is_none(), "only for those like it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_begins_has_its_turn_though_others_never_end() {
+    let limiter = limited(1);
+    let others = busy_with_begun(&limiter);
+    let begins = async {
+        for _ in 0..10 {
+            drop(limiter.permit(Rank::New, Call::Load).await);
+        }
+    };
+    tokio::select! {
+        () = others => unreachable!(),
+        () = begins => {}
+    }
+}
+
+async fn busy_with_begun(limiter: &Limiter) {
+    let caller = |_| async move {
+        loop {
+            let _permit = limiter.permit(Rank::Begun, Call::Load).await;
+            sleep(MS).await;
+        }
+    };
+    futures_util::future::join_all((0..3).map(caller)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_away_leaves_his_turn_to_the_next() {
+    let limiter = limited(1);
+    let holds = limiter.permit(Rank::New, Call::Load).await;
+    let mut gone = Box::pin(limiter.permit(Rank::New, Call::Load));
+    let mut chosen = Box::pin(limiter.permit(Rank::New, Call::Load));
+    let mut last = Box::pin(limiter.permit(Rank::New, Call::Load));
+    for waiting in [&mut gone, &mut chosen, &mut last] {
+        assert!(waiting.as_mut().now_or_never().is_none());
+    }
+    drop(gone);
+    drop(holds);
+    // It is its turn, and it never hears of it.
+    drop(chosen);
+    drop(last.now_or_never().expect("its turn"));
+    assert_eq!(running(&limiter), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_whose_runtime_stands_still_is_none_for_ever() {
+    let limiter = limited(1);
+    let stands_still = limiter.permit(Rank::New, Call::Load).await;
+    let start = Instant::now();
+    let next = limiter.permit(Rank::New, Call::Load).await;
+    assert!((LONGEST..LONGEST * 3).contains(&start.elapsed()), "{:?}", start.elapsed());
+    drop(stands_still);
+    assert_eq!(running(&limiter), 1, "the second one still calls");
+    drop(next);
+    assert_eq!(running(&limiter), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_makes_one_call_after_the_other_gets_few_at_a_time() {
+    let limiter = limited(16);
+    busy(&limiter, 100, 20, |others| MS * 18 * u32::try_from(others).unwrap()).await;
+    assert!((2..=7).contains(&limit(&limiter)), "{}", limit(&limiter));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_is_kept_busy_and_its_queue_short() {
+    for takes in [MS, MS * 120, MS * 499, MS * 4900] {
+        let limiter = limited(16);
+        let pool = |others: usize| takes.mul_f64((others as f64 / 10.0).max(1.0));
+        busy(&limiter, 100, 20, pool).await;
+        let limit = limit(&limiter);
+        let most = if takes == MS { 64 } else { 16 };
+        assert!((10..=most).contains(&limit), "{takes:?}: {limit}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_slow_for_a_while_is_used_as_before_afterwards() {
+    let limiter = limited(16);
+    busy(&limiter, 100, 5, |_| MS).await;
+    busy(&limiter, 100, 2, |_| MS * 4900).await;
+    busy(&limiter, 100, 100, |_| MS).await;
+    assert!(limit(&limiter) >= 32, "{}", limit(&limiter));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_slow_calls_lowers_the_limit_once() {
+    let limiter = limited(16);
+    limiter.state().alone = [MS; 2];
+    let calls: Vec<_> =
+        futures_util::future::join_all((0..16).map(|_| limiter.permit(Rank::New, Call::Load))).await;
+    sleep(MS * 500).await;
+    drop(calls);
+    assert_eq!(limit(&limiter), 12);
+}
