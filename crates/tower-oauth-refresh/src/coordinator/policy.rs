@@ -65,6 +65,8 @@ pub(crate) const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// One call of the store, while a received token set is not stored. Somebody who finds the mark old takes it over
 /// after [`SETTLE`]: a call that hangs must not keep this from being written until then.
 pub(crate) const COMMIT_LIMIT: Duration = Duration::from_secs(1);
+/// How often at last, where the record there cannot be read.
+pub(crate) const UNREADABLE_RETRY: Duration = Duration::from_secs(60);
 /// How often a record under somebody else's mark is looked at, where the store cannot tell of changes.
 pub(crate) const POLL: Duration = Duration::from_millis(250);
 /// A store in which so many marks of one flight, one after the other, are too old to send under is too slow.

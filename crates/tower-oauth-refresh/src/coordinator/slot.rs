@@ -18,7 +18,7 @@ use crate::credential::CredentialKey;
 use crate::error::RefreshError;
 use crate::generation::Generation;
 use crate::secret::{AccessToken, BoundKey, RefreshToken, scheme};
-use crate::store::record::{LoginId, Tokens, Verdict};
+use crate::store::record::{LoginId, Tokens, Unknown, Verdict};
 
 /// A credential in this process.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ pub(crate) struct Current {
     at_least: Option<Duration>,
     scope: Option<Box<str>>,
     bound_key: Option<BoundKey>,
+    unknown: Unknown,
     /// Lifetimes count from here.
     obtained: Now,
     /// Of the header, where a layer sends this token with all its requests.
@@ -208,6 +209,7 @@ impl Current {
             at_least: tokens.at_least,
             scope: tokens.scope.map(Into::into),
             bound_key: tokens.bound_key,
+            unknown: tokens.unknown,
             obtained,
             copies: OnceLock::new(),
             looked: AtomicU64::new(0),
@@ -229,6 +231,7 @@ impl Current {
             scope: self.scope.as_deref().map(str::to_owned),
             bound_key: self.bound_key.clone(),
             age: Duration::ZERO,
+            unknown: self.unknown.clone(),
         };
         Held { login: self.login, generation: self.generation, tokens, obtained: self.obtained }
     }

@@ -11,6 +11,7 @@ mod life;
 mod logins;
 mod many;
 mod orders;
+mod records;
 pub(super) mod refusals;
 mod sharing;
 mod time;

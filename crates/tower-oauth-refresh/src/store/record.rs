@@ -4,6 +4,8 @@
 //! these types and never sees bytes. Everything that depends on time is kept as an *age at the moment of
 //! the write*, so that it is judged by the store's clock alone: hosts may disagree about the hour.
 
+mod envelope;
+mod unknown;
 mod wire;
 
 use std::fmt;
@@ -12,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+pub(crate) use self::unknown::Unknown;
 use super::{RecordBody, StoreError, Version};
 use crate::generation::Generation;
 use crate::secret::{AccessToken, BoundKey, RefreshToken};
@@ -41,6 +44,8 @@ pub(crate) struct CredentialRecord {
     /// Was the refresh token sent, and the answer unclear? Or, beside a set that came late: was the refresh
     /// token that it was got for sent once more?
     pub(crate) doubt: Option<Doubt>,
+    /// Of this login, by a newer release.
+    pub(crate) unknown: Unknown,
 }
 
 /// Names one login of a credential.
@@ -91,6 +96,8 @@ pub(crate) struct Tokens {
     pub(crate) bound_key: Option<BoundKey>,
     /// How old the set was when the record was written.
     pub(crate) age: Duration,
+    /// Of this set, by a newer release.
+    pub(crate) unknown: Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +168,7 @@ impl CredentialRecord {
             rest: None,
             failures: 0,
             doubt: None,
+            unknown: Unknown::default(),
         }
     }
 
@@ -230,6 +238,7 @@ impl Tokens {
             scope: set.scope.as_ref().or(kept_scope).cloned(),
             bound_key: set.bound_key.clone(),
             age: Duration::ZERO,
+            unknown: Unknown::default(),
         }
     }
 
@@ -245,6 +254,7 @@ impl Tokens {
             scope: None,
             bound_key: None,
             age: Duration::ZERO,
+            unknown: Unknown::default(),
         }
     }
 

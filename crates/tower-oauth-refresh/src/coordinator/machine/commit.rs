@@ -6,7 +6,7 @@ use super::exchange::Attempt;
 use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, Swapped};
 use crate::clock::Now;
 use crate::coordinator::outcome::Held;
-use crate::coordinator::policy::{COMMIT_RETRY, Policy, settle};
+use crate::coordinator::policy::{COMMIT_RETRY, Policy, UNREADABLE_RETRY, doubled, settle};
 use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 use crate::secret::RefreshToken;
@@ -34,6 +34,8 @@ pub(super) struct Commit {
     failures: u32,
     /// Did its access token come too late to be used?
     useless: bool,
+    /// How often in a row the record could not be read.
+    unread: u32,
     /// Somebody else who may have sent the same refresh token since: then the server may have ended the
     /// login, and when it says so, this is why.
     doubt: Option<Doubt>,
@@ -70,6 +72,7 @@ impl Machine {
             generation: spent,
             failures,
             useless,
+            unread: 0,
             doubt: None,
         };
         self.write(now, lots, commit, attempt.version, &attempt.record)
@@ -90,6 +93,7 @@ impl Machine {
         record.under = Some(commit.under);
         record.retired = commit.retired;
         record.doubt = commit.doubt;
+        record.unknown = base.unknown.clone();
         record.tokens = Some(Tokens { age: now.since(commit.obtained), ..commit.tokens.clone() });
         if commit.useless {
             record.failures = commit.failures.saturating_add(1);
@@ -186,22 +190,30 @@ impl Machine {
 
     /// The store does not take it. The set is authoritative here; the endpoint is not asked again, and the
     /// write is tried until it succeeds.
-    fn hold(&mut self, now: Now, commit: Commit, since: Now, error: Arc<StoreError>) -> Step {
+    ///
+    /// A record that cannot be read is not written over: it may be newer. The set is kept for when somebody makes
+    /// it readable again, and looks at it become rare.
+    fn hold(&mut self, now: Now, mut commit: Commit, since: Now, error: Arc<StoreError>) -> Step {
         self.notes.push(Note::PersistFailed);
+        commit.unread = if error.is_unreadable() { commit.unread.saturating_add(1) } else { 0 };
+        let pause = match commit.unread {
+            0 => COMMIT_RETRY.mul_f64(0.5),
+            times => doubled(COMMIT_RETRY, times, UNREADABLE_RETRY),
+        };
         if now.since(commit.received) >= self.policy.hold_limit {
             let usable = commit.tokens.access_token.is_some();
             let outcome = if self.policy.serve_unpersisted && usable {
                 let generation = commit.under.spent.next();
                 Outcome::Refreshed(Held { generation, ..commit.held() })
             } else {
-                let next = now.after(COMMIT_RETRY);
+                let next = now.after(pause.max(COMMIT_RETRY));
                 let error = RefreshError::new(ErrorKind::Unpersisted).with_source(error);
                 Outcome::Failed(error.with_retry_at(next))
             };
             self.notes.push(Note::Tell(outcome));
         }
         // A call that hung has taken the pause already.
-        let pause = COMMIT_RETRY.mul_f64(0.5).saturating_sub(now.since(since));
+        let pause = pause.saturating_sub(now.since(since));
         if pause.is_zero() {
             return self.reload(commit);
         }

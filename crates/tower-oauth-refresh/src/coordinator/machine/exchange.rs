@@ -354,6 +354,7 @@ impl Machine {
             marks: record.marks,
             under: record.under,
             life: Life::Dead(verdict),
+            unknown: record.unknown.clone(),
             ..CredentialRecord::empty(record.login, record.generation)
         };
         Step::Swap { expected: Some(marked), version: lots.version, new }

@@ -107,6 +107,7 @@ impl Machine {
         self.notes.push(Note::StoreRegressed);
         let mut record = CredentialRecord::empty(known.login, known.generation);
         record.marks = seen.snapshot.record.marks;
+        record.unknown = seen.snapshot.record.unknown.clone();
         record.tokens = Some(known.tokens.clone());
         if let Some(tokens) = &mut record.tokens {
             tokens.age = now.since(known.obtained);

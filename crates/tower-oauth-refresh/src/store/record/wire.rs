@@ -1,7 +1,11 @@
-//! The bytes of a record: JSON with a format number, so that an older release refuses what it does not
-//! know instead of losing it.
+//! The content of a record, as JSON.
+//!
+//! A member that is not known here is kept, at the top and beside the tokens: releases that add one do not lose it
+//! to those before them. What earlier releases must not touch at all is a new format of the
+//! [envelope](super::envelope).
 
 use std::borrow::Cow;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -9,18 +13,15 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::unknown::{Unknown, UnknownWire};
 use super::{
     CredentialRecord, Doubt, Fingerprint, Generation, Holder, Life, LoginId, Mark, Rest, RestReason,
 };
-use super::{StoreError, Tokens, Under, Verdict};
+use super::{StoreError, Tokens, Under, Verdict, envelope};
 use crate::secret::{AccessToken, BoundKey, RefreshToken};
-
-/// Grows when a release writes what earlier ones must not overwrite.
-const FORMAT: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct RecordWire<'a> {
-    format: u32,
     login: Bits,
     generation: u64,
     life: LifeWire,
@@ -33,6 +34,8 @@ struct RecordWire<'a> {
     rest: Option<RestWire>,
     failures: u32,
     doubt: Option<DoubtWire>,
+    #[serde(flatten)]
+    unknown: UnknownWire,
 }
 
 /// A key's bytes, as Base64. No copy of them is made that would not be overwritten.
@@ -66,6 +69,8 @@ pub(super) struct TokensWire<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bound_key: Option<KeyWire>,
     age_ms: u64,
+    #[serde(flatten)]
+    unknown: UnknownWire,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,7 +100,6 @@ struct DoubtWire {
 
 pub(super) fn encode(record: &CredentialRecord) -> Vec<u8> {
     let wire = RecordWire {
-        format: FORMAT,
         login: Bits(record.login.0),
         generation: record.generation.get(),
         life: LifeWire::of(&record.life),
@@ -107,20 +111,39 @@ pub(super) fn encode(record: &CredentialRecord) -> Vec<u8> {
         rest: record.rest.as_ref().map(RestWire::of),
         failures: record.failures,
         doubt: record.doubt.as_ref().map(DoubtWire::of),
+        unknown: record.unknown.wire(),
     };
-    // Strings and numbers only: there is nothing in it that JSON cannot say.
-    serde_json::to_vec(&wire).unwrap_or_default()
+    envelope::wrap(&Zeroizing::new(json(&wire)))
+}
+
+/// Strings and numbers only: there is nothing in it that JSON cannot say.
+pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut size = Size(0);
+    let _ = serde_json::to_writer(&mut size, value);
+    // Bytes that grow leave copies of themselves behind.
+    let mut bytes = Vec::with_capacity(size.0);
+    let _ = serde_json::to_writer(&mut bytes, value);
+    bytes
+}
+
+struct Size(usize);
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<CredentialRecord, StoreError> {
     // The parser's own error quotes its input, which holds tokens: say where, never what.
-    let parsed: Result<RecordWire<'_>, _> = serde_json::from_slice(bytes);
-    let wire = parsed.map_err(|error| {
-        StoreError::unreadable(format!("not a record, or damaged near column {}", error.column()))
-    })?;
-    if wire.format != FORMAT {
-        return Err(StoreError::unreadable(format!("written in format {}, unknown here", wire.format)));
-    }
+    let parsed: Result<RecordWire<'_>, _> = serde_json::from_slice(envelope::content(bytes)?);
+    let wire = parsed
+        .map_err(|error| StoreError::unreadable(format!("not a record, near column {}", error.column())))?;
     Ok(CredentialRecord {
         login: LoginId(wire.login.0),
         generation: Generation::new(wire.generation),
@@ -137,6 +160,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CredentialRecord, StoreError> {
         rest: wire.rest.map(RestWire::into_rest),
         failures: wire.failures,
         doubt: wire.doubt.map(DoubtWire::into_doubt),
+        unknown: Unknown::of(wire.unknown),
     })
 }
 
@@ -180,6 +204,7 @@ impl<'a> TokensWire<'a> {
             scope: tokens.scope.as_deref().map(Cow::from),
             bound_key: tokens.bound_key.clone().map(KeyWire),
             age_ms: millis(tokens.age),
+            unknown: tokens.unknown.wire(),
         }
     }
 
@@ -194,6 +219,7 @@ impl<'a> TokensWire<'a> {
             scope: self.scope.map(Cow::into_owned),
             bound_key: self.bound_key.map(|KeyWire(key)| key),
             age: Duration::from_millis(self.age_ms),
+            unknown: Unknown::of(self.unknown),
         }
     }
 }
