@@ -30,9 +30,10 @@ use super::{BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swa
 #[cfg(test)]
 mod tests;
 
-/// First byte of a sealed record: how the rest is laid out. A `{` (a record nobody sealed) is never taken
-/// for one.
+/// First byte of a sealed record: how the rest is laid out.
 const FORMAT: u8 = 1;
+/// First byte of a record that nobody sealed.
+const UNSEALED: u8 = b'{';
 const NONCE: usize = 24;
 
 type KeyId = [u8; 8];
@@ -99,6 +100,21 @@ impl fmt::Debug for SealingKey {
 /// right key may come back. The credential's name, the version, the age and the length of a record are
 /// not hidden.
 ///
+/// # Turning it on and off
+///
+/// A record that nobody sealed is not read, or whoever can write to the store could plant one. For a store that
+/// has logins already, sealing is turned on in three deployments, each when the one before has reached every
+/// process:
+///
+/// 1. `Sealed::new(store, key).also_reads_unsealed().writes_unsealed()`: nothing is sealed yet, everybody can
+///    read what will be;
+/// 2. `Sealed::new(store, key).also_reads_unsealed()`: each record is sealed when it is next written, which for a
+///    live credential is its next refresh;
+/// 3. `Sealed::new(store, key)`: what is still not sealed can no longer be read.
+///
+/// To turn it off, go the same way back. A process without the key that meets a sealed record, as where the first
+/// step is left out, fails with an unreadable record and loses nothing.
+///
 /// # Cancel safety
 ///
 /// That of the store beneath: sealing and opening await nothing.
@@ -107,13 +123,15 @@ pub struct Sealed<S> {
     store: S,
     key: SealingKey,
     old: Vec<SealingKey>,
+    reads_unsealed: bool,
+    seals: bool,
 }
 
 impl<S: TokenStore> Sealed<S> {
     /// Seals every record of `store` under `key`.
     #[must_use]
     pub fn new(store: S, key: SealingKey) -> Self {
-        Self { store, key, old: Vec::new() }
+        Self { store, key, old: Vec::new(), reads_unsealed: false, seals: true }
     }
 
     /// Opens records sealed under an `old` key as well. Each is sealed under the new key when it is next
@@ -124,7 +142,29 @@ impl<S: TokenStore> Sealed<S> {
         self
     }
 
+    /// Reads records that nobody sealed as well, while sealing is [turned on or off](Self#turning-it-on-and-off).
+    ///
+    /// For as long as this is set, whoever can write to the store beneath can replace any record by one of his own.
+    /// Take it out when the change is over.
+    #[must_use]
+    pub fn also_reads_unsealed(mut self) -> Self {
+        self.reads_unsealed = true;
+        self
+    }
+
+    /// Reads sealed records, and writes none: the first step of [turning it on](Self#turning-it-on-and-off), and
+    /// the last but one of turning it off. Records that are not sealed are read, too.
+    #[must_use]
+    pub fn writes_unsealed(mut self) -> Self {
+        self.seals = false;
+        self.reads_unsealed = true;
+        self
+    }
+
     fn seal(&self, key: &StoredKey, body: &RecordBody) -> Result<RecordBody, StoreError> {
+        if !self.seals {
+            return Ok(body.clone());
+        }
         let nonce: [u8; NONCE] = random()?;
         let aad = bound_to(self.key.id, body.version(), key);
         let sealed = self
@@ -145,8 +185,11 @@ impl<S: TokenStore> Sealed<S> {
     }
 
     fn unseal(&self, key: &StoredKey, version: Version, bytes: &[u8]) -> Result<Vec<u8>, Unopened> {
-        let Some((&FORMAT, rest)) = bytes.split_first() else {
-            return Err(Unopened::Foreign);
+        let rest = match bytes.split_first() {
+            Some((&FORMAT, rest)) => rest,
+            Some((&UNSEALED, _)) if self.reads_unsealed => return Ok(bytes.to_vec()),
+            Some((&UNSEALED, _)) => return Err(Unopened::Unsealed),
+            _ => return Err(Unopened::Foreign),
         };
         let (id, rest) = rest.split_first_chunk::<8>().ok_or(Unopened::Broken)?;
         let (nonce, msg) = rest.split_first_chunk::<NONCE>().ok_or(Unopened::Broken)?;
@@ -208,7 +251,9 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
 
 #[derive(Debug, thiserror::Error)]
 enum Unopened {
-    #[error("it was never sealed, or by a newer release")]
+    #[error("it was never sealed, and only sealed records are read here")]
+    Unsealed,
+    #[error("it is damaged, or was sealed by a newer release")]
     Foreign,
     #[error("it was sealed under the key {0:016x}, which was not given")]
     UnknownKey(u64),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::record::{CredentialRecord, Unknown};
+use crate::store::{Sealed, SealingKey};
 
 impl World {
     /// Writes over what is stored, whatever it is.
@@ -100,5 +101,71 @@ async fn a_set_in_hand_over_an_unreadable_record_is_kept_and_seldom_asks() {
     world.overwrite(2, marked.encode(Version::from_bits(2)).bytes()).await;
     tokio::time::sleep(SECOND * 61).await;
     assert_eq!(world.token().await.unwrap(), "access-3");
+    assert_eq!(*world.server.submitted.lock().unwrap(), ["refresh-1", "refresh-2"]);
+}
+
+/// How a process of a deployment has its store.
+type Deployed = fn(Flaky) -> Box<dyn FnOnce(Builder) -> Builder>;
+
+fn key() -> SealingKey {
+    SealingKey::new([7; 32])
+}
+
+/// Each reads what its neighbours write.
+const ROLLOUT: [Deployed; 4] = [
+    |store| Box::new(|builder| builder.store(store)),
+    |store| {
+        Box::new(|builder| builder.store(Sealed::new(store, key()).also_reads_unsealed().writes_unsealed()))
+    },
+    |store| Box::new(|builder| builder.store(Sealed::new(store, key()).also_reads_unsealed())),
+    |store| Box::new(|builder| builder.store(Sealed::new(store, key()))),
+];
+
+impl World {
+    fn deployed(&self, step: usize) -> Arc<RefreshCoordinator> {
+        Self::coordinator(&self.server, &self.store, &self.clock, ROLLOUT[step](self.store.clone()))
+    }
+}
+
+/// Both refresh in turn, one while the other is at it, and neither loses the login.
+#[tokio::test(start_paused = true)]
+async fn sealing_is_turned_on_and_off_under_running_processes() {
+    for (before, after) in [(0, 1), (1, 2), (2, 3), (3, 2), (2, 1), (1, 0)] {
+        let world = World::new();
+        let (old, new) = (world.deployed(before), world.deployed(after));
+        old.install("k", world.server.login(HOUR)).await.unwrap();
+        if after == 3 || after == 0 {
+            // The step before has lasted until every record was written once.
+            tokio::time::sleep(HOUR).await;
+            old.token("k").await.unwrap();
+        }
+        for turn in 0..6 {
+            tokio::time::sleep(HOUR).await;
+            let (first, second) = if turn % 2 == 0 { (&old, &new) } else { (&new, &old) };
+            let (first, second) = tokio::join!(first.token("k"), second.token("k"));
+            assert_eq!(
+                first.unwrap().expose_secret(),
+                second.unwrap().expose_secret(),
+                "{before} to {after}"
+            );
+        }
+        assert_eq!(world.server.submissions(), if after == 3 || after == 0 { 7 } else { 6 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_without_the_key_says_so_and_loses_nothing() {
+    let world = World::new();
+    let (old, new) = (world.deployed(0), world.deployed(2));
+    old.install("k", world.server.login(HOUR)).await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    new.token("k").await.unwrap();
+    let error = old.token("k").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store);
+    let said = std::error::Error::source(&error).and_then(std::error::Error::source).unwrap().to_string();
+    assert_eq!(said, "it is sealed, and the store was given no key to open it");
+    tokio::time::sleep(HOUR).await;
+    old.token("k").await.unwrap_err();
+    assert_eq!(new.token("k").await.unwrap().expose_secret(), "access-3");
     assert_eq!(*world.server.submitted.lock().unwrap(), ["refresh-1", "refresh-2"]);
 }

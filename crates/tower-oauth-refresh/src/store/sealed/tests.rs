@@ -143,8 +143,36 @@ fn a_record_nobody_sealed_is_not_taken_for_one() {
     write(&beneath, ACME, &body(7, "{\"refresh_token\":\"rt\"}"));
     assert_eq!(
         cause(load(&Sealed::new(beneath, key(1)), ACME)),
-        "it was never sealed, or by a newer release"
+        "it was never sealed, and only sealed records are read here"
     );
+}
+
+#[test]
+fn unsealed_records_are_read_only_where_that_is_asked_for() {
+    let beneath = MemoryStore::new();
+    write(&beneath, ACME, &body(7, "{plain}"));
+    let on = Sealed::new(beneath.clone(), key(1)).also_reads_unsealed();
+    assert_eq!(text(load(&on, ACME).unwrap()), "{plain}");
+    write(&on, ACME, &body(8, "{sealed}"));
+    assert_eq!(text(load(&Sealed::new(beneath.clone(), key(1)), ACME).unwrap()), "{sealed}");
+
+    let off = Sealed::new(beneath.clone(), key(1)).writes_unsealed();
+    assert_eq!(text(load(&off, ACME).unwrap()), "{sealed}");
+    write(&off, ACME, &body(9, "{plain again}"));
+    assert_eq!(text(load(&beneath, ACME).unwrap()), "{plain again}");
+    assert_eq!(text(load(&off, ACME).unwrap()), "{plain again}");
+    assert_eq!(text(load(&on, ACME).unwrap()), "{plain again}");
+}
+
+#[test]
+fn a_damaged_sealed_record_is_never_taken_for_an_unsealed_one() {
+    let store = Sealed::new(MemoryStore::new(), key(1)).also_reads_unsealed();
+    let sealed = store.seal(&ACME.into(), &body(7, "rt")).unwrap().bytes().to_vec();
+    for bit in 0..sealed.len() * 8 {
+        let mut flipped = sealed.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(store.unseal(&ACME.into(), version(7), &flipped).is_err(), "bit {bit}");
+    }
 }
 
 #[test]
