@@ -7,7 +7,10 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sqlx::postgres::PgPool;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgPool};
+use sqlx::query::Query;
 use tower_oauth_refresh::{
     BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
 };
@@ -15,15 +18,24 @@ use tower_oauth_refresh::{
 use self::changes::Changes;
 use crate::error::{in_runtime, store_error};
 use crate::prefix;
-use crate::record::{from_columns, removed_nothing, to_column};
+use crate::record::{conflict, from_columns, of_damaged, removed_nothing, to_column};
 
-const LOAD: &str = "SELECT version, body, EXTRACT(EPOCH FROM clock_timestamp() - written_at)::float8 \
-    FROM tower_oauth_refresh_records WHERE key = $1";
+// One row, also where there is no record: a standby that has not heard of it yet must not prove it absent.
+const LOAD: &str = "SELECT pg_is_in_recovery(), version, body, \
+    EXTRACT(EPOCH FROM clock_timestamp() - written_at)::float8 \
+    FROM (SELECT 1) AS always LEFT JOIN tower_oauth_refresh_records ON key = $1";
 const INSERT: &str = "INSERT INTO tower_oauth_refresh_records (key, version, body, written_at) \
     VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT (key) DO NOTHING";
 const UPDATE: &str = "UPDATE tower_oauth_refresh_records \
     SET version = $3, body = $4, written_at = clock_timestamp() WHERE key = $1 AND version = $2";
 const DELETE: &str = "DELETE FROM tower_oauth_refresh_records WHERE key = $1 AND version = $2";
+
+// For a row that has no version to know it by.
+const UPDATE_DAMAGED: &str = "UPDATE tower_oauth_refresh_records \
+    SET version = $4, body = $5, written_at = clock_timestamp() \
+    WHERE key = $1 AND version = $2 AND body = $3";
+const DELETE_DAMAGED: &str = "DELETE FROM tower_oauth_refresh_records \
+    WHERE key = $1 AND version = $2 AND body = $3";
 
 // Two statements each, since a bound that may be absent would cost the index.
 const LIST: &str = "SELECT key FROM tower_oauth_refresh_records \
@@ -37,6 +49,7 @@ const REMOVE_TO_END: &str = "DELETE FROM tower_oauth_refresh_records WHERE key I
     (SELECT key FROM tower_oauth_refresh_records WHERE key >= $1 ORDER BY key LIMIT $2) \
     RETURNING key";
 
+const STANDBY: &str = "SELECT pg_is_in_recovery()";
 const SYNCHRONOUS: &str = "SELECT current_setting('synchronous_commit') <> 'off'";
 
 /// Keeps records in PostgreSQL, for any number of hosts.
@@ -59,6 +72,10 @@ const SYNCHRONOUS: &str = "SELECT current_setting('synchronous_commit') <> 'off'
 /// read-only, refuses, or gives up on a deadlock or a serialization failure, when `migrate` was not called,
 /// and when `synchronous_commit` is off. Damage is [unreadable](StoreError::is_unreadable).
 ///
+/// A standby may lack the last writes, so loads fail on one as writes do, and its connection is closed: the next
+/// call connects again, perhaps to the primary. A primary that was cut off from the others does not know that it has
+/// been replaced, and answers until it is fenced off: that is for whoever promotes another.
+///
 /// A connection of the pool works only while the runtime that opened it does. When that has ended, calls on others
 /// may fail until the pool has replaced it; while nobody drives it, they may wait without a limit but the caller's.
 /// Give each runtime a store with a pool of its own where that matters.
@@ -74,15 +91,22 @@ pub struct PostgresStore {
     is_durable: Arc<OnceLock<()>>,
 }
 
-type Columns = (Vec<u8>, Vec<u8>, f64);
+/// A row of the table: version, body, age.
+type Row = (Vec<u8>, Vec<u8>, Duration);
+/// The same, where there may be none, after whether it comes from a standby.
+type Columns = (bool, Option<Vec<u8>>, Option<Vec<u8>>, Option<f64>);
 
 impl PostgresStore {
     /// A store in the database of this pool. Call [`migrate`](Self::migrate) before it is used.
     ///
-    /// The pool must lead to a primary, and with `synchronous_commit` at `off` a crash would undo what was
-    /// stored: this is looked at with the first call, which fails if it is so. Where the primary can fail
-    /// over, only a synchronous standby keeps what was stored last. TLS is the pool's, and so is whether a
-    /// connection is tried before it is used (`test_before_acquire`), which costs each call a round trip.
+    /// The pool must lead to a primary; the driver ignores `target_session_attrs`. With `synchronous_commit` at
+    /// `off` a crash would undo what was stored: this is looked at with the first write, which fails if it is so.
+    /// Where the primary can fail over, only a synchronous standby keeps what was stored last.
+    ///
+    /// TLS is the pool's, and so are two settings to think about. `test_before_acquire(false)` saves a round trip
+    /// of each call, which makes a refresh 12 to 40 % faster; then every connection that broke while it was idle
+    /// fails one call. `acquire_timeout` (30 s unless set) should be below the coordinator's five seconds for a
+    /// call of the store, so that a pool that is too small is named in the error.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self { pool, changes: Arc::default(), is_durable: Arc::default() }
@@ -116,12 +140,16 @@ impl PostgresStore {
         limit: u32,
     ) -> Result<Vec<StoredKey>, StoreError> {
         in_runtime()?;
+        let mut connection = self.pool.acquire().await.map_err(store_error)?;
+        if sqlx::query_scalar(STANDBY).fetch_one(&mut *connection).await.map_err(store_error)? {
+            return Err(standby(connection));
+        }
         let after = after.map(StoredKey::as_str);
         let end = prefix::end(prefix);
         let list = sqlx::query_scalar(if end.is_some() { LIST } else { LIST_TO_END });
         let list =
             list.bind(after.map_or(prefix, |after| after.max(prefix))).bind(after).bind(i64::from(limit));
-        let keys = if let Some(end) = end { list.bind(end) } else { list }.fetch_all(&self.pool).await;
+        let keys = if let Some(end) = end { list.bind(end) } else { list }.fetch_all(&mut *connection).await;
         Ok(keys.map_err(store_error)?.into_iter().map(|key: String| key.into()).collect())
     }
 
@@ -160,12 +188,22 @@ impl PostgresStore {
     }
 
     async fn get(&self, key: &StoredKey) -> Result<Option<Record>, StoreError> {
-        let found = sqlx::query_as(LOAD).bind(key.as_str()).fetch_optional(&self.pool).await;
-        let Some(columns) = found.map_err(store_error)? else { return Ok(None) };
-        let (version, body, age): Columns = columns;
-        // Negative where the clock was set back.
-        let age = Duration::try_from_secs_f64(age).unwrap_or_default();
-        from_columns(key, &version, body, age).map(Some)
+        let row = self.row(key).await?;
+        row.map(|(version, body, age)| from_columns(key, &version, body, age)).transpose()
+    }
+
+    async fn row(&self, key: &StoredKey) -> Result<Option<Row>, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(store_error)?;
+        let found = sqlx::query_as(LOAD).bind(key.as_str()).fetch_one(&mut *connection).await;
+        let columns: Columns = found.map_err(store_error)?;
+        Ok(match columns {
+            (true, ..) => return Err(standby(connection)),
+            // Negative where the clock was set back.
+            (false, Some(version), Some(body), Some(age)) => {
+                Some((version, body, Duration::try_from_secs_f64(age).unwrap_or_default()))
+            }
+            (false, ..) => None,
+        })
     }
 
     async fn swap(
@@ -181,17 +219,59 @@ impl PostgresStore {
             (Some(old), Some(_)) => sqlx::query(UPDATE).bind(key.as_str()).bind(to_column(old)),
             (Some(old), None) => sqlx::query(DELETE).bind(key.as_str()).bind(to_column(old)),
         };
+        if self.write(key, statement, new).await? {
+            return Ok(Swap::Swapped);
+        }
+        match (self.get(key).await, expected) {
+            (Err(error), Some(named)) if error.version() == Some(named) => {
+                self.swap_damaged(key, named, new).await
+            }
+            (found, _) => Ok(conflict(found?, new)),
+        }
+    }
+
+    /// Replaces or removes a row that is damaged, if it is the one that was `named`.
+    async fn swap_damaged(
+        &self,
+        key: &StoredKey,
+        named: Version,
+        new: Option<&RecordBody>,
+    ) -> Result<Swap, StoreError> {
+        let row = self.row(key).await?;
+        if let Some((version, body, _)) = row.filter(|(version, body, _)| of_damaged(version, body) == named)
+        {
+            let statement = if new.is_some() { UPDATE_DAMAGED } else { DELETE_DAMAGED };
+            let statement = sqlx::query(statement).bind(key.as_str()).bind(version).bind(body);
+            if self.write(key, statement, new).await? {
+                return Ok(Swap::Swapped);
+            }
+        }
+        Ok(conflict(self.get(key).await?, new))
+    }
+
+    /// Has this statement written a row?
+    async fn write<'q>(
+        &self,
+        key: &StoredKey,
+        statement: Query<'q, Postgres, PgArguments>,
+        new: Option<&'q RecordBody>,
+    ) -> Result<bool, StoreError> {
         let statement = match new {
             Some(new) => statement.bind(to_column(new.version())).bind(new.bytes()),
             None => statement,
         };
-        match statement.execute(&self.pool).await.map_err(store_error)?.rows_affected() {
-            0 => Ok(Swap::Conflict(self.get(key).await?)),
-            _ => {
-                self.changes.tell(&self.pool, [key.as_str().to_owned()]);
-                Ok(Swap::Swapped)
+        let mut connection = self.pool.acquire().await.map_err(store_error)?;
+        let done = statement.execute(&mut *connection).await.map_err(|error| {
+            if is_read_only(&error) {
+                connection.close_on_drop();
             }
+            store_error(error)
+        })?;
+        let written = done.rows_affected() > 0;
+        if written {
+            self.changes.tell(&self.pool, [key.as_str().to_owned()]);
         }
+        Ok(written)
     }
 
     /// Looked at once: the connections of a pool are alike.
@@ -207,6 +287,17 @@ impl PostgresStore {
         }
         Ok(())
     }
+}
+
+/// Closes the connection, which another one may replace that leads to the primary.
+fn standby(mut connection: PoolConnection<Postgres>) -> StoreError {
+    connection.close_on_drop();
+    StoreError::unavailable("the server is a standby, which may lack the last writes: not the primary")
+}
+
+/// A standby refuses every write so.
+fn is_read_only(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("25006"))
 }
 
 impl TokenStore for PostgresStore {

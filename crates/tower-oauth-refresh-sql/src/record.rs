@@ -27,6 +27,16 @@ pub(crate) fn of_damaged(version: &[u8], body: &[u8]) -> Version {
     Version::of_damaged(&[&len.to_be_bytes(), version, body].concat())
 }
 
+/// Of a swap that changed nothing. What it was to write may be there already: it was carried out before, by a client
+/// that sent it twice.
+#[cfg(feature = "postgres")]
+pub(crate) fn conflict(found: Option<Record>, new: Option<&RecordBody>) -> Swap {
+    match (&found, new) {
+        (Some(found), Some(new)) if found.body.version() == new.version() => Swap::Swapped,
+        _ => Swap::Conflict(found),
+    }
+}
+
 /// To remove what is not there changes nothing.
 pub(crate) fn removed_nothing(found: Option<Record>) -> Swap {
     match found {

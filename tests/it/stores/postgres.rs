@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower_oauth_refresh::{Sealed, SealingKey, StoredKey, Swap, TokenStore as _};
 use tower_oauth_refresh_sql::PostgresStore;
+use tower_oauth_refresh_testkit::conformance::check_damaged;
 use tower_oauth_refresh_testkit::store_conformance;
 
 use super::{address, body, count_up, insert, version, words};
@@ -141,6 +142,35 @@ async fn connections_that_do_not_wait_for_the_disk_are_refused() {
     let error = store.compare_and_swap(&key(), Some(old), None).await.unwrap_err();
     assert!(words(&error).contains("synchronous_commit"), "{error:?}");
     assert_eq!(version(&migrated, &key()).await, Some(old));
+    schema.remove().await;
+}
+
+#[tokio::test]
+async fn a_swap_that_is_repeated_has_succeeded() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let old = insert(&store, &key()).await;
+    let new = body(b"new");
+    for _ in 0..2 {
+        let swap = store.compare_and_swap(&key(), Some(old), Some(&new)).await.unwrap();
+        assert!(matches!(swap, Swap::Swapped), "{swap:?}");
+    }
+    schema.remove().await;
+}
+
+#[tokio::test]
+async fn a_damaged_row_can_be_replaced_by_whoever_names_it() {
+    let schema = Schema::new().await;
+    let pool = schema.pool().await;
+    for damage in
+        ["version = '\\x01'", "version = ''", "version = version || '\\x00'", "version = '', body = ''"]
+    {
+        let spoil = async |key: &StoredKey| {
+            let spoil = format!("UPDATE tower_oauth_refresh_records SET {damage} WHERE key = $1");
+            sqlx::query(sqlx::AssertSqlSafe(spoil)).bind(key.as_str()).execute(&pool).await.unwrap();
+        };
+        assert_eq!(check_damaged(&async || schema.store().await, &spoil).await, Ok(()), "{damage}");
+    }
     schema.remove().await;
 }
 

@@ -47,6 +47,24 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// Creates and starts a standby of this one, which follows it by streaming and answers reads.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be copied, or does not start.
+    pub fn standby(&self) -> io::Result<Self> {
+        let server = Server::new("standby", "INT")?;
+        let mut standby = Self { server, programs: self.programs.clone(), port: free_port()? };
+        standby.own_home()?;
+        let home = standby.server.home();
+        let mut copy = unprivileged(&self.programs.join("pg_basebackup"));
+        copy.arg("-D").arg(home.join("files")).current_dir(home);
+        copy.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
+        must(copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]))?;
+        standby.start_again()?;
+        Ok(standby)
+    }
+
     /// Where it listens, as a connection string.
     #[must_use]
     pub fn url(&self) -> String {
@@ -83,11 +101,17 @@ impl Postgres {
         self.server.start(&command, is_ready)
     }
 
-    fn create(&self) -> io::Result<()> {
-        let home = self.server.home();
-        if let Some(user) = somebody() {
-            must(Command::new("chown").arg(user).arg(home))?;
+    /// Gives its directory to whoever it runs as.
+    fn own_home(&self) -> io::Result<()> {
+        match somebody() {
+            Some(user) => must(Command::new("chown").arg(user).arg(self.server.home())),
+            None => Ok(()),
         }
+    }
+
+    fn create(&self) -> io::Result<()> {
+        self.own_home()?;
+        let home = self.server.home();
         let mut initdb = unprivileged(&self.programs.join("initdb"));
         initdb.arg("-D").arg(home.join("files")).current_dir(home);
         must(initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]))

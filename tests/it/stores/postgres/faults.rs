@@ -158,6 +158,30 @@ async fn a_read_only_server_can_be_loaded_from_and_not_written() {
     schema.remove().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_answers_no_load_and_is_not_asked_again() {
+    let primary = start();
+    let old = insert(&open(&primary.url()).await, &key()).await;
+    let standby = block_in_place(|| primary.standby()).unwrap();
+    // It is told by one address after the other, as by a name that is resolved anew.
+    let pool = impatient(&standby);
+    let store = PostgresStore::new(pool.clone());
+    for key in [key(), "absent".into()] {
+        let error = store.load(&key).await.unwrap_err();
+        assert!(!error.is_unreadable() && words(&error).contains("standby"), "{error:?}");
+        let error = store.compare_and_swap(&key, None, Some(&body(b"new"))).await.unwrap_err();
+        assert!(words(&error).contains("read-only"), "{error:?}");
+    }
+    assert!(words(&store.keys_with_prefix("", None, 9).await.unwrap_err()).contains("standby"));
+
+    pool.set_connect_options(PgConnectOptions::from_str(&primary.url()).unwrap());
+    assert_eq!(version(&store, &key()).await, Some(old), "the connection to the standby was kept");
+
+    let promoted = impatient(&standby);
+    assert!(sqlx::query_scalar::<_, bool>("SELECT pg_promote()").fetch_one(&promoted).await.unwrap());
+    assert_eq!(version(&PostgresStore::new(promoted), &key()).await, Some(old));
+}
+
 fn start() -> Postgres {
     block_in_place(Postgres::start).unwrap()
 }
