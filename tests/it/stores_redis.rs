@@ -12,6 +12,7 @@ use tower_oauth_refresh::{
     Record, RecordBody, Sealed, SealingKey, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 use tower_oauth_refresh_redis::RedisStore;
+use tower_oauth_refresh_testkit::conformance::check_damaged;
 use xtask::Redis;
 
 /// Longer than any of these takes on a busy machine.
@@ -282,6 +283,8 @@ async fn a_write_that_too_few_replicas_hold_fails_and_stands() {
     let url = redis.url();
     let () = say(&url, &["CONFIG", "SET", "repl-diskless-sync-delay", "0"]).await;
     let store = store(&url, "wait").wait_replicas(1, Duration::from_millis(20));
+    assert!(told(&store.load(&key()).await.unwrap_err()).contains("min-replicas-to-write"));
+    let store = store.accept_stale_loads_after_failover();
     let error = store.compare_and_swap(&key(), None, Some(&body(1))).await.unwrap_err();
     assert!(told(&error).contains("0 of 1 replicas"), "{error:?}");
     assert_eq!(loaded(&store).await, version(1));
@@ -295,6 +298,104 @@ async fn a_write_that_too_few_replicas_hold_fails_and_stands() {
     assert_eq!(on_replica, format!("{:032x}", 2));
     // Still rewriting its log for the new primary, it would not end when asked to.
     replica.kill().unwrap();
+}
+
+/// Follows the primary, up to its newest write.
+async fn replicate(primary: &Redis, replica: &Redis) {
+    let url = primary.url();
+    let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
+    let () = say(&url, &["CONFIG", "SET", "repl-diskless-sync-delay", "0"]).await;
+    let () = say(&replica.url(), &["REPLICAOF", "127.0.0.1", port]).await;
+    let linked =
+        async { while !say::<String>(&url, &["INFO", "replication"]).await.contains("state=online") {} };
+    timeout(PATIENCE, linked).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_primary_with_replicas_must_refuse_to_be_without_them() {
+    let (primary, mut replica) = (private(), private());
+    let url = primary.url();
+    replicate(&primary, &replica).await;
+    let strict = store(&url, "fence");
+    let error = strict.load(&key()).await.unwrap_err();
+    assert!(!error.is_unreadable() && told(&error).contains("min-replicas-to-write"), "{error:?}");
+    strict.compare_and_swap(&key(), None, Some(&body(1))).await.unwrap_err();
+    assert!(load(&strict.clone().accept_stale_loads_after_failover()).await.is_none());
+
+    let () = say(&url, &["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+    write(&strict, 1).await;
+    assert_eq!(loaded(&strict).await, version(1));
+    replica.kill().unwrap();
+}
+
+#[tokio::test]
+async fn after_a_failover_the_former_primary_answers_no_load() {
+    let (primary, mut replica) = (private(), private());
+    let url = primary.url();
+    let () = say(&url, &["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+    replicate(&primary, &replica).await;
+    let idle = store(&url, "failover");
+    write(&idle, 1).await;
+    // What Sentinel does, except that nobody tells the former primary.
+    let () = say(&replica.url(), &["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
+    let seen = async {
+        while say::<i64>(&replica.url(), &["EXISTS", &stored("failover")]).await == 0 {}
+        let () = say(&replica.url(), &["REPLICAOF", "NO", "ONE"]).await;
+        while say::<String>(&url, &["INFO", "replication"]).await.contains("state=online") {}
+    };
+    timeout(PATIENCE, seen).await.unwrap();
+    let promoted = store(&replica.url(), "failover");
+    assert!(matches!(swap(&promoted, version(1), Some(&body(2))).await, Swap::Swapped));
+
+    assert!(told(&idle.load(&key()).await.unwrap_err()).contains("NOREPLICAS"));
+    idle.compare_and_swap(&key(), version(1), None).await.unwrap_err();
+    replica.kill().unwrap();
+}
+
+#[tokio::test]
+async fn who_may_not_ask_about_replicas_is_told_so() {
+    let redis = private();
+    let mut rights = RIGHTS.to_vec();
+    rights.retain(|right| *right != "+info");
+    let store = restricted(&redis, "mute about replicas", &[&rights[..], &["~*"]].concat()).await;
+    assert!(told(&store.load(&key()).await.unwrap_err()).contains("INFO with NOPERM"));
+    assert!(load(&store.accept_stale_loads_after_failover()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_swap_that_is_repeated_has_succeeded() {
+    let store = store(&shared(), "repeated");
+    write(&store, 1).await;
+    for _ in 0..2 {
+        assert!(matches!(swap(&store, version(1), Some(&body(2))).await, Swap::Swapped));
+    }
+    assert_eq!(load(&store).await.unwrap().body.bytes(), SECRET);
+    assert_eq!(conflict(swap(&store, version(1), Some(&body(3))).await), version(2));
+}
+
+#[tokio::test]
+async fn what_is_no_record_can_be_replaced_by_whoever_names_it() {
+    let url = shared();
+    let name = |key: &StoredKey| format!("test-{}-damaged:{key}", std::process::id());
+    let damages: [&[&str]; 5] = [
+        &["SET", "refresh-token"],
+        &["RPUSH", "refresh-token"],
+        &["HSET", "body", "refresh-token"],
+        &["HSET", "version", "", "written", "1", "body", "refresh-token"],
+        &["HSET", "written", "yesterday"],
+    ];
+    for (damage, whole) in damages.into_iter().zip([true, true, true, true, false]) {
+        let spoil = async |key: &StoredKey| {
+            let name = name(key);
+            if whole {
+                let _: i64 = say(&url, &["DEL", &name]).await;
+            }
+            let words = [&damage[..1], &[name.as_str()], &damage[1..]].concat();
+            let _: redis::Value = say(&url, &words).await;
+        };
+        let open = async || store(&url, "damaged");
+        assert_eq!(check_damaged(&open, &spoil).await, Ok(()), "{damage:?}");
+    }
 }
 
 #[tokio::test]
@@ -363,7 +464,8 @@ async fn restricted(redis: &Redis, name: &str, rights: &[&str]) -> RedisStore {
     store(&redis.url().replace("redis://", "redis://restricted:password@"), name)
 }
 
-const RIGHTS: [&str; 8] = ["+eval", "+evalsha", "+persist", "+time", "+type", "+hmget", "+hset", "+del"];
+const RIGHTS: [&str; 10] =
+    ["+eval", "+evalsha", "+persist", "+time", "+type", "+hmget", "+hset", "+del", "+dump", "+info"];
 
 /// In a cluster this is what decides about the slot.
 #[tokio::test]

@@ -26,20 +26,22 @@ pub(crate) fn read(answer: Value, key: &StoredKey) -> Result<Swap, StoreError> {
                 return Ok(Swap::Conflict(None));
             }
             let now = number(&now).ok_or(Failure::Answer)?;
-            let record = record(&version, &written, body, now);
-            record.map(|record| Swap::Conflict(Some(record))).ok_or_else(|| foreign(key))
+            let version = read_version(&version).ok_or(Failure::Answer)?;
+            let record = record(version, &written, body, now);
+            record.map(|record| Swap::Conflict(Some(record))).ok_or_else(|| foreign(key).at(version))
         }
         _ => Err(Failure::Answer.into()),
     }
 }
 
-fn record(version: &Value, written: &Value, body: Value, now: u64) -> Option<Record> {
+/// In another spelling no swap would ever expect it.
+fn read_version(version: &Value) -> Option<Version> {
     let spelt = text(version)?;
     let version = Version::from_bits(u128::from_str_radix(spelt, 16).ok()?);
-    // In another spelling no swap would ever expect it.
-    if spelt != write_version(Some(version)) {
-        return None;
-    }
+    (spelt == write_version(Some(version))).then_some(version)
+}
+
+fn record(version: Version, written: &Value, body: Value, now: u64) -> Option<Record> {
     // The clock of the server may have been set back in between: young is the safe side.
     let age = Duration::from_millis(now.saturating_sub(number(written)?));
     let Value::BulkString(body) = body else { return None };
@@ -56,5 +58,5 @@ fn text(value: &Value) -> Option<&str> {
 }
 
 fn foreign(key: &StoredKey) -> StoreError {
-    StoreError::unreadable(format!("what Redis keeps as {key} is no record; it is left as it is"))
+    StoreError::unreadable(format!("what Redis keeps as {key} is no record"))
 }

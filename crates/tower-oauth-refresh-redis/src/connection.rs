@@ -17,6 +17,7 @@ use tokio::sync::{OnceCell, broadcast};
 use tokio::time::timeout;
 
 use crate::failure::Failure;
+use crate::replication::Replication;
 
 /// How many messages a reader may be behind before it misses some.
 const BACKLOG: usize = 1024;
@@ -39,7 +40,22 @@ pub(crate) enum Told {
 #[derive(Default)]
 struct Connection {
     redis: OnceCell<MultiplexedConnection>,
+    replication: OnceCell<Replication>,
     subscribed: OnceCell<()>,
+}
+
+/// When must the server be one that stops answering soon after it was replaced?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fence {
+    WithReplicas,
+    Always,
+    Never,
+}
+
+/// A call that failed, perhaps with its connection.
+struct Failed {
+    failure: Failure,
+    gives_up: bool,
 }
 
 impl Connector {
@@ -58,12 +74,14 @@ impl Connector {
     pub(crate) async fn call(
         self: &Arc<Self>,
         commands: &Pipeline,
+        fence: Fence,
         limit: Duration,
     ) -> Result<Vec<Value>, Failure> {
         let connection = self.current();
         let answers = async {
             let mut redis = self.connected(&connection).await?.clone();
-            commands.query_async(&mut redis).await
+            connection.check(fence, &mut redis).await?;
+            Ok(commands.query_async(&mut redis).await?)
         };
         self.within(limit, &connection, answers).await
     }
@@ -73,7 +91,7 @@ impl Connector {
         let connection = self.current();
         let subscribed = async {
             let mut redis = self.connected(&connection).await?.clone();
-            connection.subscribed.get_or_try_init(|| redis.subscribe(channel)).await.copied()
+            Ok(*connection.subscribed.get_or_try_init(|| redis.subscribe(channel)).await?)
         };
         self.within(limit, &connection, subscribed).await
     }
@@ -87,7 +105,7 @@ impl Connector {
         &self,
         limit: Duration,
         connection: &Arc<Connection>,
-        work: impl Future<Output = RedisResult<T>>,
+        work: impl Future<Output = Result<T, Failed>>,
     ) -> Result<T, Failure> {
         // Timers and sockets of tokio panic without it.
         Handle::try_current().map_err(|error| Failure::Client(error.to_string()))?;
@@ -95,9 +113,8 @@ impl Connector {
             self.give_up(connection);
             return Err(Failure::NoAnswer(limit));
         };
-        result.map_err(|error: RedisError| {
-            let failure = Failure::from(&error);
-            if error.is_unrecoverable_error() || failure.is_replica() {
+        result.map_err(|Failed { failure, gives_up }| {
+            if gives_up {
                 self.give_up(connection);
             }
             failure
@@ -134,6 +151,39 @@ impl Connector {
             // Nobody may be listening.
             let _ = self.told.send(Told::Unsubscribed);
         }
+    }
+}
+
+impl Connection {
+    /// Looked at once a connection: a failover ends it.
+    async fn check(&self, fence: Fence, redis: &mut MultiplexedConnection) -> Result<(), Failed> {
+        if fence == Fence::Never {
+            return Ok(());
+        }
+        let replication = self.replication.get_or_try_init(async || {
+            let info: RedisResult<String> = redis::cmd("INFO").arg("replication").query_async(redis).await;
+            info.map(|info| Replication::read(&info))
+        });
+        let replication = replication.await.map_err(|error| match Failure::from(&error) {
+            Failure::Refused(code) => Failure::Info(code).into(),
+            _ => Failed::from(error),
+        })?;
+        if replication.is_fenced(fence) { Ok(()) } else { Err(Failure::NoFence.into()) }
+    }
+}
+
+impl From<RedisError> for Failed {
+    fn from(error: RedisError) -> Self {
+        let failure = Failure::from(&error);
+        let gives_up = error.is_unrecoverable_error() || failure.is_wrong_server();
+        Self { failure, gives_up }
+    }
+}
+
+/// Of a server that does not suit: the next call looks again.
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, gives_up: true }
     }
 }
 

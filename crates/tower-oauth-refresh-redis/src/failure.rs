@@ -24,7 +24,19 @@ pub(crate) enum Failure {
     Replicas { held: i64, asked: u32 },
     #[error("Redis answered what the script does not return")]
     Answer,
+    #[error(
+        "min-replicas-to-write is 0 at a primary with replicas: after a failover it would answer with stale \
+         records"
+    )]
+    NoFence,
+    #[error(
+        "Redis refused INFO with {0}: it says whether a primary that was replaced would answer with stale records"
+    )]
+    Info(String),
 }
+
+/// What a server says that must not be written to, at least for now.
+const WRONG_SERVER: [&str; 2] = ["READONLY", "NOREPLICAS"];
 
 impl Failure {
     /// Is it only that this server does not know the script yet?
@@ -32,9 +44,9 @@ impl Failure {
         self.says("NOSCRIPT")
     }
 
-    /// Is the server a replica now? Another connection may lead to the primary.
-    pub(crate) fn is_replica(&self) -> bool {
-        self.says("READONLY")
+    /// Is the server a replica now, or cut off from its own? Another connection may lead to the primary.
+    pub(crate) fn is_wrong_server(&self) -> bool {
+        WRONG_SERVER.iter().any(|code| self.says(code))
     }
 
     pub(crate) fn is_connection(&self) -> bool {
@@ -52,7 +64,10 @@ impl From<&RedisError> for Failure {
             return Self::Connection(error.to_string());
         }
         let code = error.clone().into_server_errors().and_then(|errors| {
-            let code = errors.first()?.1.code();
+            let said = &errors.first()?.1;
+            // Redis 6 packs what a command of the script failed with into an error of its own.
+            let inner = |code: &&str| said.details().is_some_and(|text| text.contains(&format!("-{code} ")));
+            let code = WRONG_SERVER.iter().copied().find(inner).unwrap_or_else(|| said.code());
             code.chars().all(|c| c.is_ascii_uppercase()).then(|| code.to_owned())
         });
         code.map_or_else(|| Self::Client(error.category().to_owned()), Self::Refused)

@@ -38,8 +38,12 @@
 //!   that may not have the last writes, however they were synced, and in a network partition two primaries
 //!   may take writes for a while, of which one side's are thrown away. Then a rotated refresh token can be
 //!   lost, and so can a lease: two processes may refresh at once, which costs the same login.
-//!   [`RedisStore::wait_replicas`] and the server's `min-replicas-to-write` narrow the gap and do not close
-//!   it.
+//!   [`RedisStore::wait_replicas`] narrows the gap and does not close it.
+//! - **A primary with replicas needs `min-replicas-to-write` of at least 1.** One that was replaced does not know
+//!   it for some seconds. Without its replicas it then refuses to answer; otherwise who is still connected to it
+//!   would load old records, and submit refresh tokens that are spent. The store asks each server for that
+//!   (`INFO replication`) and fails where it is not so. How long it takes to notice that replicas are gone is its
+//!   `min-replicas-max-lag`. [`RedisStore::accept_stale_loads_after_failover`] is for those who cannot set it.
 //! - **Eviction must be off** (`maxmemory-policy noeviction`). Under the `allkeys` policies a full Redis throws
 //!   logins away. The records have no expiry, so the `volatile` policies spare them. Without eviction a full
 //!   Redis refuses writes, and refreshes wait.
@@ -57,6 +61,7 @@ mod answer;
 mod changes;
 mod connection;
 mod failure;
+mod replication;
 mod store;
 
 pub use redis;

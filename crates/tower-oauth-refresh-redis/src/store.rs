@@ -11,7 +11,7 @@ use tower_oauth_refresh::{
 
 use crate::answer::{read, write_version};
 use crate::changes::{Listener, channel};
-use crate::connection::Connector;
+use crate::connection::{Connector, Fence};
 use crate::failure::Failure;
 
 const PREFIX: &str = "tower-oauth-refresh:";
@@ -29,17 +29,19 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(CODE));
 ///
 /// A record is the hash `{prefix}{credential key}` with the fields `version`, `written` (milliseconds
 /// since 1970, by the server's clock) and `body`. It does not expire. Something else under that name is
-/// [unreadable](StoreError::is_unreadable) and left alone. The records are not encrypted: put a
+/// [unreadable](StoreError::is_unreadable), and only a new login or a logout replaces it. The records are not
+/// encrypted: put a
 /// [`Sealed`](tower_oauth_refresh::Sealed) around the store.
 ///
 /// Loads are answered by a server that takes writes, never by a replica; a user of the store needs the
-/// rights to `EVAL`, `EVALSHA`, `PERSIST`, `TIME`, `TYPE`, `HMGET`, `HSET` and `DEL`, and for
+/// rights to `EVAL`, `EVALSHA`, `PERSIST`, `TIME`, `TYPE`, `HMGET`, `HSET`, `DEL`, `DUMP` and `INFO`, and for
 /// [`changes`](TokenStore::changes) to `PUBLISH`, `SUBSCRIBE` and the channel `{prefix}changes`.
 ///
 /// # Errors
 ///
 /// A call fails as not available, after a second and a half at most, when no tokio runtime is there, when
-/// Redis is not reachable or does not answer, and when it refuses: read-only, out of memory, still loading.
+/// Redis is not reachable or does not answer, and when it refuses: read-only, out of memory, still loading. It fails
+/// with a primary that has replicas and a `min-replicas-to-write` of 0.
 /// The next call tries again. A connection ends with the runtime that made it, and the next call makes another;
 /// where nobody drives that runtime any more, one call waits in vain first.
 ///
@@ -51,6 +53,7 @@ pub struct RedisStore {
     connector: Arc<Connector>,
     prefix: Arc<str>,
     replicas: Option<Replicas>,
+    fence: Fence,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +79,7 @@ impl RedisStore {
     #[expect(clippy::needless_pass_by_value, reason = "the store takes the client over")]
     pub fn new(client: Client) -> Result<Self, StoreError> {
         let connector = Connector::new(&client).map_err(|error| Failure::from(&error))?;
-        Ok(Self { connector, prefix: PREFIX.into(), replicas: None })
+        Ok(Self { connector, prefix: PREFIX.into(), replicas: None, fence: Fence::WithReplicas })
     }
 
     /// What the names of all keys begin with: `tower-oauth-refresh:` unless said otherwise. All processes
@@ -92,10 +95,26 @@ impl RedisStore {
     ///
     /// This makes it unlikely that a failover loses a refresh token, not impossible: the server elected
     /// may be another. While one write waits, everybody on this connection does.
+    ///
+    /// It also says that there are replicas, where none is connected at the moment: `min-replicas-to-write` must
+    /// not be 0 then either.
     #[must_use]
     pub fn wait_replicas(mut self, count: u32, patience: Duration) -> Self {
+        if self.fence == Fence::WithReplicas {
+            self.fence = Fence::Always;
+        }
         // To Redis no time at all means to wait for ever.
         self.replicas = Some(Replicas { count, patience: patience.max(Duration::from_millis(1)) });
+        self
+    }
+
+    /// Does without `min-replicas-to-write`, for servers where it cannot be set, and does not ask for it.
+    ///
+    /// For some seconds after a failover, loads over a connection to the former primary then find old records:
+    /// a spent refresh token may be submitted, for which a strict server ends the login.
+    #[must_use]
+    pub fn accept_stale_loads_after_failover(mut self) -> Self {
+        self.fence = Fence::Never;
         self
     }
 
@@ -104,14 +123,14 @@ impl RedisStore {
         let limit = LIMIT + waits.map_or(Duration::ZERO, |replicas| replicas.patience);
         let commands = |eval, script| self.commands(eval, script, key, change.as_ref());
         let known = commands("EVALSHA", SCRIPT.get_hash());
-        let mut answers = self.connector.call(&known, limit).await;
+        let mut answers = self.connector.call(&known, self.fence, limit).await;
         // The connection may have broken while nobody looked. A swap may have been carried out, and is not
         // repeated; each refresh begins with a load.
         if change.is_none() && answers.as_ref().is_err_and(Failure::is_connection) {
-            answers = self.connector.call(&known, limit).await;
+            answers = self.connector.call(&known, self.fence, limit).await;
         }
         if answers.as_ref().is_err_and(Failure::is_unknown_script) {
-            answers = self.connector.call(&commands("EVAL", CODE), limit).await;
+            answers = self.connector.call(&commands("EVAL", CODE), self.fence, limit).await;
         }
         let mut answers = answers?.into_iter();
         let swap = read(answers.next().ok_or(Failure::Answer)?, key)?;

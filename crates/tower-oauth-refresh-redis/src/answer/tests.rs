@@ -43,25 +43,20 @@ fn the_age_is_the_servers_and_never_negative() {
 fn no_record_is_told_from_a_foreign_one() {
     let nothing = [bulk(""), Value::Nil, Value::Nil, bulk("1")];
     assert!(matches!(answered(Value::Array(nothing.into())), Ok(Swap::Conflict(None))));
-    let foreign = [Value::Nil, Value::Nil, Value::Nil, bulk("1")];
-    assert!(answered(Value::Array(foreign.into())).unwrap_err().is_unreadable());
+    let foreign = [bulk(V1), Value::Nil, Value::Nil, bulk("1")];
+    let error = answered(Value::Array(foreign.into())).unwrap_err();
+    assert!(error.is_unreadable());
+    assert_eq!(error.version(), Some(Version::from_bits(1)), "it can be replaced");
 }
 
 #[test]
-fn a_damaged_record_is_unreadable_and_not_repeated() {
+fn a_damaged_record_is_unreadable_named_and_not_repeated() {
     let no_body = Value::Array(vec![bulk(V1), bulk("1"), Value::Nil, bulk("1")]);
-    let damaged = [
-        fields("1", "1", "refresh-token", "1"),
-        fields("+0000000000000000000000000000001", "1", "refresh-token", "1"),
-        fields(&"F".repeat(32), "1", "refresh-token", "1"),
-        fields(&"x".repeat(32), "1", "refresh-token", "1"),
-        fields(V1, "yesterday", "refresh-token", "1"),
-        fields(V1, "-1", "refresh-token", "1"),
-        no_body,
-    ];
+    let damaged =
+        [fields(V1, "yesterday", "refresh-token", "1"), fields(V1, "-1", "refresh-token", "1"), no_body];
     for answer in damaged {
         let error = answered(answer).unwrap_err();
-        assert!(error.is_unreadable());
+        assert!(error.is_unreadable() && error.version() == Some(Version::from_bits(1)), "{error:?}");
         assert!(!format!("{error:?}").contains("refresh-token"), "{error:?}");
     }
 }
@@ -74,6 +69,10 @@ fn what_the_script_cannot_have_returned_is_not_taken_for_a_record() {
         Value::Int(0),
         Value::Array(vec![bulk("refresh-token")]),
         fields(V1, "1", "refresh-token", "now"),
+        fields("1", "1", "refresh-token", "1"),
+        fields("+0000000000000000000000000000001", "1", "refresh-token", "1"),
+        fields(&"F".repeat(32), "1", "refresh-token", "1"),
+        fields(&"x".repeat(32), "1", "refresh-token", "1"),
     ];
     for answer in answers {
         let error = answered(answer).unwrap_err();

@@ -5,7 +5,7 @@ use redis::{Client, Pipeline};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use super::{Connector, Told};
+use super::{Connector, Fence, Told};
 use crate::failure::Failure;
 
 const LIMIT: Duration = Duration::from_secs(1);
@@ -31,8 +31,8 @@ async fn a_server_that_says_nothing_is_given_up_at_the_limit_whoever_came_first(
     let began = Instant::now();
     let ping = ping();
     let (first, second, subscribed) = tokio::join!(
-        connector.call(&ping, LIMIT),
-        connector.call(&ping, LIMIT),
+        connector.call(&ping, Fence::Never, LIMIT),
+        connector.call(&ping, Fence::Never, LIMIT),
         connector.subscribe("changes", LIMIT),
     );
     assert_eq!(first.unwrap_err(), Failure::NoAnswer(LIMIT));
@@ -46,7 +46,7 @@ async fn a_connection_that_was_given_up_is_not_used_again() {
     let (_silence, connector) = silence().await;
     let mut told = connector.listen();
     let before = connector.current();
-    connector.call(&ping(), LIMIT).await.unwrap_err();
+    connector.call(&ping(), Fence::Never, LIMIT).await.unwrap_err();
     let after = connector.current();
     assert!(!Arc::ptr_eq(&before, &after));
     assert!(matches!(told.try_recv(), Ok(Told::Unsubscribed)));
@@ -63,13 +63,14 @@ async fn nobody_listening_is_an_error_of_the_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
     };
-    let failure = connector(port).call(&ping(), LIMIT).await.unwrap_err();
+    let failure = connector(port).call(&ping(), Fence::Never, LIMIT).await.unwrap_err();
     assert!(failure.is_connection(), "{failure}");
 }
 
 #[test]
 fn without_a_runtime_there_is_an_error_and_no_panic() {
     let connector = connector(1);
-    let call = futures_util::FutureExt::now_or_never(async { connector.call(&ping(), LIMIT).await });
+    let call =
+        futures_util::FutureExt::now_or_never(async { connector.call(&ping(), Fence::Never, LIMIT).await });
     assert!(matches!(call, Some(Err(Failure::Client(_)))));
 }

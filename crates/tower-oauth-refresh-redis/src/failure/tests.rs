@@ -31,9 +31,12 @@ fn an_answer_of_another_type_is_not_repeated() {
 #[test]
 fn what_asks_for_another_try_is_told_apart() {
     assert!(Failure::from(&said("NOSCRIPT No matching script")).is_unknown_script());
-    assert!(Failure::from(&said("READONLY You can't write")).is_replica());
+    assert!(Failure::from(&said("READONLY You can't write")).is_wrong_server());
+    assert!(Failure::from(&said("NOREPLICAS Not enough good replicas to write.")).is_wrong_server());
+    let of_redis_6 = "ERR Error running script (call to f_x): @user_script:30: -READONLY You can't write";
+    assert!(Failure::from(&said(of_redis_6)).is_wrong_server());
     let other = Failure::from(&RedisError::from((ErrorKind::Client, "NOSCRIPT")));
-    assert!(!other.is_unknown_script() && !other.is_replica());
+    assert!(!other.is_unknown_script() && !other.is_wrong_server());
     let inside = ServerError::try_from(said("READONLY You can't write")).unwrap();
-    assert!(Failure::from(&RedisError::from(inside)).is_replica());
+    assert!(Failure::from(&RedisError::from(inside)).is_wrong_server());
 }
