@@ -14,6 +14,7 @@ mod orders;
 mod records;
 pub(super) mod refusals;
 mod sharing;
+mod threads;
 mod time;
 mod trouble;
 mod waiting;

@@ -108,14 +108,14 @@ fn meet(arrived: &AtomicU32, round: u32) {
     let mut spins = 0_u32;
     while arrived.load(Ordering::SeqCst) < 2 * round {
         spins += 1;
-        if spins.is_multiple_of(1000) { thread::yield_now() } else { hint::spin_loop() }
+        if spins.is_multiple_of(100) { thread::yield_now() } else { hint::spin_loop() }
     }
 }
 
 #[test]
 fn a_replay_taken_over_during_the_upload_never_ends_early_with_success() {
     let bodies = [Body::WithinTheLimit, Body::OverTheLimit, Body::Fails, Body::Panics, Body::UnknownFrame];
-    let all = bodies.map(|body| (body, race(body, 20_000 * rounds())));
+    let all = bodies.map(|body| (body, race(body, 5_000 * rounds())));
     for (body, outcomes) in &all {
         println!("{body:?}: {outcomes:?}");
     }
