@@ -1,6 +1,7 @@
 //! The layer by itself: a scripted API below it, one coordinator behind it.
 
 mod nonce;
+mod panics;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
