@@ -10,6 +10,7 @@ mod transport;
 use std::error::Error as StdError;
 use std::fmt;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use self::transport::{Client, Transport, Unsent, before_sending};
 use crate::clock::{Clock, Now};
 use crate::coordinator::Answer;
 use crate::error_code::ErrorCode;
+use crate::foreign::{self, Panicked, guarded};
 use crate::grant::Grant;
 use crate::secret::{BoundKey, RefreshToken};
 
@@ -101,7 +103,7 @@ impl Endpoint {
         let Target { token, auth, parameters, .. } = &self.target;
         let request = || request::token_request(token, auth, grant, refresh_token.as_ref(), parameters);
         match self.send(request, bound_key, began, limit).await {
-            Ok(answer) => self.understand(&answer),
+            Ok(answer) => self.understand(&answer, began),
             Err(Unsent::Certain(cause)) => Answer::NotSent(cause),
             Err(Unsent::InDoubt) => Answer::Lost,
         }
@@ -136,14 +138,25 @@ impl Endpoint {
     where
         F: Future<Output = Result<Request<Bytes>, Box<dyn StdError + Send + Sync>>>,
     {
-        let passed = || self.clock.now().since(began);
+        // Of a clock that panics nothing is known.
+        let passed = || foreign::call(|| self.clock.now().since(began)).unwrap_or(Duration::MAX);
         let is_late = || passed() >= limit;
-        let mut deadline = pin!(sleep(limit.saturating_sub(passed())));
-        let answer = self.send_once(make(), bound_key.clone(), &is_late, deadline.as_mut()).await?;
-        if self.target.dpop && classify::wants_nonce(&answer) {
-            return self.send_once(make(), bound_key, &is_late, deadline).await;
+        let left = AtomicBool::new(false);
+        let sending = async {
+            let mut deadline = pin!(sleep(limit.saturating_sub(passed())));
+            let answer =
+                self.send_once(make(), bound_key.clone(), &is_late, &left, deadline.as_mut()).await?;
+            if self.target.dpop && classify::wants_nonce(&answer) {
+                left.store(false, Relaxed);
+                return self.send_once(make(), bound_key, &is_late, &left, deadline).await;
+            }
+            Ok(answer)
+        };
+        match guarded(sending).await {
+            Ok(answer) => answer,
+            Err(Panicked) if left.load(Relaxed) => Err(Unsent::InDoubt),
+            Err(Panicked) => Err(Unsent::Certain(None)),
         }
-        Ok(answer)
     }
 
     /// The time limit's timer is asked after the answer: one that came in the last moment is read. But nothing is
@@ -153,6 +166,7 @@ impl Endpoint {
         request: impl Future<Output = Result<Request<Bytes>, Box<dyn StdError + Send + Sync>>>,
         bound_key: Option<BoundKey>,
         is_late: &(impl Fn() -> bool + Sync),
+        left: &AtomicBool,
         mut deadline: Pin<&mut Sleep>,
     ) -> Result<Response<Bytes>, Unsent> {
         let mut transport = self.transport.lock().unwrap_or_else(PoisonError::into_inner).boxed_clone();
@@ -170,6 +184,8 @@ impl Endpoint {
             return Err(Unsent::Certain(None));
         }
         bound_key.and_then(|key| request.extensions_mut().insert(key));
+        // From here on, whatever goes wrong.
+        left.store(true, Relaxed);
         tokio::select! {
             biased;
             answer = transport.send(request) => answer,
@@ -177,12 +193,16 @@ impl Endpoint {
         }
     }
 
-    fn understand(&self, answer: &Response<Bytes>) -> Answer {
-        let now = self.clock.now().wall;
+    fn understand(&self, answer: &Response<Bytes>, began: Now) -> Answer {
+        let now = foreign::call(|| self.clock.now()).unwrap_or(began).wall;
         let code = |code: Option<ErrorCode>| code.map(|code| code.as_str().to_owned());
         let Target { dialect, classifier, .. } = &self.target;
-        match classify(answer.status(), answer.headers(), answer.body(), now, *dialect, classifier.as_deref())
-        {
+        let understood = |classifier| {
+            classify(answer.status(), answer.headers(), answer.body(), now, *dialect, classifier)
+        };
+        // One that panics has no opinion.
+        let verdict = foreign::call(|| understood(classifier.as_deref()));
+        match verdict.unwrap_or_else(|Panicked| understood(None)) {
             // Sent in another way than it is made for, it would be refused, or be worth more to a thief than it should.
             Verdict::Success(set) if set.token_type.eq_ignore_ascii_case("DPoP") != self.target.dpop => {
                 Answer::Unusable { refresh_token: set.refresh_token }

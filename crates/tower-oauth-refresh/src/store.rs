@@ -20,6 +20,7 @@ pub use self::key::StoredKey;
 pub use self::memory::MemoryStore;
 pub use self::record::Doubt;
 pub use self::sealed::{Sealed, SealingKey};
+use crate::foreign::Contained;
 
 /// A boxed future: stores are called once a refresh, never on the path of a valid token.
 pub type BoxFuture<'a, T> = futures_core::future::BoxFuture<'a, T>;
@@ -179,7 +180,7 @@ pub enum Swap {
 pub struct StoreError {
     kind: Kind,
     version: Option<Version>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Contained<Box<dyn StdError + Send + Sync>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,13 +192,13 @@ enum Kind {
 impl StoreError {
     /// The store did not answer, or refused: full, read-only, unreachable. A write *may* have happened.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: Kind::Unavailable, version: None, source: Some(source.into()) }
+        Self { kind: Kind::Unavailable, version: None, source: Some(Contained::new(source.into())) }
     }
 
     /// The record is there and cannot be understood: damaged, sealed under another key, or written by
     /// a newer release. Nothing is removed for it.
     pub fn unreadable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: Kind::Unreadable, version: None, source: Some(source.into()) }
+        Self { kind: Kind::Unreadable, version: None, source: Some(Contained::new(source.into())) }
     }
 
     /// Of the record that cannot be understood: a swap from this version replaces or removes it. See
@@ -232,6 +233,6 @@ impl fmt::Display for StoreError {
 
 impl StdError for StoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.source.as_ref()?.get().map(|source| &**source as _)
     }
 }

@@ -14,6 +14,7 @@ use http_body_util::{BodyExt as _, Limited};
 use tower_service::Service;
 
 use crate::error::Cause;
+use crate::foreign::{self, Panicked, guarded};
 use crate::store::BoxFuture;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -101,16 +102,21 @@ where
         })
     }
 
-    fn send(
-        mut self: Box<Self>,
-        request: Request<Bytes>,
-    ) -> BoxFuture<'static, Result<Response<Bytes>, Unsent>> {
+    fn send(self: Box<Self>, request: Request<Bytes>) -> BoxFuture<'static, Result<Response<Bytes>, Unsent>> {
+        let mut service = self.service;
         Box::pin(async move {
-            let answer =
-                self.service.call(request.map(T::from)).await.map_err(|error| unsent(&*error.into()))?;
-            let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, ANSWER_LIMIT).collect().await.map_err(|_| Unsent::InDoubt)?;
-            Ok(Response::from_parts(parts, body.to_bytes()))
+            let doubt = |Panicked| Unsent::InDoubt;
+            let call = foreign::call(|| service.call(request.map(T::from))).map_err(doubt)?;
+            let answer = guarded(call).await.map_err(doubt).and_then(|answer| {
+                answer.map_err(|error| foreign::call(|| unsent(&*error.into())).unwrap_or_else(doubt))
+            });
+            // An answer is not lost for what a drop does: not for this one, nor for those below.
+            let _ = foreign::call(|| drop(service));
+            let (mut parts, body) = answer?.into_parts();
+            let body = guarded(Limited::new(body, ANSWER_LIMIT).collect()).await.map_err(doubt)?;
+            let body = foreign::call(|| body.map(|body| body.to_bytes().to_vec())).map_err(doubt)?;
+            let _ = foreign::call(|| drop(std::mem::take(&mut parts.extensions)));
+            Ok(Response::from_parts(parts, body.map_err(|_| Unsent::InDoubt)?.into()))
         })
     }
 }
