@@ -147,7 +147,6 @@ impl RefreshCoordinator {
         let _turn = slot.turn().await;
         slot.state().given_back = None;
         let own = self.end_here(slot);
-        self.emit(slot, EventKind::LoggedOut);
         let mut ends = None;
         let written = self
             .rewrite(slot, false, |found| {
@@ -156,9 +155,12 @@ impl RefreshCoordinator {
                 let login = *ends.get_or_insert(found.login);
                 found.logged_out().filter(|_| found.login == login)
             })
-            .await?;
+            .await;
         // Again: a slow store may have handed the login out once more before it was written.
         self.end_here(slot);
+        // Written or not, it is over here. Only now: whoever hears of it may take his time.
+        self.emit(slot, EventKind::LoggedOut);
+        let written = written?;
         let Some(old) = written.old else {
             return Ok(None);
         };
