@@ -12,6 +12,7 @@ mod logins;
 mod many;
 mod orders;
 mod records;
+mod panics;
 pub(super) mod refusals;
 mod sharing;
 mod threads;
