@@ -26,6 +26,7 @@ const RINGS: &[Ring] = &[
         target: &["--lib"],
         filter: "endpoint::tests::answers::",
     },
+    Ring { name: "panics", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::panics::" },
 ];
 
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
