@@ -17,6 +17,8 @@ use crate::disk::beside;
 use crate::failure::Failure;
 
 const FORMAT: u32 = 1;
+/// About what stands around an entry.
+const PUNCTUATION: usize = 16;
 
 /// Unknown fields are an error, or else an older release would drop what a newer one wrote.
 ///
@@ -135,7 +137,9 @@ impl Contents {
     }
 
     pub(crate) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self)?;
+        let len = self.records.iter().map(|(key, entry)| key.len() + entry.get().len() + PUNCTUATION).sum();
+        let mut bytes = Vec::with_capacity(len);
+        serde_json::to_writer_pretty(&mut bytes, self)?;
         bytes.push(b'\n');
         Ok(bytes)
     }

@@ -121,7 +121,8 @@ fn check_len(bytes: &[u8]) -> io::Result<()> {
 #[derive(Debug)]
 pub(crate) struct Replacement<'a> {
     path: &'a Path,
-    temp: PathBuf,
+    /// Until it has another name.
+    temp: Option<PathBuf>,
     file: File,
 }
 
@@ -130,12 +131,15 @@ impl<'a> Replacement<'a> {
     pub(crate) fn write(path: &'a Path, bytes: &[u8]) -> io::Result<Self> {
         check_len(bytes)?;
         let temp = beside(path, ".tmp");
-        match fs::remove_file(&temp) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = owners(OpenOptions::new().read(true).write(true).create_new(true)).open(&temp)?;
-        let replacement = Self { path, temp, file };
+        let file = match create_new(&temp) {
+            // Of a killed process: nobody else has the lock.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_file(&temp)?;
+                create_new(&temp)?
+            }
+            created => created?,
+        };
+        let replacement = Self { path, temp: Some(temp), file };
         fill(&replacement.file, path, bytes)?;
         Ok(replacement)
     }
@@ -147,24 +151,32 @@ impl<'a> Replacement<'a> {
 
     /// Takes its place: whoever opens the path, at any moment and after any crash, finds the old bytes or the new.
     /// Durable only after [`sync_dir`].
-    pub(crate) fn publish(self) -> io::Result<File> {
-        fs::rename(&self.temp, self.path)?;
+    pub(crate) fn publish(mut self) -> io::Result<File> {
+        if let Some(temp) = &self.temp {
+            fs::rename(temp, self.path)?;
+        }
+        self.temp = None;
         self.file.try_clone()
     }
 }
 
 impl Drop for Replacement<'_> {
     fn drop(&mut self) {
-        // Where it was published, there is none. Elsewhere this makes room on a full disk.
-        let _ = fs::remove_file(&self.temp);
+        if let Some(temp) = &self.temp {
+            // Makes room on a full disk.
+            let _ = fs::remove_file(temp);
+        }
     }
 }
 
 /// Writes a new file, durable and the owner's alone from its first moment, like the one at `like`. Its name is durable
 /// only after [`sync_dir`].
 pub(crate) fn create(path: &Path, bytes: &[u8], like: &Path) -> io::Result<()> {
-    let file = owners(OpenOptions::new().write(true).create_new(true)).open(path)?;
-    fill(&file, like, bytes)
+    fill(&create_new(path)?, like, bytes)
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    owners(OpenOptions::new().read(true).write(true).create_new(true)).open(path)
 }
 
 fn fill(mut file: &File, like: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! The file of a store: read by whoever wants to, replaced by whoever has its lock.
 
+use std::mem::replace;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,8 @@ pub(crate) struct StoreFile {
     pub(crate) kept: Arc<Mutex<Option<Kept>>>,
     #[cfg(test)]
     pub(crate) counted: Arc<Counted>,
+    #[cfg(test)]
+    pub(crate) a_write_takes: Duration,
 }
 
 /// How often the disk was asked for the whole file.
@@ -108,6 +111,8 @@ impl StoreFile {
     fn publish(&self, path: &Path, draft: Draft) -> Result<(), Refused> {
         #[cfg(test)]
         self.counted.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        #[cfg(test)]
+        std::thread::sleep(self.a_write_takes);
         let bytes = draft.contents.to_bytes().map_err(std::io::Error::other);
         let new = bytes.and_then(|bytes| Replacement::write(path, &bytes));
         let new = new.map_err(unavailable("write", path)).map_err(Refused::Unwritten)?;
@@ -117,8 +122,9 @@ impl StoreFile {
         }
         let published = new.publish().map_err(unavailable("write", path)).map_err(Refused::MaybeWritten)?;
         let (now, contents) = (self.clock.now().boot, Arc::new(draft.contents));
-        *self.kept() =
-            Identity::of(&published).map(|identity| Kept::new(published, identity, contents, now, false));
+        let kept = Identity::of(&published).map(|found| Kept::new(published, found, contents, now, false));
+        // Closing the last descriptor of a large file takes a while, which no load waits for.
+        let _replaced = replace(&mut *self.kept(), kept);
         let durable = disk::sync_dir(disk::parent(path));
         durable.map_err(unavailable("write", path)).map_err(Refused::MaybeWritten)
     }

@@ -80,6 +80,8 @@ impl FileStore {
             kept: Arc::default(),
             #[cfg(test)]
             counted: Arc::default(),
+            #[cfg(test)]
+            a_write_takes: Duration::ZERO,
         };
         Ok(Self { file: Arc::new(file), readers: Arc::default(), writers: Arc::default() })
     }

@@ -19,6 +19,8 @@ use super::*;
 use crate::contents::{Contents, Moment};
 use crate::lock::lock;
 
+mod many;
+
 const ACME: &str = "acme";
 
 fn dir() -> TempDir {
