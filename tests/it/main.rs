@@ -2,7 +2,7 @@
 //!
 //! `tidy` reads the source tree and needs nothing, `behaviour` runs against the test kit's servers, `clients` asks the
 //! same of each client that people have, `processes` does so with several processes, killed and frozen, on each store,
-//! and `secrets` goes over loopback. `interop` talks to a server that others wrote, `strong` does so with clients that
+//! `files` does to stores that are files what others do to files, and `secrets` goes over loopback. `interop` talks to a server that others wrote, `strong` does so with clients that
 //! sign, and `stores` talks to databases. What these need is installed and started by `cargo xtask test`.
 #![expect(
     clippy::expect_used,
@@ -16,6 +16,8 @@ mod behaviour;
 mod browser;
 mod clients;
 mod engines;
+#[cfg(target_os = "linux")]
+mod files;
 mod harness;
 mod interop;
 mod oidc;

@@ -6,7 +6,7 @@ mod node;
 
 use xtask::{Chromium, Postgres, Redis};
 
-use crate::step::{Outcome, Stop};
+use crate::step::{Outcome, Stop, output};
 
 /// What runs while the tests do.
 #[derive(Debug, Default)]
@@ -19,6 +19,9 @@ pub(crate) struct Services {
 pub(crate) fn everything() -> Result<Services, Stop> {
     node::ready()?;
     install(&["chromium", "chromium-driver"], || Chromium::installed().is_some())?;
+    // What the tests look at files with.
+    install(&["strace"], || output("strace", &["-V"]).is_some())?;
+    install(&["sqlite3"], || output("sqlite3", &["--version"]).is_some())?;
     databases()
 }
 

@@ -27,6 +27,19 @@ const RINGS: &[Ring] = &[
         filter: "endpoint::tests::answers::",
     },
     Ring { name: "panics", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::panics::" },
+    Ring { name: "files", package: "tower-oauth-refresh-file", target: &["--lib"], filter: "tests::many::" },
+    Ring {
+        name: "processes",
+        package: "workspace-tests",
+        target: &["--test", "it"],
+        filter: "files::hands::",
+    },
+    Ring {
+        name: "syscalls",
+        package: "workspace-tests",
+        target: &["--test", "it"],
+        filter: "files::syscalls::",
+    },
 ];
 
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
