@@ -53,7 +53,7 @@ use crate::foreign;
 use crate::generation::Generation;
 use crate::grant::Grant;
 use crate::secret::AccessToken;
-use crate::store::record::{Doubt, Holder, Life};
+use crate::store::record::{ClientPrint, Doubt, Holder, Life};
 use crate::store::{StoredKey, TokenStore};
 
 /// Keeps credentials of one client at one authorization server alive.
@@ -247,6 +247,20 @@ impl RefreshCoordinator {
             entered
         });
         entered.then(|| Active(self.activity.clone()))
+    }
+
+    /// This process, as it is now: a fork has an id of its own.
+    fn me(&self) -> Holder {
+        if self.me.pid == std::process::id() { self.me.clone() } else { Holder::this(self.me.coordinator) }
+    }
+
+    /// Is `other` proven dead? Where this process is, is asked anew: it may have been moved since it was built.
+    fn proves_dead(&self, other: &Holder) -> bool {
+        self.me.proves_dead(other) && Holder::this(self.me.coordinator).proves_dead(other)
+    }
+
+    fn client_print(&self) -> ClientPrint {
+        self.endpoint.client_print(self.me.coordinator)
     }
 
     /// What this process holds of the credential.

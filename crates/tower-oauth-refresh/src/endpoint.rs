@@ -32,6 +32,7 @@ use crate::error_code::ErrorCode;
 use crate::foreign::{self, Panicked, guarded};
 use crate::grant::Grant;
 use crate::secret::{BoundKey, RefreshToken};
+use crate::store::record::ClientPrint;
 
 /// Where the requests go, and as whom.
 #[derive(Clone)]
@@ -88,6 +89,11 @@ impl Endpoint {
         }
         namespace.push_str(" / ");
         namespace
+    }
+
+    /// Tells the client authentication used now from another.
+    pub(crate) fn client_print(&self, process: u128) -> ClientPrint {
+        self.target.auth.print(process)
     }
 
     /// One exchange: connect, send, read to the end, within `limit` of `began`. That is the moment at which the lease

@@ -54,11 +54,13 @@ pub(super) fn launch(
     active: Active,
 ) {
     let coordinator = flight.coordinator.clone();
+    let (me, client) = (coordinator.me(), coordinator.client_print());
     // Not the caller's task: no request can cancel it.
     drop(runtime.spawn(async move {
         let id = (flight.coordinator.me.coordinator, flight.slot.key.clone());
         // Outside of what may unwind: a received token set is in it.
-        let mut machine = Machine::new(coordinator.policy, coordinator.me.clone(), known, dead);
+        let mut machine =
+            Machine::new(coordinator.policy, me, known, dead).remembering(flight.own.clone(), client);
         let flying = async {
             let mut event = Event::Begin;
             while AssertUnwindSafe(fly(&mut flight, &mut machine, event)).catch_unwind().await.is_err()
@@ -94,6 +96,7 @@ async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
         }
         let now = flight.now();
         let step = machine.step(now, lots, event);
+        flight.own.clone_from(machine.own());
         let over = matches!(step, Step::Done);
         for note in machine.notes() {
             flight.note(note, over);
@@ -255,7 +258,7 @@ impl RefreshCoordinator {
 
     fn snapshot(&self, record: &Record) -> Result<Snapshot, Arc<StoreError>> {
         let decoded = CredentialRecord::decode(&record.body).map_err(Arc::new)?;
-        let holder_dead = decoded.mark.as_ref().is_some_and(|mark| self.me.proves_dead(&mark.holder));
+        let holder_dead = decoded.mark.as_ref().is_some_and(|mark| self.proves_dead(&mark.holder));
         let version = record.body.version();
         Ok(Snapshot { version, record: decoded, age: record.age, holder_dead })
     }

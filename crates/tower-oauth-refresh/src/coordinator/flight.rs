@@ -11,7 +11,7 @@ use futures_util::future::{Either, ready};
 use http::HeaderValue;
 
 use super::driver;
-use super::machine::Note;
+use super::machine::{Note, Own};
 use super::policy::RECHECK;
 use super::slot::{Current, Slot, State, TokenId, Told};
 use super::waiter::{Waiter, Waiters};
@@ -184,6 +184,7 @@ impl RefreshCoordinator {
         let waiter = state.flight.insert(Box::new(Waiters::new())).join(runtime.clone(), limit)?;
         let known = slot.current.load().as_ref().map(|current| current.held());
         let (epoch, dead) = (state.epoch, state.dead.as_deref().cloned());
+        let own = state.own.as_deref().cloned().unwrap_or_default();
         // A runtime that is ending drops the flight at once, and that one takes the state to say so.
         drop(state);
         let flight = Flight {
@@ -191,6 +192,7 @@ impl RefreshCoordinator {
             slot: slot.clone(),
             epoch,
             last: now,
+            own,
             unsaid: Vec::new(),
             ended: false,
         };
@@ -207,6 +209,8 @@ pub(super) struct Flight {
     epoch: u32,
     /// The last reading of the clock.
     last: Now,
+    /// What the next flight has to remember.
+    pub(super) own: Own,
     /// What others hear of once nothing waits for it.
     unsaid: Vec<EventKind>,
     ended: bool,
@@ -256,6 +260,11 @@ impl Flight {
         let mut state = self.slot.state();
         // It may be the last of an error of the store's own: that goes after the lock.
         let before = state.standing.clone();
+        if over {
+            let own = std::mem::take(&mut self.own);
+            let own = if state.epoch == self.epoch { own } else { own.of_another_login() };
+            state.own = Some(own).filter(|own| !own.is_empty()).map(Box::new);
+        }
         let (told, event) = if state.epoch == self.epoch || self.is_of_the_login_now(&outcome) {
             self.believe(&mut state, outcome, now)
         } else {
@@ -323,6 +332,10 @@ impl Flight {
         let until = error
             .rests_until()
             .unwrap_or_else(|| now.after(if error.needs_login() { RECHECK } else { STANDS }));
+        let again_at = until;
+        // Others may succeed meanwhile.
+        let looks = state.own.as_ref().is_some_and(|own| own.rests()) && now.until(until) > RECHECK;
+        let until = if looks { now.after(RECHECK) } else { until };
         state.standing = Some(Box::new((error.clone(), until)));
         let ends = error.needs_login()
             && error.kind() != ErrorKind::NeedsUser
@@ -332,7 +345,7 @@ impl Flight {
         if ends {
             self.slot.current.store(None);
         } else if again && let Some(current) = self.slot.current.load().as_ref() {
-            current.set_ahead(Some(until));
+            current.set_ahead(Some(again_at));
         }
     }
 }

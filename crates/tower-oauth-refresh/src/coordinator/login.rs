@@ -18,7 +18,7 @@ use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
 use crate::generation::Generation;
 use crate::secret::{BoundKey, RefreshToken};
-use crate::store::record::{CredentialRecord, Life, LoginId};
+use crate::store::record::{CredentialRecord, Life, LoginId, Mark};
 use crate::store::{StoreError, Version};
 use crate::token::TokenSet;
 
@@ -122,6 +122,7 @@ impl RefreshCoordinator {
         state.epoch += 1;
         let before = state.standing.take();
         state.dead = None;
+        state.own = None;
         slot.current.store(self.current(slot, held, None).map(Arc::new));
         drop(state);
         drop(before);
@@ -170,7 +171,8 @@ impl RefreshCoordinator {
             let _ = tokio::time::timeout(patience, own.wait()).await;
         }
         let mark = old.record.mark.as_ref();
-        let foreign = mark.is_some_and(|mark| mark.holder.coordinator != self.me.coordinator);
+        let own = |mark: &Mark| slot.state().own.as_ref().is_some_and(|own| own.wrote(mark));
+        let foreign = mark.is_some_and(|mark| !own(mark));
         let ended = written.new.is_some_and(|new| new.life == Life::LoggedOut);
         if ended
             && !foreign

@@ -14,6 +14,7 @@
 mod commit;
 mod exchange;
 mod judge;
+mod own;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +24,13 @@ use http::StatusCode;
 use self::commit::Commit;
 use self::exchange::{Attempt, Lease};
 pub(super) use self::judge::verdict_error;
+pub(crate) use self::own::Own;
 use super::policy::{COMMIT_LIMIT, Policy, SETTLE};
 use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
 use crate::error::{Cause, ErrorKind, RefreshError};
 use crate::secret::{BoundKey, RefreshToken};
-use crate::store::record::{CredentialRecord, Holder, Verdict};
+use crate::store::record::{ClientPrint, CredentialRecord, Holder, Verdict};
 use crate::store::{StoreError, Version};
 use crate::token::TokenSet;
 
@@ -38,6 +40,8 @@ use crate::token::TokenSet;
 pub(crate) struct Machine {
     policy: Policy,
     me: Holder,
+    client: ClientPrint,
+    own: Own,
     /// What the caller holds and is not satisfied with.
     known: Option<Held>,
     /// A refresh token that the server refused for good, and what was said.
@@ -45,6 +49,8 @@ pub(crate) struct Machine {
     began: Option<Now>,
     /// When the last step was asked for, or had its [turn](Self::had_to_wait).
     asked: Option<Now>,
+    /// Since it first could: it may have waited for others before.
+    tried: Option<Now>,
     phase: Phase,
     /// Does it [hold a place](Self::holds_place)?
     place: bool,
@@ -55,8 +61,6 @@ pub(crate) struct Machine {
     doubts: u32,
     store_failures: u32,
     late_marks: u32,
-    /// A mark of ours under which nothing was sent: it leaves no doubt.
-    unsent: Option<u128>,
     /// The foreign version that is being watched for lying still, and since when.
     settling: Option<(Version, Now)>,
     /// Whose mark the write of ours would replace.
@@ -109,9 +113,9 @@ enum Phase {
     Condemning {
         verdict: RefreshError,
     },
-    /// Clearing the mark after a failure.
+    /// Clearing the mark after a failure: to try again after a pause, or to end with an error.
     Releasing {
-        error: RefreshError,
+        then: Result<Duration, RefreshError>,
     },
     /// Storing a received token set.
     Committing {
@@ -287,10 +291,13 @@ impl Machine {
         Self {
             policy,
             me,
+            client: ClientPrint(0),
+            own: Own::default(),
             known,
             dead,
             began: None,
             asked: None,
+            tried: None,
             phase: Phase::Ready,
             place: false,
             looked: false,
@@ -299,13 +306,22 @@ impl Machine {
             doubts: 0,
             store_failures: 0,
             late_marks: 0,
-            unsent: None,
             settling: None,
             succeeding: None,
             notes: Vec::new(),
             in_hand: None,
             closed: false,
         }
+    }
+
+    /// With what this process remembers of earlier flights, and its client authentication.
+    pub(crate) fn remembering(self, own: Own, client: ClientPrint) -> Self {
+        Self { own, client, ..self }
+    }
+
+    /// What the next flight has to remember.
+    pub(crate) fn own(&self) -> &Own {
+        &self.own
     }
 
     /// Takes in what happened and says what to do. [`Self::notes`] come first.
@@ -344,7 +360,10 @@ impl Machine {
             }
             (Phase::Condemning { verdict }, Event::Swapped(swapped)) => self.condemned(verdict, swapped),
             // Cleared or not, the attempt is over: whoever finds the mark waits it out.
-            (Phase::Releasing { error }, Event::Swapped(_)) => self.fail(error),
+            (Phase::Releasing { then }, Event::Swapped(_)) => match then {
+                Ok(pause) => self.watch(pause),
+                Err(error) => self.fail(error),
+            },
             (Phase::Committing { commit }, Event::Swapped(swapped)) => {
                 self.committed(now, lots, commit, since, swapped)
             }
@@ -421,6 +440,9 @@ impl Machine {
 
     fn finish(&mut self, outcome: Outcome) -> Step {
         self.phase = Phase::Over;
+        if !matches!(outcome, Outcome::Failed(_)) {
+            self.own = Own::default();
+        }
         self.notes.push(Note::Tell(outcome));
         Step::Done
     }
@@ -435,7 +457,8 @@ impl Machine {
 
     /// Has this flight had its time, or its attempts?
     fn exhausted(&self, now: Now) -> bool {
-        self.flown(now) >= self.policy.flight_limit || self.sends >= super::policy::MAX_SENDS
+        let tried = self.tried.map_or(Duration::ZERO, |tried| now.since(tried));
+        tried >= self.policy.flight_limit || self.sends >= super::policy::MAX_SENDS
     }
 }
 

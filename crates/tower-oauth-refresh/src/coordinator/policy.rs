@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Now;
 use crate::grant::Grant;
-use crate::store::record::Tokens;
+use crate::store::record::{Mark, Tokens};
 
 /// What the builder decided. Copied into every flight.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,8 @@ impl Default for Policy {
 pub(crate) const SEND_WINDOW: Duration = Duration::from_secs(1);
 /// A mark outlives the exchange it announces by this much: the [`SEND_WINDOW`] of its holder.
 pub(crate) const MARK_MARGIN: Duration = SEND_WINDOW;
+/// No holder announces an exchange that takes longer: a mark that says so is damaged.
+pub(crate) const MARK_LIFE_MAX: Duration = Duration::from_secs(3600);
 /// An old mark is taken over only if the record lay still for this long: longer than [`COMMIT_RETRY`], so
 /// that a holder with a token set in hand comes first.
 pub(crate) const SETTLE: Duration = Duration::from_secs(2);
@@ -95,9 +97,16 @@ impl Policy {
         if self.dpop { "DPoP" } else { "Bearer" }
     }
 
-    /// Age after which a foreign mark may be succeeded.
+    /// How long a mark of this process may be acted under.
     pub(crate) fn mark_life(&self) -> Duration {
         self.exchange_limit.saturating_add(MARK_MARGIN)
+    }
+
+    /// Age after which a foreign mark may be succeeded: what its holder said, and never less than a process that is
+    /// set up like this one would take.
+    pub(crate) fn foreign_mark_life(&self, mark: &Mark) -> Duration {
+        let said = mark.life.unwrap_or_default().min(MARK_LIFE_MAX);
+        said.max(self.mark_life())
     }
 
     /// Rest between flights while the endpoint is out of order: 1 s, doubling to 30 s.

@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use tokio::sync::OwnedMutexGuard;
 
+use super::machine::Own;
 use super::per_thread::PerThread;
 use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, doubled};
 use super::waiter::Waiters;
@@ -44,6 +45,8 @@ pub(super) struct State {
     pub(super) standing: Option<Box<(RefreshError, Now)>>,
     /// The refresh token that was refused for good.
     pub(super) dead: Option<Box<Verdict>>,
+    /// What this process remembers of its own attempts.
+    pub(super) own: Option<Box<Own>>,
     /// A set that came too late for its login was given back: has the server confirmed it?
     pub(super) given_back: Option<bool>,
     storm: Option<Box<Storm>>,

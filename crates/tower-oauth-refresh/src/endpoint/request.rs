@@ -5,29 +5,38 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use form_urlencoded::Serializer;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Uri};
+use sha2::Sha256;
 
 use crate::grant::Grant;
 use crate::secret::{ClientAssertion, ClientSecret, RefreshToken};
 use crate::store::BoxFuture;
+use crate::store::record::ClientPrint;
 
 /// How the client proves at the authorization server who it is (RFC 6749 §2.3). Never probed: a refresh
 /// token sent in a failed trial may be a refresh token spent.
+///
+/// Clones share the secret, which [`replace_secret`](Self::replace_secret) exchanges while the program runs.
 #[derive(Clone)]
 pub struct ClientAuth(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Basic { id: String, secret: ClientSecret, raw: bool },
-    Post { id: String, secret: ClientSecret },
+    Basic { id: String, secret: Secret, raw: bool },
+    Post { id: String, secret: Secret },
     None { id: String },
     Assertion { id: String, make: Arc<MakeAssertion> },
 }
+
+/// Clones are the same: replaced in one, it is in all.
+type Secret = Arc<ArcSwap<ClientSecret>>;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type MakeAssertion = dyn Fn() -> BoxFuture<'static, Result<ClientAssertion, BoxError>> + Send + Sync;
@@ -38,17 +47,17 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 impl ClientAuth {
     /// `Authorization: Basic`, id and secret form-urlencoded first as RFC 6749 §2.3.1 says.
     pub fn basic(id: impl Into<String>, secret: impl Into<ClientSecret>) -> Self {
-        Self(Kind::Basic { id: id.into(), secret: secret.into(), raw: false })
+        Self(Kind::Basic { id: id.into(), secret: shared(secret), raw: false })
     }
 
     /// `Authorization: Basic` without the form-urlencoding, for servers that do not undo it.
     pub fn basic_raw(id: impl Into<String>, secret: impl Into<ClientSecret>) -> Self {
-        Self(Kind::Basic { id: id.into(), secret: secret.into(), raw: true })
+        Self(Kind::Basic { id: id.into(), secret: shared(secret), raw: true })
     }
 
     /// `client_id` and `client_secret` in the body.
     pub fn post(id: impl Into<String>, secret: impl Into<ClientSecret>) -> Self {
-        Self(Kind::Post { id: id.into(), secret: secret.into() })
+        Self(Kind::Post { id: id.into(), secret: shared(secret) })
     }
 
     /// A public client, or one that TLS authenticates by its certificate (`tls_client_auth` and
@@ -65,6 +74,42 @@ impl ClientAuth {
         F: Future<Output = Result<ClientAssertion, BoxError>> + Send + 'static,
     {
         Self(Kind::Assertion { id: id.into(), make: Arc::new(move || Box::pin(make())) })
+    }
+
+    /// Exchanges the secret, in all clones of this: keep one beside the coordinator that is built with another. The
+    /// next attempt shows the new one, and where the old one was refused, nobody waits for that any longer.
+    /// `false`: there is no secret in it, and nothing is changed.
+    pub fn replace_secret(&self, secret: impl Into<ClientSecret>) -> bool {
+        let (Kind::Basic { secret: shown, .. } | Kind::Post { secret: shown, .. }) = &self.0 else {
+            return false;
+        };
+        shown.store(Arc::new(secret.into()));
+        true
+    }
+
+    /// Tells this client authentication from another. The key of an assertion, or a certificate, is not seen from
+    /// here: it is taken for one that only this `process` has.
+    pub(super) fn print(&self, process: u128) -> ClientPrint {
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.client_id().as_bytes()).expect("any key length");
+        mac.update(self.method().as_bytes());
+        match &self.0 {
+            Kind::Basic { secret, .. } | Kind::Post { secret, .. } => {
+                mac.update(secret.load().expose_secret().as_bytes());
+            }
+            Kind::None { .. } | Kind::Assertion { .. } => mac.update(&process.to_be_bytes()),
+        }
+        let [first, second, ..]: [u8; 32] = mac.finalize().into_bytes().into();
+        ClientPrint(u16::from_be_bytes([first, second]))
+    }
+
+    fn method(&self) -> &'static str {
+        match &self.0 {
+            Kind::Basic { .. } => "basic",
+            Kind::Post { .. } => "post",
+            Kind::None { .. } => "none",
+            Kind::Assertion { .. } => "assertion",
+        }
     }
 
     /// The client's id.
@@ -89,7 +134,7 @@ impl ClientAuth {
                 form_urlencoded::byte_serialize(str::as_bytes(text)).collect()
             }
         };
-        let pair = format!("{}:{}", encoded(id), encoded(secret.expose_secret()));
+        let pair = format!("{}:{}", encoded(id), encoded(secret.load().expose_secret()));
         let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64.encode(pair))).ok()?;
         value.set_sensitive(true);
         Some(value)
@@ -112,7 +157,8 @@ impl ClientAuth {
             Kind::Post { id, secret } => {
                 form.append_pair("client_id", id);
                 // An empty secret may be left out (RFC 6749 §2.3.1), and some servers insist.
-                if !secret.expose_secret().is_empty() {
+                let secret = secret.load();
+                if !secret.is_empty() {
                     form.append_pair("client_secret", secret.expose_secret());
                 }
             }
@@ -127,14 +173,15 @@ impl ClientAuth {
 
 impl fmt::Debug for ClientAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let method = match &self.0 {
-            Kind::Basic { .. } => "basic",
-            Kind::Post { .. } => "post",
-            Kind::None { .. } => "none",
-            Kind::Assertion { .. } => "assertion",
-        };
-        f.debug_struct("ClientAuth").field("method", &method).field("client_id", &self.client_id()).finish()
+        f.debug_struct("ClientAuth")
+            .field("method", &self.method())
+            .field("client_id", &self.client_id())
+            .finish()
     }
+}
+
+fn shared(secret: impl Into<ClientSecret>) -> Secret {
+    Arc::new(ArcSwap::from_pointee(secret.into()))
 }
 
 /// The request of one refresh (RFC 6749 §4.4.2, §6).

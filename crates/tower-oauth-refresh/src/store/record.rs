@@ -114,6 +114,8 @@ pub(crate) struct Mark {
     pub(crate) nonce: u128,
     pub(crate) number: u64,
     pub(crate) fingerprint: Option<Fingerprint>,
+    /// How long its holder may still act under it: what it was set up for, not what its readers are.
+    pub(crate) life: Option<Duration>,
 }
 
 /// Who holds a mark: enough to prove on the same host that it is dead.
@@ -136,7 +138,13 @@ pub(crate) struct Rest {
     pub(crate) wait: Duration,
     pub(crate) reason: RestReason,
     pub(crate) code: Option<String>,
+    /// Whom it binds. `None`: everybody.
+    pub(crate) client: Option<ClientPrint>,
 }
+
+/// Tells one client authentication from another, and is too short to confirm a guess at the secret in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientPrint(pub(crate) u16);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

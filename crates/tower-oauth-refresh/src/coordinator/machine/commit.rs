@@ -101,7 +101,7 @@ impl Machine {
         if commit.tokens.access_token.is_none() {
             record.failures = commit.failures.saturating_add(1);
             let wait = Policy::outage_rest(record.failures, lots.unit);
-            record.rest = Some(Rest { wait, reason: RestReason::Unavailable, code: None });
+            record.rest = Some(Rest { wait, reason: RestReason::Unavailable, code: None, client: None });
         }
         self.in_hand = Some(commit.clone());
         self.place = false;

@@ -1,6 +1,7 @@
 //! Marking, sending, and understanding the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::judge::{rest_error, verdict_error};
 use super::{Answer, Lots, Machine, Note, Phase, Seen, Snapshot, Step, Swapped, TurnedAway, store_error};
@@ -42,6 +43,9 @@ impl Machine {
     /// Takes the lease, as soon as there is a place at the token endpoint. Whoever waits for one has no mark: a
     /// lease that ran meanwhile would be good for nothing.
     pub(super) fn lease(&mut self, now: Now, lots: Lots, lease: Lease) -> Step {
+        if let Some(error) = self.own_rest(now) {
+            return self.fail(error);
+        }
         if self.place {
             return self.mark(now, lots, lease);
         }
@@ -64,6 +68,7 @@ impl Machine {
         if self.closed {
             return self.fail(RefreshError::new(ErrorKind::ShutDown));
         }
+        self.tried.get_or_insert(now);
         if self.exhausted(now) {
             return self.fail(RefreshError::new(ErrorKind::TimedOut));
         }
@@ -78,7 +83,9 @@ impl Machine {
             nonce: lots.nonce,
             number: record.marks,
             fingerprint: record.fingerprint(),
+            life: Some(self.policy.mark_life()),
         });
+        self.own.marks(lots.nonce);
         record.rest = None;
         record.doubt = doubt;
         let attempt = Attempt {
@@ -117,7 +124,6 @@ impl Machine {
             Ok(Swapped::Conflict(found)) => self.looked(now, lots, since, Ok(found)),
             // Maybe written: look once. A store that fails twice is not written to again.
             Err(error) => {
-                self.unsent = Some(attempt.nonce);
                 self.store_failures += 1;
                 if self.store_failures > 1 || self.sends > 0 {
                     return self.fail(store_error(error));
@@ -139,10 +145,7 @@ impl Machine {
     ) -> Step {
         let age = match &loaded {
             Ok(Some(found)) if found.version == attempt.version => found.age.saturating_add(now.since(since)),
-            _ => {
-                self.unsent = Some(attempt.nonce);
-                return self.looked(now, lots, since, loaded);
-            }
+            _ => return self.looked(now, lots, since, loaded),
         };
         if age <= SEND_WINDOW {
             return self.send(now, attempt);
@@ -152,11 +155,12 @@ impl Machine {
             return self.renew(now, lots, attempt);
         }
         let error = store_error(Arc::new(StoreError::unavailable("it takes too long to answer")));
-        self.clear(now, lots, attempt, None, error)
+        self.clear(now, lots, attempt, None, Err(error))
     }
 
     fn send(&mut self, now: Now, attempt: Attempt) -> Step {
         self.sends += 1;
+        self.own.sends(attempt.nonce);
         let refresh_token = match self.policy.grant {
             Grant::RefreshToken => attempt.record.refresh_token().cloned(),
             Grant::ClientCredentials => None,
@@ -187,22 +191,19 @@ impl Machine {
                 self.phase = Phase::Rereading { attempt, code };
                 Step::Load
             }
-            Answer::NotSent(cause) => self.out_of_order(now, lots, attempt, false, None, cause),
+            Answer::NotSent(cause) => self.not_sent(now, lots, attempt, cause),
             Answer::Unavailable { in_doubt, retry_after, .. } => {
-                self.out_of_order(now, lots, attempt, in_doubt, retry_after, None)
+                self.out_of_order(now, lots, attempt, in_doubt, retry_after)
             }
             Answer::Refused { code, retry_after } => {
                 let own = Policy::refused_rest(attempt.record.failures.saturating_add(1), lots.unit);
                 let wait = retry_after.map_or(own, |server| server.max(own));
-                let rest = Rest { wait, reason: RestReason::Refused, code };
+                let rest = Rest { wait, reason: RestReason::Refused, code, client: None };
                 self.release(now, lots, attempt, rest)
             }
-            Answer::Configuration { code } => {
-                let rest = Rest { wait: COOL_DOWN, reason: RestReason::Configuration, code };
-                self.release(now, lots, attempt, rest)
-            }
+            Answer::Configuration { code } => self.client_refused(now, lots, attempt, code),
             Answer::NeedsUser { code } => {
-                let rest = Rest { wait: COOL_DOWN, reason: RestReason::NeedsUser, code };
+                let rest = Rest { wait: COOL_DOWN, reason: RestReason::NeedsUser, code, client: None };
                 self.release(now, lots, attempt, rest)
             }
         }
@@ -253,8 +254,7 @@ impl Machine {
         lots: Lots,
         mut attempt: Attempt,
         in_doubt: bool,
-        retry_after: Option<std::time::Duration>,
-        cause: Option<Cause>,
+        retry_after: Option<Duration>,
     ) -> Step {
         if in_doubt {
             self.leave_doubt(&mut attempt);
@@ -267,13 +267,38 @@ impl Machine {
         }
         let own = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit);
         let wait = retry_after.map_or(own, |server| server.max(own));
-        let rest = Rest { wait, reason: RestReason::Unavailable, code: None };
-        let step = self.release(now, lots, attempt, rest);
-        if let (Phase::Releasing { error }, Some(cause)) = (&mut self.phase, cause) {
-            // For those who waited. In the record there is no place for it.
-            *error = error.clone().with_source(cause);
+        let rest = Rest { wait, reason: RestReason::Unavailable, code: None, client: None };
+        self.release(now, lots, attempt, rest)
+    }
+
+    /// Something is wrong with this host, not with the server: nobody else waits for that. The mark goes at once, also
+    /// before the retry.
+    fn not_sent(&mut self, now: Now, lots: Lots, attempt: Attempt, cause: Option<Cause>) -> Step {
+        self.own.unsent = self.own.unsent.saturating_add(1);
+        let first =
+            self.retries < self.policy.retries && self.own.unsent == 1 && attempt.record.failures == 0;
+        if first && !self.exhausted(now) {
+            self.retries += 1;
+            return self.clear(now, lots, attempt, None, Ok(Policy::retry_pause(lots.unit)));
         }
-        step
+        let until = now.after(Policy::outage_rest(self.own.unsent, lots.unit));
+        let error = RefreshError::new(ErrorKind::Unavailable).with_retry_at(until);
+        let error = match cause {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        };
+        self.own.rest(until, None, error.clone());
+        self.clear(now, lots, attempt, None, Err(error))
+    }
+
+    /// Whoever shows the same client authentication would be refused as well, and nobody else.
+    fn client_refused(&mut self, now: Now, lots: Lots, attempt: Attempt, code: Option<String>) -> Step {
+        let rest =
+            Rest { wait: COOL_DOWN, reason: RestReason::Configuration, code, client: Some(self.client) };
+        let until = now.after(rest.wait);
+        let error = rest_error(&rest, until);
+        self.own.rest(until, rest.client, error.clone());
+        self.clear(now, lots, attempt, Some(rest), Err(error))
     }
 
     /// A further submission needs a mark of its own; the time to send counts from now.
@@ -287,7 +312,9 @@ impl Machine {
     /// Clears the mark, and leaves for all processes how long to rest.
     fn release(&mut self, now: Now, lots: Lots, attempt: Attempt, rest: Rest) -> Step {
         let error = rest_error(&rest, now.after(rest.wait));
-        self.clear(now, lots, attempt, Some(rest), error)
+        let failures = attempt.record.failures.saturating_add(1);
+        let record = CredentialRecord { failures, ..attempt.record };
+        self.clear(now, lots, Attempt { record, ..attempt }, Some(rest), Err(error))
     }
 
     /// Clears the mark. What was sent under it is over, or nothing was.
@@ -297,14 +324,13 @@ impl Machine {
         lots: Lots,
         attempt: Attempt,
         rest: Option<Rest>,
-        error: RefreshError,
+        then: Result<Duration, RefreshError>,
     ) -> Step {
         let mut record = attempt.record.aged(now.since(attempt.written));
         record.mark = None;
-        record.failures = record.failures.saturating_add(u32::from(rest.is_some()));
         record.rest = rest;
         self.place = false;
-        self.phase = Phase::Releasing { error };
+        self.phase = Phase::Releasing { then };
         Step::Swap { expected: Some(attempt.version), version: lots.version, new: record }
     }
 
@@ -331,8 +357,7 @@ impl Machine {
         // Client credentials spend no refresh token, though a server may have given one.
         let spent = attempt.record.fingerprint().filter(|_| self.policy.grant == Grant::RefreshToken);
         let Some(fingerprint) = spent else {
-            let rest = Rest { wait: COOL_DOWN, reason: RestReason::Configuration, code: Some(code) };
-            return self.release(now, lots, attempt, rest);
+            return self.client_refused(now, lots, attempt, Some(code));
         };
         let generation = attempt.record.generation;
         let verdict = Verdict { generation, fingerprint, doubt: attempt.record.doubt, code };

@@ -55,8 +55,7 @@ impl Machine {
         if let Some(verdict) = self.dead.take_if(|dead| record.fingerprint() == Some(dead.fingerprint)) {
             // The store did not take the verdict when it was given, or has lost it since. Whoever is asking the
             // server himself will hear it there.
-            let marked = |mark: &Mark| mark.holder.coordinator == self.me.coordinator;
-            if record.mark.as_ref().is_none_or(marked) {
+            if record.mark.as_ref().is_none_or(|mark| self.own.wrote(mark)) {
                 return self.condemn(lots, seen.snapshot.version, record, verdict);
             }
             return self.fail(verdict_error(&verdict));
@@ -122,7 +121,8 @@ impl Machine {
         let Some(mark) = &record.mark else {
             self.succeeding = None;
             let age = seen.snapshot.age.saturating_add(now.since(seen.at));
-            if let Some(rest) = record.rest.as_ref().filter(|rest| rest.wait > age) {
+            let binds = |rest: &&Rest| rest.client.is_none_or(|client| client == self.client);
+            if let Some(rest) = record.rest.as_ref().filter(|rest| rest.wait > age).filter(binds) {
                 return self.fail(rest_error(rest, now.after(rest.wait.saturating_sub(age))));
             }
             let doubt = record.doubt;
@@ -130,13 +130,14 @@ impl Machine {
                 Lease { expected: Some(seen.snapshot.version), record: seen.record(now), doubt, at: now };
             return self.lease(now, lots, lease);
         };
-        let ours = mark.holder.coordinator == self.me.coordinator;
+        let sent = self.own.finds(mark);
+        let ours = sent.is_some();
         if !ours
             && !seen.snapshot.holder_dead
-            && let Some(pause) = self.must_wait(now, lots, seen)
+            && let Some(pause) = self.must_wait(now, lots, seen, mark)
         {
             // Others have gone on refreshing all this time, and nobody with success.
-            if self.flown(now) > self.policy.flight_limit + self.policy.mark_life() {
+            if self.flown(now) > self.policy.flight_limit + self.policy.foreign_mark_life(mark) {
                 return self.fail(RefreshError::new(ErrorKind::TimedOut));
             }
             return self.watch(pause);
@@ -145,8 +146,7 @@ impl Machine {
             self.succeeding = Some(mark.holder.clone());
         }
         let sent_at = now.before(seen.snapshot.age).wall;
-        let theirs =
-            Some(Doubt { sent_at, pid: mark.holder.pid }).filter(|_| self.unsent != Some(mark.nonce));
+        let theirs = Some(Doubt { sent_at, pid: mark.holder.pid }).filter(|_| sent != Some(false));
         let doubt = record.doubt.or(theirs);
         let lease = Lease { expected: Some(seen.snapshot.version), record: seen.record(now), doubt, at: now };
         self.lease(now, lots, lease)
@@ -154,8 +154,8 @@ impl Machine {
 
     /// How long a foreign mark still has to be waited for. Its holder may be frozen with a request on the
     /// wire, or hold the answer and be about to write.
-    fn must_wait(&mut self, now: Now, lots: Lots, seen: &Seen) -> Option<Duration> {
-        let alive = self.policy.mark_life().saturating_sub(seen.snapshot.age);
+    fn must_wait(&mut self, now: Now, lots: Lots, seen: &Seen, mark: &Mark) -> Option<Duration> {
+        let alive = self.policy.foreign_mark_life(mark).saturating_sub(seen.snapshot.age);
         if !alive.is_zero() {
             self.settling = None;
             let poll = POLL.mul_f64(0.75 + lots.unit / 2.0);

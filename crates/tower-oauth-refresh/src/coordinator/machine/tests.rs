@@ -58,6 +58,7 @@ fn marked(mut record: CredentialRecord, coordinator: u128, nonce: u128) -> Crede
         nonce,
         number: record.marks,
         fingerprint: record.fingerprint(),
+        life: None,
     });
     record
 }
@@ -71,6 +72,8 @@ fn unavailable() -> Arc<StoreError> {
 }
 
 const ME: u128 = 42;
+/// Of a mark that we wrote before, and sent something under.
+const OURS: u128 = 77;
 
 impl Play {
     fn new() -> Self {
@@ -82,6 +85,10 @@ impl Play {
     }
 
     fn flown(machine: Machine) -> Self {
+        Self::resumed(machine.remembering(Own::sent(OURS), ClientPrint(ME as u16)))
+    }
+
+    fn resumed(machine: Machine) -> Self {
         let now = Now::new(SystemTime::UNIX_EPOCH + SECOND * 1_000_000, SECOND * 1000);
         let mut play =
             Self { machine, now, lot: 1, step: None, told: Vec::new(), notes: Vec::new(), queues: false };

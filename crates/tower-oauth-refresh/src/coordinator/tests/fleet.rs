@@ -6,11 +6,11 @@
 //! user, who asks once a second, sends a request, and does with a refusal what the layer does. While it runs, a test
 //! may change, replace or spoil processes. Time is paused.
 
-#![expect(dead_code, reason = "the rings to come use all of it")]
-
 mod far;
 mod process;
 mod rates;
+mod rolling;
+mod sick;
 mod unequal;
 
 use std::sync::Mutex;
@@ -55,7 +55,7 @@ impl Fleet {
         };
         for number in 0..count {
             let process = fleet.process("secret", |builder| adjust(number, builder));
-            fleet.processes.lock().unwrap().push(process);
+            fleet.push(process);
         }
         fleet
     }
@@ -68,6 +68,11 @@ impl Fleet {
     /// `process` takes the place of an older one, whose refreshes go on.
     pub(super) fn replace(&self, number: usize, process: Arc<Process>) {
         self.processes.lock().unwrap()[number] = process;
+    }
+
+    /// One more process, with a user.
+    pub(super) fn push(&self, process: Arc<Process>) {
+        self.processes.lock().unwrap().push(process);
     }
 
     pub(super) fn at(&self, number: usize) -> Arc<Process> {

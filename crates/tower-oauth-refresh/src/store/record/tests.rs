@@ -40,11 +40,13 @@ pub(crate) fn full() -> CredentialRecord {
             nonce: 11,
             number: 5,
             fingerprint: Some(Fingerprint(u64::MAX)),
+            life: Some(Duration::from_secs(11)),
         }),
         rest: Some(Rest {
             wait: Duration::from_secs(60),
             reason: RestReason::Configuration,
             code: Some("invalid_client".to_owned()),
+            client: Some(ClientPrint(9)),
         }),
         failures: 2,
         doubt: Some(Doubt { sent_at: SystemTime::UNIX_EPOCH, pid: 8 }),
@@ -153,10 +155,11 @@ prop_compose! {
 prop_compose! {
     fn mark()(
         boot: String, namespace: String, pid: u32, started: u64, coordinator: u128, nonce: u128, number: u64,
-        fingerprint: Option<u64>,
+        fingerprint: Option<u64>, life: Option<u32>,
     ) -> Mark {
         let holder = Holder { boot, namespace, pid, started, coordinator };
-        Mark { holder, nonce, number, fingerprint: fingerprint.map(Fingerprint) }
+        let life = life.map(|ms| Duration::from_millis(ms.into()));
+        Mark { holder, nonce, number, fingerprint: fingerprint.map(Fingerprint), life }
     }
 }
 
@@ -177,7 +180,13 @@ fn life() -> impl Strategy<Value = Life> {
 fn rest() -> impl Strategy<Value = Rest> {
     use RestReason::{Configuration, NeedsUser, Refused, Unavailable};
     let reason = prop::sample::select(&[Unavailable, Refused, Configuration, NeedsUser][..]);
-    (ms(), reason, any::<Option<String>>()).prop_map(|(wait, reason, code)| Rest { wait, reason, code })
+    let bound = (ms(), reason, any::<Option<String>>(), any::<Option<u16>>());
+    bound.prop_map(|(wait, reason, code, client)| Rest {
+        wait,
+        reason,
+        code,
+        client: client.map(ClientPrint),
+    })
 }
 
 prop_compose! {

@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 
 use super::unknown::{Unknown, UnknownWire};
 use super::{
-    CredentialRecord, Doubt, Fingerprint, Generation, Holder, Life, LoginId, Mark, Rest, RestReason,
+    ClientPrint, CredentialRecord, Doubt, Fingerprint, Generation, Holder, Life, LoginId, Mark, Rest,
+    RestReason,
 };
 use super::{StoreError, Tokens, Under, Verdict, envelope};
 use crate::secret::{AccessToken, BoundKey, RefreshToken};
@@ -83,6 +84,8 @@ struct MarkWire {
     nonce: Bits,
     number: u64,
     fingerprint: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    life_ms: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,6 +93,8 @@ struct RestWire {
     wait_ms: u64,
     reason: RestReason,
     code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<u16>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -235,6 +240,7 @@ impl MarkWire {
             nonce: Bits(mark.nonce),
             number: mark.number,
             fingerprint: mark.fingerprint.map(|fingerprint| fingerprint.0),
+            life_ms: mark.life.map(millis),
         }
     }
 
@@ -250,6 +256,7 @@ impl MarkWire {
             nonce: self.nonce.0,
             number: self.number,
             fingerprint: self.fingerprint.map(Fingerprint),
+            life: self.life_ms.map(Duration::from_millis),
         }
     }
 }
@@ -269,11 +276,21 @@ impl DoubtWire {
 
 impl RestWire {
     fn of(rest: &Rest) -> Self {
-        Self { wait_ms: millis(rest.wait), reason: rest.reason, code: rest.code.clone() }
+        Self {
+            wait_ms: millis(rest.wait),
+            reason: rest.reason,
+            code: rest.code.clone(),
+            client: rest.client.map(|client| client.0),
+        }
     }
 
     fn into_rest(self) -> Rest {
-        Rest { wait: Duration::from_millis(self.wait_ms), reason: self.reason, code: self.code }
+        Rest {
+            wait: Duration::from_millis(self.wait_ms),
+            reason: self.reason,
+            code: self.code,
+            client: self.client.map(ClientPrint),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ fn an_inherited_mark_counts_as_a_failure_and_a_doubt_that_was_counted_before_doe
     let doubt = Some(Doubt { sent_at: SystemTime::UNIX_EPOCH, pid: 7 });
     for (found, failures) in [
         (CredentialRecord { doubt, failures: 1, ..expired() }, 1),
-        (marked(expired(), ME, 70), 1),
+        (marked(expired(), ME, OURS), 1),
         (expired(), 0),
     ] {
         let mut play = Play::knowing(5);
@@ -354,8 +354,35 @@ fn retry_after_is_kept_by_everybody_and_not_waited_for() {
 #[test]
 fn a_request_that_never_left_leaves_no_doubt() {
     let mut play = Play::sent();
-    play.answered(Answer::NotSent(None)).waited().swapped().answered(Answer::NotSent(None));
+    play.answered(Answer::NotSent(None)).swapped().waited().loaded(snapshot(expired())).swapped();
+    play.answered(Answer::NotSent(None));
     assert!(play.swap().1.doubt.is_none());
+}
+
+#[test]
+fn what_never_left_this_host_is_nobody_elses_trouble() {
+    let mut play = Play::sent();
+    play.answered(Answer::NotSent(None));
+    let clean = |new: &CredentialRecord| new.mark.is_none() && new.rest.is_none() && new.failures == 0;
+    assert!(clean(play.swap().1), "cleared before the retry, too");
+    play.swapped().waited().loaded(snapshot(expired())).swapped().answered(Answer::NotSent(None));
+    assert!(clean(play.swap().1));
+    play.swapped();
+    let until = play.failed().rests_until().unwrap();
+    assert!(until.boot > play.now.boot);
+    // The next flight of this process looks, and does not send before.
+    let own = play.machine.own().clone();
+    let next =
+        || Machine::new(Policy::default(), holder(ME), None, None).remembering(own.clone(), ClientPrint(0));
+    let mut again = Play::resumed(next());
+    again.loaded(snapshot(expired()));
+    assert_eq!(again.failed().rests_until(), Some(until));
+    let mut again = Play::resumed(next());
+    again.loaded(snapshot(fresh(6, "refresh-6")));
+    assert_eq!(again.adopted().generation, Generation::new(6));
+    let mut again = Play::resumed(next());
+    again.passes(SECOND * 3).loaded(snapshot(expired())).swapped();
+    assert_eq!(again.sends(), Some("refresh-5"));
 }
 
 #[test]

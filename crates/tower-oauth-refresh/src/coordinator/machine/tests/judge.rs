@@ -4,7 +4,7 @@ use super::*;
 use crate::coordinator::policy::{POLL, SETTLE, SETTLE_AT_MOST};
 use crate::grant::Grant;
 use crate::secret::BoundKey;
-use crate::store::record::{Doubt, Life, Rest, RestReason, Verdict};
+use crate::store::record::{ClientPrint, Doubt, Life, Rest, RestReason, Verdict};
 
 #[test]
 fn a_newer_generation_is_adopted_without_a_write() {
@@ -148,7 +148,7 @@ fn a_refresh_token_known_to_be_dead_is_not_sent_while_somebody_else_is_asking_an
 /// the login. Whoever had heard it told its own callers and nobody else.
 #[test]
 fn a_verdict_that_the_store_has_lost_or_did_not_take_is_written_again() {
-    for record in [expired(), marked(expired(), ME, 70)] {
+    for record in [expired(), marked(expired(), ME, OURS)] {
         let mut play = forewarned();
         play.loaded(snapshot(record));
         assert!(matches!(play.swap().1.life, Life::Dead(_)));
@@ -172,6 +172,7 @@ fn a_rest_left_by_anybody_is_kept_by_everybody() {
         wait: SECOND * 60,
         reason: RestReason::Configuration,
         code: Some("invalid_client".into()),
+        client: None,
     });
     let mut play = Play::knowing(5);
     let mut found = snapshot(record.clone());
@@ -287,16 +288,81 @@ fn of_several_heirs_only_the_one_that_took_the_lease_says_so() {
 #[test]
 fn a_mark_of_our_own_is_renewed_at_once_and_leaves_doubt() {
     let mut play = Play::knowing(5);
-    play.loaded(snapshot(marked(expired(), ME, 70)));
+    play.loaded(snapshot(marked(expired(), ME, OURS)));
     let new = play.swap().1;
     assert!(new.doubt.is_some());
     assert_eq!((new.marks, new.mark.as_ref().unwrap().number), (2, 2), "numbered upwards");
 }
 
 #[test]
+fn a_mark_with_our_names_that_we_did_not_write_is_somebody_elses() {
+    // A fork, or a copy of this machine.
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(marked(expired(), ME, 70)));
+    assert_eq!(play.wait(), POLL);
+}
+
+#[test]
+fn a_mark_of_an_attempt_that_sent_nothing_leaves_no_doubt_in_the_next_flight() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(expired())).swap_fails().loaded(snapshot(expired()));
+    let unsent = play.swap().1.clone();
+    play.swap_fails();
+    assert_eq!(play.failed().kind(), ErrorKind::Store);
+    let own = play.machine.own().clone();
+    let next = Machine::new(Policy::default(), holder(ME), None, None).remembering(own, ClientPrint(0));
+    let mut play = Play::resumed(next);
+    play.loaded(snapshot(unsent));
+    assert!(play.swap().1.doubt.is_none());
+}
+
+#[test]
+fn a_mark_lives_for_as_long_as_its_holder_said_and_never_less_than_our_own_would() {
+    for (said, life) in [(None, 11), (Some(4), 11), (Some(61), 61), (Some(1_000_000), 3600)] {
+        let found = |age| {
+            let mut found = foreign(age);
+            found.record.mark.as_mut().unwrap().life = said.map(Duration::from_secs);
+            found
+        };
+        let mut play = Play::knowing(5);
+        play.loaded(found(Duration::from_secs(life) - Duration::from_millis(1)));
+        assert_eq!(play.wait(), Duration::from_millis(1), "{said:?}");
+        play.waited().loaded(found(Duration::from_secs(life)));
+        assert_eq!(play.wait(), SETTLE, "{said:?}");
+        play.waited().loaded(found(Duration::from_secs(life) + SETTLE)).swapped();
+        assert_eq!(play.sends(), Some("refresh-5"));
+    }
+}
+
+#[test]
+fn a_flight_that_waited_long_for_somebody_else_still_has_its_own_time() {
+    let mut play = Play::knowing(5);
+    let mut found = foreign(Duration::ZERO);
+    found.record.mark.as_mut().unwrap().life = Some(SECOND * 200);
+    play.loaded(found.clone()).passes(SECOND * 200).event(Event::Woke);
+    play.loaded(Snapshot { age: SECOND * 200, ..found.clone() }).waited();
+    play.loaded(Snapshot { age: SECOND * 202, ..found }).swapped();
+    assert_eq!(play.sends(), Some("refresh-5"));
+}
+
+#[test]
+fn a_refused_client_binds_only_those_who_show_the_same() {
+    let mut found = snapshot(expired());
+    let rest = |client| Rest { wait: SECOND * 60, reason: RestReason::Configuration, code: None, client };
+    found.record.rest = Some(rest(Some(ClientPrint(ME as u16))));
+    let mut play = Play::knowing(5);
+    play.loaded(found.clone());
+    assert_eq!(play.failed().kind(), ErrorKind::Configuration);
+    found.record.rest = Some(rest(Some(ClientPrint(1))));
+    let mut play = Play::knowing(5);
+    play.loaded(found).swapped();
+    assert_eq!(play.sends(), Some("refresh-5"));
+}
+
+#[test]
 fn whoever_inherits_a_mark_reports_a_lost_rotation() {
     for found in
-        [snapshot(marked(expired(), ME, 70)), Snapshot { holder_dead: true, ..foreign(Duration::ZERO) }]
+        [snapshot(marked(expired(), ME, OURS)), Snapshot { holder_dead: true, ..foreign(Duration::ZERO) }]
     {
         let mut play = Play::knowing(5);
         play.loaded(found).swapped();

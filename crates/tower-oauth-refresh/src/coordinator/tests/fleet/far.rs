@@ -35,7 +35,6 @@ struct Login {
 pub(in super::super) struct Submission {
     /// Of the credential; of client credentials it is empty.
     pub(in super::super) key: String,
-    pub(in super::super) at: Instant,
     pub(in super::super) done: Done,
 }
 
@@ -153,7 +152,7 @@ impl State {
             None => (String::new(), 0),
         };
         let (done, status, body) = self.decide(form, &key, number);
-        self.submissions.push(Submission { key, at: Instant::now(), done });
+        self.submissions.push(Submission { key, done });
         Response::builder().status(status).body(Full::from(body)).unwrap()
     }
 

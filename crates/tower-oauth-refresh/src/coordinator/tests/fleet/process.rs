@@ -10,6 +10,7 @@ use crate::endpoint::NotSent;
 pub(in super::super) struct Process {
     pub(in super::super) coordinator: Arc<RefreshCoordinator>,
     network: Arc<Mutex<Network>>,
+    attempts: Arc<AtomicUsize>,
     sick: AtomicBool,
 }
 
@@ -33,11 +34,12 @@ impl Process {
         adjust: impl FnOnce(Builder) -> Builder,
     ) -> Arc<Self> {
         let network = Arc::new(Mutex::new(Network::Fine));
+        let attempts = Arc::<AtomicUsize>::default();
         let builder = RefreshCoordinator::builder(http::Uri::from_static("https://as.example/token"), auth)
             .store(Distant(store.clone()))
             .clock(Arc::new(StepClock::new()));
-        let coordinator = adjust(builder).build(service(far, &network)).unwrap();
-        Arc::new(Self { coordinator, network, sick: AtomicBool::new(false) })
+        let coordinator = adjust(builder).build(service(far, &network, &attempts)).unwrap();
+        Arc::new(Self { coordinator, network, attempts, sick: AtomicBool::new(false) })
     }
 
     /// From now on this is its way to the server. Where it is not fine, the process is sick, and what its user sees
@@ -50,6 +52,11 @@ impl Process {
     /// Is something wrong with this process, so that its user may well be refused?
     pub(in super::super) fn is_sick(&self, sick: bool) {
         self.sick.store(sick, Ordering::SeqCst);
+    }
+
+    /// Requests that it has handed to its HTTP client, sent or not.
+    pub(in super::super) fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::SeqCst)
     }
 
     pub(super) fn is_healthy(&self) -> bool {
@@ -89,9 +96,10 @@ type TokenEndpoint = BoxCloneSyncService<
     Box<dyn std::error::Error + Send + Sync>,
 >;
 
-fn service(far: &Arc<Far>, network: &Arc<Mutex<Network>>) -> TokenEndpoint {
-    let (far, network) = (far.clone(), network.clone());
+fn service(far: &Arc<Far>, network: &Arc<Mutex<Network>>, attempts: &Arc<AtomicUsize>) -> TokenEndpoint {
+    let (far, network, attempts) = (far.clone(), network.clone(), attempts.clone());
     TokenEndpoint::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        attempts.fetch_add(1, Ordering::SeqCst);
         let (far, network) = (far.clone(), network.clone());
         async move {
             use http_body_util::BodyExt as _;

@@ -1,11 +1,11 @@
 //! A process: what it holds in memory, and the flight or the login that it is about.
 
 use crate::clock::Now;
-use crate::coordinator::machine::{Answer, Machine, Snapshot, Swapped};
+use crate::coordinator::machine::{Answer, Machine, Own, Snapshot, Swapped};
 use crate::coordinator::outcome::Held;
 use crate::secret::RefreshToken;
 use crate::store::Version;
-use crate::store::record::{CredentialRecord, Holder, LoginId, Verdict};
+use crate::store::record::{ClientPrint, CredentialRecord, Holder, LoginId, Verdict};
 
 /// A process.
 #[derive(Clone, Debug)]
@@ -21,6 +21,9 @@ pub(super) struct Process {
     pub(super) skew: i64,
     pub(super) memory: Option<Held>,
     pub(super) dead: Option<Verdict>,
+    pub(super) own: Own,
+    /// The client authentication it has.
+    pub(super) client: ClientPrint,
     /// Nothing starts before.
     pub(super) rests_until: u64,
     pub(super) flight: Option<Flight>,
@@ -99,6 +102,8 @@ impl Process {
             skew: 0,
             memory: None,
             dead: None,
+            own: Own::default(),
+            client: ClientPrint(0),
             rests_until: 0,
             flight: None,
             login: None,

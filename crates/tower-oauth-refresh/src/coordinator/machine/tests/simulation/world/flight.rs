@@ -20,6 +20,7 @@ impl World {
         }
         let step = flight.machine.step(now, lots, event);
         let notes: Vec<Note> = flight.machine.notes().collect();
+        let own = flight.machine.own().clone();
         flight.since = self.now;
         let began = flight.began;
         for note in notes {
@@ -41,6 +42,7 @@ impl World {
             Step::Revoke { refresh_token, .. } => Pending::Revoke(refresh_token),
             Step::Done => {
                 self.processes[id].flight = None;
+                self.processes[id].own = own;
                 return Ok(());
             }
         };

@@ -78,9 +78,8 @@ impl World {
         match self.swap(id, expected, version, ended)? {
             Ok(Swapped::Done) => {
                 self.ended.push(of);
-                let ours = self.processes[id].holder.coordinator;
                 let foreign = self.store.as_ref().and_then(|(_, record, _)| record.mark.clone());
-                if foreign.is_none_or(|mark| mark.holder.coordinator == ours) {
+                if foreign.is_none_or(|mark| self.processes[id].own.wrote(&mark)) {
                     self.write(id, version, None)?;
                 }
                 if let Some(token) = token {

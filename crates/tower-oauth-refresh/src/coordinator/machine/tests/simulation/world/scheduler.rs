@@ -154,7 +154,8 @@ impl World {
         });
         let process = &self.processes[id];
         let machine =
-            Machine::new(self.policy, process.holder.clone(), process.memory.clone(), process.dead.clone());
+            Machine::new(self.policy, process.holder.clone(), process.memory.clone(), process.dead.clone())
+                .remembering(process.own.clone(), process.client);
         let began = self.now;
         let flight = Flight { machine, pending: Pending::Load, since: began, began };
         self.processes[id].flight = Some(flight);

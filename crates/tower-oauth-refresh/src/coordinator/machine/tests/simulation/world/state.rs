@@ -39,10 +39,10 @@ impl World {
     }
 
     fn write_process(&self, text: &mut String, process: &Process) -> std::fmt::Result {
-        let Process { holder, alive, cut, memory, dead, .. } = process;
+        let Process { holder, alive, cut, memory, dead, own, .. } = process;
         write!(
             text,
-            "\n{holder:?}{alive}{cut}{memory:?}{dead:?}{}",
+            "\n{holder:?}{alive}{cut}{memory:?}{dead:?}{own:?}{}",
             self.relative(process.rests_until).max(0)
         )?;
         if process.frozen {
