@@ -5,6 +5,7 @@
 //! as soon as *either* says so, and a duration is the *larger* of the two.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// One reading of both clocks.
@@ -13,7 +14,8 @@ use std::time::{Duration, SystemTime};
 pub struct Now {
     /// Wall time: survives a restart, and jumps.
     pub wall: SystemTime,
-    /// Time since some fixed moment of this boot: never jumps, counts suspend where the system can.
+    /// Time since some fixed moment: never jumps while this boot lasts, counts suspend where the system can. Of
+    /// [`SystemClock`], that moment is a century before boot.
     pub boot: Duration,
 }
 
@@ -60,7 +62,8 @@ impl Now {
     }
 }
 
-/// Longer than any token lives, short enough for every clock's arithmetic.
+/// Longer than any token lives, short enough for every clock's arithmetic. Boot clocks count from as long before boot:
+/// a token may be older than its machine's boot, and the moment of its birth is needed.
 const CENTURY: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// Where the time comes from. [`SystemClock`] unless a test says otherwise.
@@ -87,7 +90,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads time")]
     fn now(&self) -> Now {
-        Now { wall: SystemTime::now(), boot: boot_time() }
+        Now { wall: SystemTime::now(), boot: CENTURY.saturating_add(boot_time()) }
     }
 
     #[cfg(target_os = "linux")]
@@ -95,6 +98,21 @@ impl Clock for SystemClock {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
         let seconds = u64::try_from(now.tv_sec).ok()?;
         Some(seconds.wrapping_mul(1000).wrapping_add(now.tv_nsec.unsigned_abs() / 1_000_000))
+    }
+}
+
+/// A clock whose boot time may start at zero, as one that counts from a century before.
+#[derive(Debug)]
+pub(crate) struct SinceLong(pub(crate) Arc<dyn Clock>);
+
+impl Clock for SinceLong {
+    fn now(&self) -> Now {
+        let now = self.0.now();
+        Now { boot: CENTURY.saturating_add(now.boot), ..now }
+    }
+
+    fn glance(&self) -> Option<u64> {
+        self.0.glance()
     }
 }
 
@@ -147,6 +165,24 @@ mod tests {
         let far = at(1000, 10).after(Duration::MAX);
         assert!(!at(2000, 1000).reached(far));
         assert_eq!(at(5, 5).before(Duration::MAX).boot, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_boot_clock_can_tell_of_a_time_before_boot() {
+        let year = Duration::from_secs(366 * 86_400);
+        #[derive(Debug)]
+        struct Zero;
+        impl Clock for Zero {
+            fn now(&self) -> Now {
+                at(1_000_000_000, 0)
+            }
+        }
+        for now in [SystemClock.now(), SinceLong(Arc::new(Zero)).now()] {
+            let obtained = now.before(year);
+            assert_eq!(now.boot.checked_sub(obtained.boot), Some(year));
+            let set_back = Now::new(SystemTime::UNIX_EPOCH, now.boot);
+            assert!(set_back.reached(obtained.after(year)), "only the boot clock can tell");
+        }
     }
 
     #[test]

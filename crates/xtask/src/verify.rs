@@ -20,6 +20,7 @@ struct Ring {
 const RINGS: &[Ring] = &[
     Ring { name: "threads", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::threads::" },
     Ring { name: "fleet", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::fleet::" },
+    Ring { name: "clocks", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::clocks::" },
     Ring {
         name: "answers",
         package: "tower-oauth-refresh",

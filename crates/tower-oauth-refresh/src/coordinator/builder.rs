@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::RefreshCoordinator;
 use super::policy::Policy;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SinceLong, SystemClock};
 use crate::endpoint::{AnswerClass, AnswerDialect, ClientAuth, Endpoint, Target, TokenResponse};
 use crate::grant::Grant;
 use crate::origin::is_confidential;
@@ -224,7 +224,8 @@ impl Builder {
 
     /// Where the time comes from. Default: [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        // Of this one nobody knows where it counts from.
+        self.clock = Arc::new(SinceLong(clock));
         self
     }
 

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod cancellation;
+mod clocks;
 mod fleet;
 mod fresh;
 mod glance;
@@ -133,6 +134,8 @@ struct Faults {
 #[derive(Debug)]
 struct StepClock {
     start: Instant,
+    /// How long the machine had been up then.
+    uptime: Duration,
     wall_ahead: AtomicI64,
 }
 
@@ -375,15 +378,19 @@ impl TokenStore for Flaky {
 
 impl StepClock {
     fn new() -> Self {
-        Self { start: Instant::now(), wall_ahead: AtomicI64::new(0) }
+        Self::up_for(HOUR)
+    }
+
+    fn up_for(uptime: Duration) -> Self {
+        Self { start: Instant::now(), uptime, wall_ahead: AtomicI64::new(0) }
     }
 }
 
 impl Clock for StepClock {
     fn now(&self) -> Now {
-        let passed = HOUR + self.start.elapsed();
+        let passed = self.uptime + self.start.elapsed();
         let ahead = self.wall_ahead.load(Ordering::SeqCst);
-        let wall = UNIX_EPOCH + HOUR * 500_000 + passed;
+        let wall = UNIX_EPOCH + HOUR * 500_001 + self.start.elapsed();
         let shift = SECOND * u32::try_from(ahead.unsigned_abs()).unwrap();
         Now::new(if ahead < 0 { wall - shift } else { wall + shift }, passed)
     }

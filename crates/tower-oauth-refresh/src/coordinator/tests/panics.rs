@@ -213,7 +213,7 @@ impl Trial {
     fn new(script: Script) -> Self {
         let mine = Mine::new();
         let log = tracing::subscriber::set_default(SteppedLog(mine.clone()));
-        let clock = Arc::new(StepClock { start: Instant::now(), wall_ahead: AtomicI64::new(0) });
+        let clock = Arc::new(StepClock::new());
         let store = Stepped {
             records: MemoryStore::with_clock(clock.clone()),
             mine: mine.clone(),

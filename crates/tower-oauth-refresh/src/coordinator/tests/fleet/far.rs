@@ -10,6 +10,7 @@ use super::super::*;
 pub(in super::super) struct Far {
     state: Mutex<State>,
     api_refuses: AtomicBool,
+    refusals: AtomicUsize,
 }
 
 struct State {
@@ -63,7 +64,7 @@ impl Default for Far {
             access: HashMap::new(),
             submissions: Vec::new(),
         };
-        Self { state: Mutex::new(state), api_refuses: AtomicBool::new(false) }
+        Self { state: Mutex::new(state), api_refuses: AtomicBool::new(false), refusals: AtomicUsize::new(0) }
     }
 }
 
@@ -107,7 +108,14 @@ impl Far {
     /// The API's answer: does it take this access token?
     pub(in super::super) fn accepts(&self, access: &str) -> bool {
         let live = self.state.lock().unwrap().access.get(access).is_some_and(|until| Instant::now() < *until);
-        live && !self.api_refuses.load(Ordering::SeqCst)
+        let accepts = live && !self.api_refuses.load(Ordering::SeqCst);
+        self.refusals.fetch_add(usize::from(!accepts), Ordering::SeqCst);
+        accepts
+    }
+
+    /// How many requests the API has answered with 401.
+    pub(in super::super) fn refusals(&self) -> usize {
+        self.refusals.load(Ordering::SeqCst)
     }
 
     /// Requests at the token endpoint with a refresh token of this credential, or of the machine for the empty key.
