@@ -92,7 +92,8 @@ async fn assemble(
         builder = builder.revocation_endpoint(endpoint.parse()?);
     }
     if let Some(limit) = millis(open.exchange_ms) {
-        builder = builder.exchange_limit(limit);
+        // Shorter ones are refused: they cannot work.
+        builder = builder.exchange_limit(limit.max(Duration::from_secs(1)));
     }
     if let Some(age) = millis(open.challenge_min_age_ms) {
         builder = builder.challenge_min_age(age);

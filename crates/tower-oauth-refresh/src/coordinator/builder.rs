@@ -48,10 +48,27 @@ pub enum BuildError {
     /// A parameter that the library itself sends.
     #[error("the parameter {0:?} is sent by the library itself")]
     ReservedParameter(String),
+    /// A time limit with which no refresh can go right: `least` and `most` say what can.
+    #[error("{name} must be from {least:?} to {most:?}")]
+    #[non_exhaustive]
+    Limit {
+        /// The method of the [`Builder`].
+        name: &'static str,
+        /// The shortest that works.
+        least: Duration,
+        /// The longest that works.
+        most: Duration,
+    },
     /// The operating system gave no random bytes.
     #[error("no randomness from the operating system")]
     NoRandomness,
 }
+
+/// A packet that is lost on the way comes again after a second (RFC 6298 §2): a shorter limit takes a slow answer for a
+/// lost one, and sends a refresh token twice.
+const EXCHANGE_LEAST: Duration = Duration::from_secs(1);
+/// So long others wait for a process that died in the middle.
+const EXCHANGE_MOST: Duration = Duration::from_secs(300);
 
 const RESERVED: [&str; 7] = [
     "grant_type",
@@ -169,8 +186,8 @@ impl Builder {
 
     /// Time limit of one exchange at the token endpoint. Default: 10 s.
     ///
-    /// Every coordinator of a credential, in whatever process, must use the same: a process that died
-    /// during an exchange is succeeded after this time and one second.
+    /// From one second to five minutes. Coordinators of one credential may differ: a process that died during an
+    /// exchange is succeeded after the longer one of its limit and that of its successor, and three seconds.
     pub fn exchange_limit(mut self, limit: Duration) -> Self {
         self.policy.exchange_limit = limit;
         self
@@ -264,6 +281,10 @@ impl Builder {
         let reserved = |(name, _): &&(String, String)| RESERVED.contains(&name.as_str());
         if let Some((name, _)) = parameters.iter().find(reserved) {
             return Err(BuildError::ReservedParameter(name.clone()));
+        }
+        if !(EXCHANGE_LEAST..=EXCHANGE_MOST).contains(&self.policy.exchange_limit) {
+            let (least, most) = (EXCHANGE_LEAST, EXCHANGE_MOST);
+            return Err(BuildError::Limit { name: "exchange_limit", least, most });
         }
         let endpoint = Endpoint::new(self.target.clone(), self.clock.clone(), transport);
         RefreshCoordinator::assemble(self, endpoint)

@@ -368,3 +368,33 @@ async fn nothing_is_sent_after_a_log_outlasted_the_lease() {
     assert_eq!(started.load(Ordering::SeqCst), 1, "the request was sent before it was logged");
     assert_eq!(world.server.submissions(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_limit_with_which_nothing_can_go_right_is_a_build_error() {
+    let build = |limit| {
+        let uri = http::Uri::from_static("https://as.example/token");
+        let builder = RefreshCoordinator::builder(uri, ClientAuth::none("c")).exchange_limit(limit);
+        builder.build(Arc::<Server>::default().service()).map(drop)
+    };
+    let millisecond = Duration::from_millis(1);
+    for wrong in
+        [Duration::ZERO, millisecond * 10, SECOND - millisecond, SECOND * 300 + millisecond, Duration::MAX]
+    {
+        let error = build(wrong).unwrap_err();
+        assert_eq!(error.to_string(), "exchange_limit must be from 1s to 300s");
+    }
+    assert_eq!(build(SECOND), Ok(()));
+    assert_eq!(build(SECOND * 300), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_duration_makes_a_coordinator_panic() {
+    for any in [Duration::ZERO, Duration::MAX] {
+        let world = World::with(|builder| builder.wait_limit(any).hold_limit(any).challenge_min_age(any));
+        world.install(Duration::ZERO).await;
+        let _ = world.token().await;
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(world.token().await.unwrap(), "access-2", "the refresh went on");
+        let _ = world.refuse().await;
+    }
+}
