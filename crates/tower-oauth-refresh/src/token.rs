@@ -1,13 +1,14 @@
 //! One successful answer of the token endpoint.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::secret::{AccessToken, BoundKey, RefreshToken};
 
 /// A token set: what one successful answer of the token endpoint said (RFC 6749 §5.1).
 ///
 /// From a login made with another crate, take [`TokenSet::from_response`]; by hand, [`TokenSet::new`]
-/// and the setters. Lifetimes count from the moment the answer arrived.
+/// and the setters. Lifetimes count from the moment the answer arrived: that of the
+/// [`install`](crate::RefreshCoordinator::install), unless [`received_at`](Self::received_at) says when it was.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenSet {
@@ -26,6 +27,8 @@ pub struct TokenSet {
     /// What the tokens are bound to, where every login has a key of its own. Absent in an answer: the login keeps
     /// the one it has.
     pub bound_key: Option<BoundKey>,
+    pub(crate) received_at: Option<SystemTime>,
+    pub(crate) expires_at: Option<SystemTime>,
 }
 
 impl TokenSet {
@@ -40,6 +43,8 @@ impl TokenSet {
             refresh_in: None,
             scope: None,
             bound_key: None,
+            received_at: None,
+            expires_at: None,
         }
     }
 
@@ -60,7 +65,33 @@ impl TokenSet {
     #[must_use]
     pub fn with_expires_in(mut self, expires_in: Duration) -> Self {
         self.expires_in = Some(expires_in);
+        self.expires_at = None;
         self
+    }
+
+    /// Expiring at this time, by the clock of this host: for token sets that were kept somewhere else before.
+    #[must_use]
+    pub fn with_expires_at(mut self, expires_at: SystemTime) -> Self {
+        self.expires_at = Some(expires_at);
+        self
+    }
+
+    /// As it came at this time, by the clock of this host: `expires_in` and `refresh_in` count from there. Without it
+    /// they count from the [`install`](crate::RefreshCoordinator::install).
+    #[must_use]
+    pub fn received_at(mut self, received_at: SystemTime) -> Self {
+        self.received_at = Some(received_at);
+        self
+    }
+
+    /// The set with lifetimes that count from when it came, and how long ago that is.
+    pub(crate) fn as_of(&self, now: SystemTime) -> (Self, Duration) {
+        let mut set = self.clone();
+        let received_at = self.received_at.unwrap_or(now);
+        if let Some(expires_at) = self.expires_at {
+            set.expires_in = Some(expires_at.duration_since(received_at).unwrap_or_default());
+        }
+        (set, now.duration_since(received_at).unwrap_or_default())
     }
 
     /// Bound to this key, and so of the type `DPoP` (RFC 9449 §5): for a coordinator that is
