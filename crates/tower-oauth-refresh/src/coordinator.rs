@@ -36,7 +36,7 @@ pub(crate) use self::flight::{Refusal, Token};
 use self::gate::Gate;
 use self::keep_fresh::Roster;
 use self::limiter::Limiter;
-pub use self::login::Logout;
+pub use self::login::{Login, Logout};
 pub(crate) use self::machine::Answer;
 use self::machine::Rank;
 pub(crate) use self::per_thread::PerThread;

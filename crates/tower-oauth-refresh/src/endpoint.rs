@@ -31,7 +31,7 @@ use crate::coordinator::Answer;
 use crate::error_code::ErrorCode;
 use crate::foreign::{self, Panicked, guarded};
 use crate::grant::Grant;
-use crate::secret::{BoundKey, RefreshToken};
+use crate::secret::{AccessToken, BoundKey, RefreshToken};
 use crate::store::record::ClientPrint;
 
 /// Where the requests go, and as whom.
@@ -115,6 +115,11 @@ impl Endpoint {
         }
     }
 
+    /// Is there an address where tokens are revoked?
+    pub(crate) fn revokes(&self) -> bool {
+        self.target.revocation.is_some()
+    }
+
     /// Has the server confirmed that the token is revoked? A 503 says that it lives on (RFC 7009 §2.2.1).
     pub(crate) async fn revoke(
         &self,
@@ -122,13 +127,32 @@ impl Endpoint {
         bound_key: Option<BoundKey>,
         limit: Duration,
     ) -> bool {
-        let Some(endpoint) = &self.target.revocation else {
-            return false;
-        };
+        let status = self.revocation(request::Revoked::Refresh(token), bound_key, limit).await;
+        status == Some(StatusCode::OK)
+    }
+
+    /// The same for an access token. A server may do so only together with the refresh token, and refuses it by
+    /// itself (RFC 7009 §2.2.1, `unsupported_token_type`): then there is nothing more to be done.
+    pub(crate) async fn revoke_access(
+        &self,
+        token: &AccessToken,
+        bound_key: Option<BoundKey>,
+        limit: Duration,
+    ) -> bool {
+        let status = self.revocation(request::Revoked::Access(token), bound_key, limit).await;
+        matches!(status, Some(StatusCode::OK | StatusCode::BAD_REQUEST))
+    }
+
+    async fn revocation(
+        &self,
+        token: request::Revoked<'_>,
+        bound_key: Option<BoundKey>,
+        limit: Duration,
+    ) -> Option<StatusCode> {
+        let endpoint = self.target.revocation.as_ref()?;
         let request = || request::revocation_request(endpoint, &self.target.auth, token);
-        self.send(request, bound_key, self.clock.now(), limit)
-            .await
-            .is_ok_and(|answer| answer.status() == StatusCode::OK)
+        let answer = self.send(request, bound_key, self.clock.now(), limit).await;
+        answer.ok().map(|answer| answer.status())
     }
 
     /// Sends what `make` makes; where only a nonce was missing (RFC 9449 §8), what it makes anew, once: a server

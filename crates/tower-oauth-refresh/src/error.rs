@@ -65,6 +65,9 @@ pub enum ErrorKind {
     NotInstalled,
     /// The credential was logged out. Log in again.
     LoggedOut,
+    /// The login that [`login_if_needed`](crate::RefreshCoordinator::login_if_needed) asked for failed. The source
+    /// says why.
+    LoginFailed,
     /// The server refuses this client, not this user (`invalid_client`, `unauthorized_client`, …). Nothing
     /// was erased; mend the configuration.
     Configuration,
@@ -118,10 +121,12 @@ impl RefreshError {
     /// tokens are installed.
     #[must_use]
     pub fn needs_login(&self) -> bool {
-        use ErrorKind::{InvalidGrant, LoggedOut, LostRotation, NeedsUser, NoRefreshToken, NotInstalled};
+        use ErrorKind::{
+            InvalidGrant, LoggedOut, LoginFailed, LostRotation, NeedsUser, NoRefreshToken, NotInstalled,
+        };
         matches!(
             self.0.kind,
-            InvalidGrant | LostRotation | NeedsUser | NoRefreshToken | NotInstalled | LoggedOut
+            InvalidGrant | LostRotation | NeedsUser | NoRefreshToken | NotInstalled | LoggedOut | LoginFailed
         )
     }
 
@@ -165,6 +170,7 @@ impl ErrorKind {
             Self::NoRefreshToken => "there is no refresh token, log in again",
             Self::NotInstalled => "no credential is installed under this key",
             Self::LoggedOut => "the credential was logged out",
+            Self::LoginFailed => "the login failed",
             Self::Configuration => "the authorization server refuses this client",
             Self::NoCredentialKey => "the request does not name its credential",
             Self::NoRuntime => "no tokio runtime to refresh on",

@@ -120,7 +120,7 @@ mod token;
 pub use self::body::ResponseBody;
 pub use self::challenge::{Challenge, Challenges};
 pub use self::clock::{Clock, Now, SystemClock};
-pub use self::coordinator::{BuildError, Builder, Logout, Provider, RefreshCoordinator, Status};
+pub use self::coordinator::{BuildError, Builder, Login, Logout, Provider, RefreshCoordinator, Status};
 pub use self::credential::CredentialKey;
 pub use self::endpoint::{AnswerClass, AnswerDialect, ClientAuth, NotSent, TokenResponse};
 pub use self::error::{ErrorKind, RefreshError};

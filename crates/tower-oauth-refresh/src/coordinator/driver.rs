@@ -59,8 +59,10 @@ pub(super) fn launch(
     drop(runtime.spawn(async move {
         let id = (flight.coordinator.me.coordinator, flight.slot.key.clone());
         // Outside of what may unwind: a received token set is in it.
-        let mut machine =
-            Machine::new(coordinator.policy, me, known, dead).remembering(flight.own.clone(), client);
+        let ended = flight.slot.state().ended.as_deref().copied();
+        let mut machine = Machine::new(coordinator.policy, me, known, dead)
+            .remembering(flight.own.clone(), client)
+            .ended(ended);
         let flying = async {
             let mut event = Event::Begin;
             while AssertUnwindSafe(fly(&mut flight, &mut machine, event)).catch_unwind().await.is_err()

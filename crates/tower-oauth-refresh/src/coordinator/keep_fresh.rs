@@ -112,7 +112,7 @@ impl RefreshCoordinator {
             return Some(soon);
         }
         let found = found?;
-        if found.record.life != Life::Live {
+        if found.record.life != Life::Live || state.ended.as_deref() == Some(&found.record.login) {
             return None;
         }
         let tokens = found.record.tokens?;

@@ -1,25 +1,22 @@
-//! The beginning and the end of a login: install, logout, forget.
+//! The beginning and the end of a login: install, login if needed, logout, forget.
 //!
 //! Each is one compare-and-swap on the record, tried again until it is somebody's last word, and each runs
 //! detached: a caller that goes away does not leave half of it.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod begin;
+mod end;
+mod rewrite;
 
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use self::begin::{Begun, Over};
 use super::RefreshCoordinator;
-use super::driver::{self, detach};
-use super::machine::{Rank, Snapshot, Swapped};
-use super::policy::RECHECK;
-use super::slot::Slot;
-use super::waiter::Waiter;
-use crate::coordinator::outcome::Held;
+use super::driver::detach;
+use super::machine::Rank;
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
-use crate::events::EventKind;
 use crate::generation::Generation;
-use crate::secret::{BoundKey, RefreshToken};
-use crate::store::record::{CredentialRecord, Life, LoginId, Mark};
-use crate::store::{StoreError, Version};
 use crate::token::TokenSet;
 
 /// How a logout ended. In every case the login is over here.
@@ -35,9 +32,19 @@ pub enum Logout {
     NothingStored,
 }
 
-/// A swap that keeps losing its race, or a store that keeps failing, is given up after this many tries.
-const TRIES: u32 = 20;
-const STORE_FAILURES: u32 = 3;
+/// What became of a login that was [asked for if needed](RefreshCoordinator::login_if_needed).
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "tokens that lost a race live on at the server"]
+pub enum Login {
+    /// A login was stored, and lives: no other was asked for.
+    Kept(Generation),
+    /// There was none, and the new one is stored.
+    Begun(Generation),
+    /// Somebody else began a login meanwhile, which is kept. These are the tokens that are not needed: revoke them at
+    /// the server if nobody else has them.
+    LostRace(TokenSet),
+}
 
 impl RefreshCoordinator {
     /// Begins a login: stores `tokens` under `key`, in place of whatever was there, and tells their generation.
@@ -45,6 +52,9 @@ impl RefreshCoordinator {
     /// A hard verdict is lifted, also when the refresh token is the same as before. A refresh of the former
     /// login that is still under way is discarded, and revoked at the server. A record that cannot be read,
     /// for its key is lost or it is damaged, is replaced, too: nothing else replaces one.
+    ///
+    /// Where a program has tokens from its start, as in an environment variable, this would put the refresh token of
+    /// its first start in place of the newest: see [`login_if_needed`](Self::login_if_needed).
     ///
     /// # Errors
     ///
@@ -60,8 +70,73 @@ impl RefreshCoordinator {
         tokens: TokenSet,
     ) -> Result<Generation, RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
-        let task = detach(async move { this.install_now(&slot, &tokens).await })?;
-        task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
+        let task = detach(async move { this.install_now(&slot, &tokens, Over::Anything).await })?;
+        match task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))? {
+            Begun::New(generation) | Begun::Kept(generation) => Ok(generation),
+        }
+    }
+
+    /// Keeps the login that is stored under `key`, and asks for a new one only if there is none that lives: the door
+    /// for programs that log in when they start.
+    ///
+    /// `login` is told why it is needed ([`NotInstalled`](ErrorKind::NotInstalled),
+    /// [`LoggedOut`](ErrorKind::LoggedOut), the verdict of the server, …), and runs on the caller's task. The
+    /// compare-and-swap that stores its tokens decides: of several processes that log in at once, one begins
+    /// the login.
+    ///
+    /// ```no_run
+    /// # async fn f(coordinator: std::sync::Arc<tower_oauth_refresh::RefreshCoordinator>)
+    /// # -> Result<(), tower_oauth_refresh::RefreshError> {
+    /// use tower_oauth_refresh::TokenSet;
+    ///
+    /// coordinator
+    ///     .login_if_needed("user-42", |_why| async {
+    ///         Ok(TokenSet::from_refresh_token(std::env::var("REFRESH_TOKEN")?))
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LoginFailed`], with what `login` said as its source. [`ErrorKind::Store`], if the store could
+    /// not be read or written, or holds a record that cannot be read: what is in it may be a login that lives.
+    /// The error of the verdict ([`InvalidGrant`](ErrorKind::InvalidGrant) or
+    /// [`LostRotation`](ErrorKind::LostRotation)), if the server has refused this very refresh token for good:
+    /// it is not sent again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while `login` runs, `login` is dropped and nothing is stored. Once it has answered, the tokens are
+    /// stored also when this is dropped.
+    pub async fn login_if_needed<F>(
+        self: &Arc<Self>,
+        key: impl Into<CredentialKey>,
+        login: impl FnOnce(RefreshError) -> F,
+    ) -> Result<Login, RefreshError>
+    where
+        F: Future<Output = Result<TokenSet, Box<dyn StdError + Send + Sync>>>,
+    {
+        let (this, slot) = (self.clone(), self.slot(&key.into()));
+        let found = self.load(&slot, Rank::Begun).await;
+        let found = found.map_err(|error| RefreshError::new(ErrorKind::Store).with_source(error))?;
+        let why = match (self.why_not(&slot, found.as_ref()), found) {
+            (None, Some(found)) => return Ok(Login::Kept(found.record.generation)),
+            (None, None) => RefreshError::new(ErrorKind::NotInstalled),
+            (Some(why), _) => why,
+        };
+        let failed = |error| RefreshError::new(ErrorKind::LoginFailed).with_source(Arc::from(error));
+        let tokens = login(why).await.map_err(failed)?;
+        let task = detach(async move {
+            let begun = this.install_now(&slot, &tokens, Over::WhatHasEnded).await;
+            (begun, tokens)
+        })?;
+        let (begun, tokens) = task.await.map_err(|_| RefreshError::new(ErrorKind::Aborted))?;
+        Ok(match begun? {
+            Begun::New(generation) => Login::Begun(generation),
+            Begun::Kept(_) => Login::LostRace(tokens),
+        })
     }
 
     /// Ends a login everywhere: here at once, in the store, then at the server (RFC 7009).
@@ -96,181 +171,7 @@ impl RefreshCoordinator {
     /// The work goes on when this is dropped. Nothing is sent to the server.
     pub async fn forget(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<(), RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
-        let task = detach(async move { this.end_login(&slot).await.map(drop) })?;
+        let task = detach(async move { this.forget_now(&slot).await })?;
         task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
     }
-
-    async fn install_now(&self, slot: &Slot, tokens: &TokenSet) -> Result<Generation, RefreshError> {
-        let _turn = slot.turn().await;
-        let login = LoginId(self.urn.draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?.nonce);
-        let obtained = self.clock.now();
-        let remembered = slot.current.load().as_ref().map_or(Generation::ZERO, |c| c.generation());
-        let written = self
-            .rewrite(slot, true, |found| {
-                let stored = found.map_or(Generation::ZERO, |record| record.generation);
-                let record = CredentialRecord::installed(login, stored.max(remembered).next(), tokens);
-                Some(record).filter(|_| found.is_none_or(|record| record.login != login))
-            })
-            .await?;
-        let Some((generation, tokens)) = written.new.and_then(|new| Some((new.generation, new.tokens?)))
-        else {
-            return Err(RefreshError::new(ErrorKind::Aborted));
-        };
-        let held = Held { login, generation, tokens, obtained };
-        self.gate.forget(&slot.key);
-        let mut state = slot.state();
-        state.epoch += 1;
-        let before = state.standing.take();
-        state.dead = None;
-        state.own = None;
-        slot.current.store(self.current(slot, held, None).map(Arc::new));
-        drop(state);
-        drop(before);
-        self.emit(slot, EventKind::Installed(generation));
-        Ok(generation)
-    }
-
-    async fn logout_now(&self, slot: &Slot) -> Result<Logout, RefreshError> {
-        let Some(ended) = self.end_login(slot).await? else {
-            return Ok(Logout::NothingStored);
-        };
-        let Some(refresh_token) = &ended.refresh_token else {
-            return Ok(Logout::NothingStored);
-        };
-        let limit = self.policy.exchange_limit;
-        let confirmed = self.endpoint.revoke(refresh_token, ended.bound_key, limit).await;
-        Ok(if confirmed && ended.certain { Logout::Revoked } else { Logout::NotRevoked })
-    }
-
-    /// Writes the end of the login, then clears it out of memory and, where nobody can still write under
-    /// a mark, out of the store.
-    async fn end_login(&self, slot: &Slot) -> Result<Option<Ended>, RefreshError> {
-        let _turn = slot.turn().await;
-        slot.state().given_back = None;
-        let own = self.end_here(slot);
-        let mut ends = None;
-        let written = self
-            .rewrite(slot, false, |found| {
-                let found = found?;
-                // The login that was there first, and not one that somebody began meanwhile.
-                let login = *ends.get_or_insert(found.login);
-                found.logged_out().filter(|_| found.login == login)
-            })
-            .await;
-        // Again: a slow store may have handed the login out once more before it was written.
-        self.end_here(slot);
-        // Written or not, it is over here. Only now: whoever hears of it may take his time.
-        self.emit(slot, EventKind::LoggedOut);
-        let written = written?;
-        let Some(old) = written.old else {
-            return Ok(None);
-        };
-        // Our own flight is waited for: what it still brings is given back by itself.
-        if let Some(own) = own {
-            let patience = self.policy.exchange_limit + Duration::from_secs(1);
-            let _ = tokio::time::timeout(patience, own.wait()).await;
-        }
-        let mark = old.record.mark.as_ref();
-        let own = |mark: &Mark| slot.state().own.as_ref().is_some_and(|own| own.wrote(mark));
-        let foreign = mark.is_some_and(|mark| !own(mark));
-        let ended = written.new.is_some_and(|new| new.life == Life::LoggedOut);
-        if ended
-            && !foreign
-            && let Some(version) = written.version
-        {
-            // Left behind, it would only say what its absence says as well.
-            let _ = self.swap(slot, Some(version), None).await;
-        }
-        // Under a mark there may be a newer token, and revoking a spent one is confirmed just so. Only of our
-        // own flight we know that it brought one and gave it back.
-        let given_back = slot.state().given_back == Some(true);
-        let certain = (mark.is_none() || given_back && !foreign) && old.record.doubt.is_none();
-        let (refresh_token, bound_key) =
-            (old.record.refresh_token().cloned(), old.record.bound_key().cloned());
-        Ok(Some(Ended { refresh_token, bound_key, certain }))
-    }
-
-    /// Takes the token out of this process. Returns the flight under way, to be heard out.
-    fn end_here(&self, slot: &Slot) -> Option<Waiter> {
-        let until = self.clock.now().after(RECHECK);
-        // What stood there goes after the lock.
-        let _before;
-        let mut state = slot.state();
-        state.epoch += 1;
-        _before = state.standing.replace(Box::new((RefreshError::new(ErrorKind::LoggedOut), until)));
-        slot.current.store(None);
-        // For as long as the caller likes.
-        state.flight.as_ref()?.join(driver::runtime().ok()?, Duration::MAX).ok()
-    }
-
-    /// Loads and swaps until it holds. `make` sees what is stored and says what shall be; `None`: nothing
-    /// to do, or no longer.
-    ///
-    /// An install replaces what cannot be read. After a write that may have happened, it goes on only if
-    /// the record is still the one that it wanted to replace: otherwise, also where there is none again,
-    /// somebody may have ended this very login since, and it must not come back.
-    async fn rewrite(
-        &self,
-        slot: &Slot,
-        install: bool,
-        mut make: impl FnMut(Option<&CredentialRecord>) -> Option<CredentialRecord> + Send,
-    ) -> Result<Written, RefreshError> {
-        let store_error = |error: Arc<StoreError>| RefreshError::new(ErrorKind::Store).with_source(error);
-        let mut failures = 0;
-        let mut maybe_replaced: Option<(Option<Snapshot>, Option<Version>, Arc<StoreError>)> = None;
-        for _ in 0..TRIES {
-            let (old, version) = match self.load(slot, Rank::Begun).await {
-                Ok(old) => {
-                    let version = old.as_ref().map(|old| old.version);
-                    (old, version)
-                }
-                Err(error) => match error.version().filter(|_| install) {
-                    Some(unreadable) => (None, Some(unreadable)),
-                    None => return Err(store_error(error)),
-                },
-            };
-            let Some(new) = make(old.as_ref().map(|old| &old.record)) else {
-                let new = old.as_ref().map(|old| old.record.clone());
-                let old = maybe_replaced.map_or(old, |(replaced, ..)| replaced);
-                return Ok(Written { old, new, version });
-            };
-            if let Some((_, expected, error)) = &maybe_replaced
-                && (*expected != version || version.is_none())
-            {
-                return Err(store_error(error.clone()));
-            }
-            let lots = self.urn.draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?;
-            match self.swap(slot, version, Some((lots.version, &new))).await {
-                Ok(Swapped::Done) => {
-                    return Ok(Written { old, new: Some(new), version: Some(lots.version) });
-                }
-                Ok(Swapped::Conflict(_)) => {}
-                // Maybe written: the next look tells, and what was replaced must not be forgotten.
-                Err(error) => {
-                    failures += 1;
-                    if failures >= STORE_FAILURES {
-                        return Err(store_error(error));
-                    }
-                    maybe_replaced = Some((old, version, error));
-                }
-            }
-        }
-        Err(RefreshError::new(ErrorKind::Store))
-    }
-}
-
-struct Written {
-    /// What was there before.
-    old: Option<Snapshot>,
-    /// What is there now.
-    new: Option<CredentialRecord>,
-    /// Of the record as it is now.
-    version: Option<Version>,
-}
-
-struct Ended {
-    refresh_token: Option<RefreshToken>,
-    bound_key: Option<BoundKey>,
-    /// Was it surely the newest refresh token of the login?
-    certain: bool,
 }

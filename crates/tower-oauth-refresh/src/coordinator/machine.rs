@@ -30,7 +30,7 @@ use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
 use crate::error::{Cause, ErrorKind, RefreshError};
 use crate::secret::{BoundKey, RefreshToken};
-use crate::store::record::{ClientPrint, CredentialRecord, Holder, Verdict};
+use crate::store::record::{ClientPrint, CredentialRecord, Holder, LoginId, Verdict};
 use crate::store::{StoreError, Version};
 use crate::token::TokenSet;
 
@@ -46,6 +46,8 @@ pub(crate) struct Machine {
     known: Option<Held>,
     /// A refresh token that the server refused for good, and what was said.
     dead: Option<Verdict>,
+    /// The login that was ended here, though the store may not know.
+    ended: Option<LoginId>,
     began: Option<Now>,
     /// When the last step was asked for, or had its [turn](Self::had_to_wait).
     asked: Option<Now>,
@@ -295,6 +297,7 @@ impl Machine {
             own: Own::default(),
             known,
             dead,
+            ended: None,
             began: None,
             asked: None,
             tried: None,
@@ -322,6 +325,12 @@ impl Machine {
     /// What the next flight has to remember.
     pub(crate) fn own(&self) -> &Own {
         &self.own
+    }
+
+    /// The same, of a process where this login was ended.
+    pub(crate) fn ended(mut self, ended: Option<LoginId>) -> Self {
+        self.ended = ended;
+        self
     }
 
     /// Takes in what happened and says what to do. [`Self::notes`] come first.

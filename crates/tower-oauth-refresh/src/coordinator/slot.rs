@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) own: Option<Box<Own>>,
     /// A set that came too late for its login was given back: has the server confirmed it?
     pub(super) given_back: Option<bool>,
+    /// The login that was ended here while the store could not be written: over until there is another one.
+    pub(super) ended: Option<Box<LoginId>>,
     storm: Option<Box<Storm>>,
     /// Here while somebody installs, logs out or forgets: whose turn it is.
     pub(super) turns: Option<Arc<tokio::sync::Mutex<()>>>,

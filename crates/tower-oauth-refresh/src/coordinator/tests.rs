@@ -10,6 +10,7 @@ mod fresh;
 mod glance;
 mod life;
 mod logins;
+mod logouts;
 mod many;
 mod orders;
 mod panics;
@@ -58,6 +59,7 @@ struct Server {
     newest: Mutex<String>,
     submitted: Mutex<Vec<String>>,
     revoked: Mutex<Vec<String>>,
+    revoked_access: Mutex<Vec<String>>,
     script: Mutex<VecDeque<Reply>>,
     /// Once the script is played: `None` is to do it right.
     always: Mutex<Option<Reply>>,
@@ -248,7 +250,9 @@ impl Server {
                     return Ok(Response::builder().status(503).body(Full::default()).unwrap());
                 }
                 if path == "/revoke" {
-                    server.revoked.lock().unwrap().push(form["token"].clone());
+                    let access = form["token_type_hint"] == "access_token";
+                    let revoked = if access { &server.revoked_access } else { &server.revoked };
+                    revoked.lock().unwrap().push(form["token"].clone());
                     return Ok(Response::default());
                 }
                 server.answer(&form["refresh_token"]).await

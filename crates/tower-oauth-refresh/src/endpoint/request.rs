@@ -16,7 +16,7 @@ use http::{HeaderValue, Method, Request, Uri};
 use sha2::Sha256;
 
 use crate::grant::Grant;
-use crate::secret::{ClientAssertion, ClientSecret, RefreshToken};
+use crate::secret::{AccessToken, ClientAssertion, ClientSecret, RefreshToken};
 use crate::store::BoxFuture;
 use crate::store::record::ClientPrint;
 
@@ -207,16 +207,27 @@ pub(super) async fn token_request(
     Ok(post(endpoint, auth, form, assertion.as_ref()))
 }
 
-/// The request that revokes a refresh token, and with it the grant (RFC 7009 §2.1).
+/// What is to be revoked.
+#[derive(Clone, Copy)]
+pub(super) enum Revoked<'a> {
+    Refresh(&'a RefreshToken),
+    Access(&'a AccessToken),
+}
+
+/// The request that revokes a token (RFC 7009 §2.1). With a refresh token goes its grant.
 pub(super) async fn revocation_request(
     endpoint: &Uri,
     auth: &ClientAuth,
-    token: &RefreshToken,
+    token: Revoked<'_>,
 ) -> Result<Request<Bytes>, BoxError> {
     let assertion = auth.make_assertion().await?;
     let mut form = Serializer::new(String::new());
-    form.append_pair("token", token.expose_secret());
-    form.append_pair("token_type_hint", "refresh_token");
+    let (kind, token) = match token {
+        Revoked::Refresh(token) => ("refresh_token", token.expose_secret()),
+        Revoked::Access(token) => ("access_token", token.expose_secret()),
+    };
+    form.append_pair("token", token);
+    form.append_pair("token_type_hint", kind);
     Ok(post(endpoint, auth, form, assertion.as_ref()))
 }
 

@@ -44,6 +44,10 @@ pub(crate) struct CredentialRecord {
     /// Was the refresh token sent, and the answer unclear? Or, beside a set that came late: was the refresh
     /// token that it was got for sent once more?
     pub(crate) doubt: Option<Doubt>,
+    /// Of a login that has ended: what the server has not confirmed to be revoked.
+    pub(crate) unrevoked: Vec<Tokens>,
+    /// Has it ended, and is nothing of it to be revoked?
+    pub(crate) forgotten: bool,
     /// Of this login, by a newer release.
     pub(crate) unknown: Unknown,
 }
@@ -176,6 +180,8 @@ impl CredentialRecord {
             rest: None,
             failures: 0,
             doubt: None,
+            unrevoked: Vec::new(),
+            forgotten: false,
             unknown: Unknown::default(),
         }
     }
@@ -185,15 +191,15 @@ impl CredentialRecord {
         Self { tokens: Some(Tokens::received(set, None)), ..Self::empty(login, generation) }
     }
 
-    /// The end of this login: it holds no token, and stays for as long as somebody may still write under
-    /// its mark. `None`: it has ended before.
-    pub(crate) fn logged_out(&self) -> Option<Self> {
-        (self.life != Life::LoggedOut).then(|| Self {
+    /// The end of this login: it stays for as long as somebody may still write under its mark, or something is to
+    /// be revoked.
+    pub(crate) fn logged_out(&self) -> Self {
+        Self {
             life: Life::LoggedOut,
             marks: self.marks,
             mark: self.mark.clone(),
             ..Self::empty(self.login, self.generation)
-        })
+        }
     }
 
     pub(crate) fn refresh_token(&self) -> Option<&RefreshToken> {
@@ -263,6 +269,15 @@ impl Tokens {
             bound_key: None,
             age: Duration::ZERO,
             unknown: Unknown::default(),
+        }
+    }
+
+    /// Would revoking the one revoke the other?
+    pub(crate) fn same_grant(&self, other: &Self) -> bool {
+        match (&self.refresh_token, &other.refresh_token) {
+            (Some(one), Some(other)) => one.expose_secret() == other.expose_secret(),
+            (None, None) => self.same_access_token(other),
+            _ => false,
         }
     }
 

@@ -152,12 +152,14 @@ impl Machine {
     /// Somebody wrote while the set was on its way, or the write's own fate is unknown. What is there now
     /// says what the set is worth.
     fn reconcile(&mut self, now: Now, lots: Lots, commit: Commit, found: Option<Seen>) -> Step {
-        let ours = found.filter(|seen| {
-            seen.snapshot.record.login == commit.login && seen.snapshot.record.life != Life::LoggedOut
-        });
+        let ours = found.filter(|seen| seen.snapshot.record.login == commit.login);
         let Some(seen) = ours else {
-            return self.give_back(commit);
+            return self.give_back(commit, true);
         };
+        if seen.snapshot.record.life == Life::LoggedOut {
+            // With what was forgotten, another program goes on.
+            return self.give_back(commit, !seen.snapshot.record.forgotten);
+        }
         let record = &seen.snapshot.record;
         let ours = record.under.is_some_and(|under| under.nonce == commit.under.nonce);
         if ours && record.generation >= commit.generation && record.tokens.is_some() {
@@ -223,10 +225,10 @@ impl Machine {
 
     /// The login that this set belongs to has ended: nobody may use it. A refresh token that was not
     /// rotated is left alone, for the next login may have been given the same one.
-    fn give_back(&mut self, commit: Commit) -> Step {
+    fn give_back(&mut self, commit: Commit, revoke: bool) -> Step {
         self.in_hand = None;
         self.notes.push(Note::Discarded);
-        let Some(refresh_token) = commit.rotated else {
+        let Some(refresh_token) = commit.rotated.filter(|_| revoke) else {
             return self.look();
         };
         self.phase = Phase::Revoking;

@@ -49,6 +49,9 @@ impl Machine {
             Life::Dead(verdict) => return self.fail(verdict_error(verdict)),
             Life::Live => {}
         }
+        if self.ended == Some(record.login) && self.policy.grant == Grant::RefreshToken {
+            return self.end(lots, &seen);
+        }
         if self.must_prove(record) {
             return self.fail(RefreshError::new(ErrorKind::Configuration).with_code(Some("bound_token")));
         }
@@ -73,6 +76,15 @@ impl Machine {
             return self.fail(RefreshError::new(ErrorKind::NoRefreshToken));
         }
         self.queue(now, lots, &seen)
+    }
+
+    /// Writes the end of a login that the store did not take when it was told: a logout that failed is not undone.
+    fn end(&mut self, lots: Lots, seen: &Seen) -> Step {
+        let record = &seen.snapshot.record;
+        let mut new = record.logged_out();
+        new.unrevoked.extend(record.tokens.clone());
+        self.phase = Phase::Releasing { then: Err(RefreshError::new(ErrorKind::LoggedOut)) };
+        Step::Swap { expected: Some(seen.snapshot.version), version: lots.version, new }
     }
 
     /// Is the login bound to a key, and this coordinator not set up for it? A server refuses a refresh token without

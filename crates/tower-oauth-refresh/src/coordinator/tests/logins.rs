@@ -23,7 +23,8 @@ async fn a_server_that_does_not_confirm_has_not_revoked() {
     world.install(HOUR).await;
     world.server.keeps.store(true, Ordering::SeqCst);
     assert_eq!(world.coordinator.logout("k").await.unwrap(), Logout::NotRevoked);
-    assert!(world.stored().await.is_none(), "here the login is over all the same");
+    let left = world.stored().await.unwrap();
+    assert!(left.life == Life::LoggedOut && left.tokens.is_none(), "here the login is over all the same");
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,6 +35,10 @@ struct RecordWire<'a> {
     rest: Option<RestWire>,
     failures: u32,
     doubt: Option<DoubtWire>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    unrevoked: Vec<TokensWire<'a>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    forgotten: bool,
     #[serde(flatten)]
     unknown: UnknownWire,
 }
@@ -116,6 +120,8 @@ pub(super) fn encode(record: &CredentialRecord) -> Vec<u8> {
         rest: record.rest.as_ref().map(RestWire::of),
         failures: record.failures,
         doubt: record.doubt.as_ref().map(DoubtWire::of),
+        unrevoked: record.unrevoked.iter().map(TokensWire::of).collect(),
+        forgotten: record.forgotten,
         unknown: record.unknown.wire(),
     };
     envelope::wrap(&Zeroizing::new(json(&wire)))
@@ -165,6 +171,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CredentialRecord, StoreError> {
         rest: wire.rest.map(RestWire::into_rest),
         failures: wire.failures,
         doubt: wire.doubt.map(DoubtWire::into_doubt),
+        unrevoked: wire.unrevoked.into_iter().map(TokensWire::into_tokens).collect(),
+        forgotten: wire.forgotten,
         unknown: Unknown::of(wire.unknown),
     })
 }

@@ -174,6 +174,9 @@ pub(super) fn service(
             let revokes = request.uri().path() == "/revoke";
             let body = request.into_body().collect().await.unwrap().to_bytes();
             let form: HashMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
+            if revokes && form["token_type_hint"] == "access_token" {
+                return Ok(Response::default());
+            }
             if revokes {
                 let act = gates.pass(What::Revoke).await;
                 if act == Act::Fail {

@@ -7,7 +7,7 @@ use super::World;
 use crate::coordinator::machine::{Snapshot, Swapped};
 use crate::generation::Generation;
 use crate::store::Version;
-use crate::store::record::{CredentialRecord, LoginId};
+use crate::store::record::{CredentialRecord, Life, LoginId};
 use crate::token::TokenSet;
 
 impl World {
@@ -65,7 +65,8 @@ impl World {
         if let LoginKind::Install(new) = login.kind {
             return self.install(id, new, read, login);
         }
-        let Some(ended) = read.as_ref().and_then(|read| read.record.logged_out()) else {
+        let lives = read.as_ref().filter(|read| read.record.life != Life::LoggedOut);
+        let Some(ended) = lives.map(|read| read.record.logged_out()) else {
             return Ok(());
         };
         if *login.ends.get_or_insert(ended.login) != ended.login {
