@@ -91,7 +91,8 @@ impl Connector {
         let connection = self.current();
         let subscribed = async {
             let mut redis = self.connected(&connection).await?.clone();
-            Ok(*connection.subscribed.get_or_try_init(|| redis.subscribe(channel)).await?)
+            connection.subscribed.get_or_try_init(|| redis.subscribe(channel)).await.copied()?;
+            Ok(())
         };
         self.within(limit, &connection, subscribed).await
     }
