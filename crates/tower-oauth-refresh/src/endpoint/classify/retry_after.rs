@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 
 /// No server may silence a client for longer.
 const CAP: Duration = Duration::from_secs(3600);
@@ -16,7 +16,11 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         // More digits than fit are more than the cap.
         text.parse().map_or(CAP, Duration::from_secs)
     } else {
-        httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()
+        let until = httpdate::parse_http_date(text).ok()?;
+        // By the server's own clock, where it says how late it is there and its wish has not passed by it.
+        let sent = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let wait = sent.and_then(|sent| until.duration_since(sent).ok());
+        wait.unwrap_or_else(|| until.duration_since(now).unwrap_or_default())
     };
     Some(wait.min(CAP))
 }
@@ -34,6 +38,22 @@ mod tests {
         // Sun, 06 Nov 1994 08:49:37 GMT, the date every form of which RFC 9110 shows.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         retry_after(&headers, now).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn a_date_counts_from_the_date_of_the_answer() {
+        let read = |until: u64, date: &[u8]| {
+            let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let until = HeaderValue::from_str(&httpdate::fmt_http_date(at(until))).unwrap();
+            let date = HeaderValue::from_bytes(date).unwrap();
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, until), (DATE, date)]);
+            retry_after(&headers, at(784_111_777)).map(|wait| wait.as_secs())
+        };
+        let half_an_hour_ahead = b"Sun, 06 Nov 1994 09:19:37 GMT";
+        assert_eq!(read(784_111_777 + 1805, half_an_hour_ahead), Some(5));
+        assert_eq!(read(784_111_777 + 5, b"Sun, 06 Nov 1994 08:19:37 GMT"), Some(1805));
+        assert_eq!(read(784_111_777 + 5, half_an_hour_ahead), Some(5), "a wish that would have passed");
+        assert_eq!(read(784_111_777 + 5, b"today"), Some(5));
     }
 
     #[test]
