@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use form_urlencoded::Serializer;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Uri};
 use sha2::Sha256;
 
@@ -244,6 +244,8 @@ fn post(
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    // Without it, any encoding may come back (RFC 9110 §12.5.3), and none can be read here.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(value) = auth.header() {
         headers.insert(AUTHORIZATION, value);
     }
@@ -282,6 +284,7 @@ mod tests {
         assert_eq!(body, expected);
         assert!(request.headers()[AUTHORIZATION].is_sensitive());
         assert_eq!(request.uri().query(), Some("tenant=1"));
+        assert_eq!(request.headers()[ACCEPT_ENCODING], "identity");
     }
 
     #[test]
