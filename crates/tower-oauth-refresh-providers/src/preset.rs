@@ -171,7 +171,7 @@ impl Preset {
         let Some(statuses) = self.challenge_statuses.and_then(|fact| fact.confirmed()) else {
             return layer;
         };
-        layer.classifier(move |answer| refuses(statuses, answer.status))
+        layer.classifier(move |answer, is_challenge| is_challenge || refuses(statuses, answer.status))
     }
 }
 

@@ -44,7 +44,8 @@ pub(crate) struct Target {
     pub(crate) auth: ClientAuth,
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) dialect: AnswerDialect,
-    pub(crate) classifier: Option<Arc<Classifier>>,
+    /// In the order in which they are asked.
+    pub(crate) classifiers: Vec<Arc<Classifier>>,
     /// Are the tokens bound to a key (RFC 9449)?
     pub(crate) dpop: bool,
 }
@@ -226,13 +227,8 @@ impl Endpoint {
     fn understand(&self, answer: &Response<Bytes>, began: Now) -> Answer {
         let now = foreign::call(|| self.clock.now()).unwrap_or(began).wall;
         let code = |code: Option<ErrorCode>| code.map(|code| code.as_str().to_owned());
-        let Target { dialect, classifier, .. } = &self.target;
-        let understood = |classifier| {
-            classify(answer.status(), answer.headers(), answer.body(), now, *dialect, classifier)
-        };
-        // One that panics has no opinion.
-        let verdict = foreign::call(|| understood(classifier.as_deref()));
-        match verdict.unwrap_or_else(|Panicked| understood(None)) {
+        let Target { dialect, classifiers, .. } = &self.target;
+        match classify(answer.status(), answer.headers(), answer.body(), now, *dialect, classifiers) {
             // Sent in another way than it is made for, it would be refused, or be worth more to a thief than it should.
             Verdict::Success(set) if set.token_type.eq_ignore_ascii_case("DPoP") != self.target.dpop => {
                 Answer::Unusable { refresh_token: set.refresh_token }
@@ -249,6 +245,7 @@ impl Endpoint {
                 code: match cause {
                     Misconfiguration::Redirect => Some("redirect".to_owned()),
                     Misconfiguration::NotATokenEndpoint(_) => Some("not_a_token_endpoint".to_owned()),
+                    Misconfiguration::Encoded => Some("content_encoding".to_owned()),
                     Misconfiguration::Refused(said) => code(said),
                 },
             },

@@ -49,7 +49,8 @@ pub(crate) struct Config {
     /// Are requests without an authority managed?
     relative: bool,
     pub(crate) body_limit: usize,
-    classifier: Option<Classifier>,
+    /// In the order in which they are asked.
+    classifiers: Vec<Classifier>,
 }
 
 #[derive(Clone)]
@@ -82,7 +83,7 @@ pub(crate) enum Asks {
 }
 
 type FindKey = dyn Fn(&request::Parts) -> Option<CredentialKey> + Send + Sync;
-type Classifier = Arc<dyn Fn(&response::Parts) -> bool + Send + Sync>;
+type Classifier = Arc<dyn Fn(&response::Parts, bool) -> bool + Send + Sync>;
 
 impl RefreshLayer {
     /// A layer for one credential, the fastest: its requests look nothing up. It manages no request until an
@@ -116,7 +117,7 @@ impl RefreshLayer {
             origins: Vec::new(),
             relative: false,
             body_limit: BODY_LIMIT,
-            classifier: None,
+            classifiers: Vec::new(),
         })
     }
 
@@ -154,13 +155,24 @@ impl RefreshLayer {
         self.changed(|config| config.body_limit = bytes)
     }
 
-    /// `is_challenge` decides which answers refuse the token, instead of RFC 6750 §3.1 and gRPC's status
-    /// 16: for APIs that answer an expired token with 403 or 419.
+    /// `is_challenge` decides which answers refuse the token, for APIs that answer an expired token with 403 or
+    /// 419. It is given what would be decided without it: by RFC 6750 §3.1 and gRPC's status 16, and by what an
+    /// earlier call of this has said.
+    ///
+    /// ```
+    /// # use tower_oauth_refresh::RefreshLayer;
+    /// # fn taught(layer: RefreshLayer) -> RefreshLayer {
+    /// layer.classifier(|answer, is_challenge| is_challenge || answer.status.as_u16() == 419)
+    /// # }
+    /// ```
     ///
     /// An answer that a newer token cannot change must not be taken for a challenge: each costs a refresh
     /// and a replay, though never more than one of either for one request.
-    pub fn classifier(self, is_challenge: impl Fn(&response::Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.changed(|config| config.classifier = Some(Arc::new(is_challenge)))
+    pub fn classifier(
+        self,
+        is_challenge: impl Fn(&response::Parts, bool) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.changed(|config| config.classifiers.push(Arc::new(is_challenge)))
     }
 }
 
@@ -246,24 +258,24 @@ impl Config {
     }
 
     fn is_challenge<R>(&self, answer: &mut Response<R>) -> bool {
-        match &self.classifier {
-            Some(classifier) => {
-                // The head goes to the classifier by itself, and comes back.
-                let mut head = Response::new(());
-                let mut exchange = |head: &mut Response<()>| {
-                    mem::swap(head.status_mut(), answer.status_mut());
-                    mem::swap(head.version_mut(), answer.version_mut());
-                    mem::swap(head.headers_mut(), answer.headers_mut());
-                    mem::swap(head.extensions_mut(), answer.extensions_mut());
-                };
-                exchange(&mut head);
-                let (parts, ()) = head.into_parts();
-                let refuses = classifier(&parts);
-                exchange(&mut Response::from_parts(parts, ()));
-                refuses
-            }
-            None => is_challenge(answer.status(), answer.headers()),
+        let refuses = is_challenge(answer.status(), answer.headers());
+        if self.classifiers.is_empty() {
+            return refuses;
         }
+        // The head goes to the classifiers by itself, and comes back.
+        let mut head = Response::new(());
+        let mut exchange = |head: &mut Response<()>| {
+            mem::swap(head.status_mut(), answer.status_mut());
+            mem::swap(head.version_mut(), answer.version_mut());
+            mem::swap(head.headers_mut(), answer.headers_mut());
+            mem::swap(head.extensions_mut(), answer.extensions_mut());
+        };
+        exchange(&mut head);
+        let (parts, ()) = head.into_parts();
+        let refuses =
+            self.classifiers.iter().fold(refuses, |refuses, classifier| classifier(&parts, refuses));
+        exchange(&mut Response::from_parts(parts, ()));
+        refuses
     }
 }
 

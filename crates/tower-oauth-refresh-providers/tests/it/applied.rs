@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower::{BoxError, service_fn};
-use tower_oauth_refresh::{ClientAuth, RefreshCoordinator, TokenSet};
+use tower_oauth_refresh::{ClientAuth, ErrorKind, RefreshCoordinator, TokenSet};
 use tower_oauth_refresh_providers::{GOOGLE, Preset, TWITCH, WHOOP};
 
 /// Refreshes once and logs out: what arrived, as address and body.
@@ -38,6 +38,32 @@ async fn a_confirmed_revocation_endpoint_is_told_of_a_logout() {
     let (address, body) = arrived.last().expect("a request");
     assert_eq!(address, TWITCH.revocation.expect("known").value);
     assert!(body.contains("token=rt-2"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_rules_and_parameters_beside_a_preset_keep_what_it_knows() {
+    let sent = Arc::<Mutex<String>>::default();
+    let seen = sent.clone();
+    let server = service_fn(move |request: Request<Full<Bytes>>| {
+        let seen = seen.clone();
+        async move {
+            let body = request.into_body().collect().await?.to_bytes();
+            *seen.lock().expect("unpoisoned") = String::from_utf8(body.to_vec())?;
+            let dead = r#"{"error":"Bad Request","status":400,"message":"Invalid refresh token"}"#;
+            Ok::<_, BoxError>(Response::builder().status(400).body(Full::<Bytes>::from(dead))?)
+        }
+    });
+    let endpoint = "https://auth.example/token".parse().expect("an address");
+    let builder = RefreshCoordinator::builder(endpoint, ClientAuth::none("client"));
+    let builder = builder.provider(WHOOP).parameter("scope", "offline read:sleep");
+    let builder = builder.provider(TWITCH).classifier(|_, class| class);
+    let coordinator = builder.build(server).expect("a coordinator");
+    coordinator.install("key", TokenSet::from_refresh_token("rt-1")).await.expect("installed");
+    let error = coordinator.token("key").await.expect_err("the refresh token is dead");
+    assert_eq!(error.kind(), ErrorKind::InvalidGrant);
+    let sent = sent.lock().expect("unpoisoned").clone();
+    assert_eq!(sent.matches("scope=").count(), 1, "RFC 6749 3.2: {sent}");
+    assert!(sent.contains("scope=offline+read%3Asleep"), "{sent}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -415,7 +415,7 @@ async fn a_large_refusal_that_only_the_classifier_knows_is_the_answer_frame_for_
         let body = StreamBody::new(stream::iter(frames.chain(broken).collect::<Vec<_>>()));
         api.then(403, ("x-of", "the first"), reqwest::Body::wrap(body));
         api.then(403, ("x-of", "the second"), "still not");
-        let layer = layer(&coordinator(false, gives).await).classifier(|head| head.status == 403);
+        let layer = layer(&coordinator(false, gives).await).classifier(|head, _| head.status == 403);
         let answer = client(layer, api.clone()).head(URL).send().await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.url().as_str()), (403, URL));
         if gives {

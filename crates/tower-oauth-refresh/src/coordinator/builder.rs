@@ -90,7 +90,7 @@ impl Builder {
                 revocation: None,
                 parameters: Vec::new(),
                 dialect: AnswerDialect::new(),
-                classifier: None,
+                classifiers: Vec::new(),
                 dpop: false,
             },
             store: None,
@@ -133,20 +133,32 @@ impl Builder {
 
     /// A fixed parameter of every token request: `resource` (RFC 8707), `audience`, `scope` (RFC 6749 §6).
     /// Two coordinators that differ in these never share a token, also on one store.
+    ///
+    /// The last value of a name counts (RFC 6749 §3.2); only `resource` may be there several times (RFC 8707 §2).
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.target.parameters.push((name.into(), value.into()));
+        let parameter = (name.into(), value.into());
+        let parameters = &mut self.target.parameters;
+        if parameter.0 != "resource" {
+            parameters.retain(|(name, _)| *name != parameter.0);
+        }
+        if !parameters.contains(&parameter) {
+            parameters.push(parameter);
+        }
         self
     }
 
     /// Own rules for the answers of this token endpoint: `class` sees each answer, and what it would be
     /// taken for without it. For providers that call a dead token by another name.
     ///
+    /// Several are asked one after the other, each with the class that the one before gave; those of a
+    /// [`provider`](Self::provider) are such. One that panics is passed over.
+    ///
     /// Taking a passing failure for [`AnswerClass::GrantDead`] ends a login that could have gone on.
     pub fn classifier(
         mut self,
         class: impl Fn(&TokenResponse<'_>, AnswerClass) -> AnswerClass + Send + Sync + 'static,
     ) -> Self {
-        self.target.classifier = Some(Arc::new(class));
+        self.target.classifiers.push(Arc::new(class));
         self
     }
 

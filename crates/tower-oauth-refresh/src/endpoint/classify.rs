@@ -10,10 +10,11 @@ mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Response, StatusCode};
 
 use self::retry_after::retry_after;
@@ -21,6 +22,7 @@ use super::dialect::AnswerDialect;
 use super::response::{Answer, Unusable};
 use crate::challenge::Challenges;
 use crate::error_code::ErrorCode;
+use crate::foreign;
 use crate::secret::RefreshToken;
 use crate::token::TokenSet;
 
@@ -72,6 +74,8 @@ pub(crate) enum Misconfiguration {
     Redirect,
     /// It is no token endpoint: wrong path, method or content type.
     NotATokenEndpoint(StatusCode),
+    /// It refused, or something between, in an encoding that was not asked for.
+    Encoded,
     /// It refused the client or what the client asked for.
     Refused(Option<ErrorCode>),
 }
@@ -81,6 +85,7 @@ impl fmt::Display for Misconfiguration {
         match self {
             Self::Redirect => f.write_str("the token endpoint redirects"),
             Self::NotATokenEndpoint(status) => write!(f, "not a token endpoint ({})", status.as_u16()),
+            Self::Encoded => f.write_str("the answer is encoded, though that was not asked for"),
             Self::Refused(Some(code)) => write!(f, "the client was refused ({code})"),
             Self::Refused(None) => f.write_str("the client was refused"),
         }
@@ -109,7 +114,7 @@ pub enum AnswerClass {
     Refused,
 }
 
-/// A user's own rules: sees the answer and what this crate makes of it.
+/// A user's own rules: sees the answer, and what this crate and the rules before make of it.
 pub(crate) type Classifier = dyn Fn(&TokenResponse<'_>, AnswerClass) -> AnswerClass + Send + Sync;
 
 /// An answer of the token endpoint as a classifier sees it: everything but the tokens.
@@ -165,6 +170,13 @@ impl<'a> TokenResponse<'a> {
         }
     }
 
+    /// Is there something that nobody here can read, because a proxy compresses what it should not?
+    fn is_encoded(&self) -> bool {
+        let encodings = self.headers.get_all(CONTENT_ENCODING);
+        let encoded = encodings.iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+        encoded && self.answer.is_unreadable()
+    }
+
     fn is_page(&self) -> bool {
         let content_type = self.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
@@ -184,14 +196,17 @@ pub(crate) fn classify(
     body: &[u8],
     now: SystemTime,
     dialect: AnswerDialect,
-    own_rules: Option<&Classifier>,
+    own_rules: &[Arc<Classifier>],
 ) -> Verdict {
     let answer = Answer::parse(headers, body, dialect);
     let response = TokenResponse::new(status, headers, &answer);
-    let class = judge(&response);
-    let class = own_rules.map_or(class, |rules| rules(&response, class));
+    let class = own_rules.iter().fold(judge(&response), |class, rules| {
+        // Rules that panic say nothing: the answer may hold the only copy of a refresh token.
+        foreign::call(|| rules(&response, class)).unwrap_or(class)
+    });
+    let encoded = response.is_encoded();
     let TokenResponse { code, .. } = response;
-    Verdict::new(class, status, code, answer, retry_after(headers, now))
+    Verdict::new(class, status, code, answer, retry_after(headers, now), encoded)
 }
 
 /// Did the authorization server refuse the request for the lack of a nonce alone (RFC 9449 §8)?
@@ -278,6 +293,7 @@ fn by_status(response: &TokenResponse<'_>) -> AnswerClass {
     let status = response.status();
     match status.as_u16() {
         _ if may_have_spent(status) => AnswerClass::Transient { in_doubt: true },
+        _ if response.is_encoded() => AnswerClass::Configuration,
         // A firewall or a rate limit in disguise.
         403 if response.error().is_none() => AnswerClass::Transient { in_doubt: false },
         // The login page of some network. The token endpoint itself may be fine.
@@ -294,6 +310,7 @@ impl Verdict {
         code: Option<ErrorCode>,
         answer: Answer,
         retry_after: Option<Duration>,
+        encoded: bool,
     ) -> Self {
         match class {
             AnswerClass::Tokens => match (answer.tokens, answer.error) {
@@ -303,6 +320,7 @@ impl Verdict {
             },
             AnswerClass::Transient { in_doubt } => Self::Transient { in_doubt, retry_after },
             AnswerClass::GrantDead => Self::GrantDead { code },
+            AnswerClass::Configuration if encoded => Self::Configuration { cause: Misconfiguration::Encoded },
             AnswerClass::Configuration => Self::Configuration { cause: Misconfiguration::of(status, code) },
             AnswerClass::NeedsUser => Self::NeedsUser { code },
             AnswerClass::Refused => Self::Refused { code, retry_after },

@@ -76,6 +76,12 @@ impl Answer {
         self.members.text(path)
     }
 
+    /// Is it no object of members at all?
+    pub(super) fn is_unreadable(&self) -> bool {
+        matches!(&self.tokens, Err(Unusable { why, refresh_token: None }) if *why == InvalidResponse::UNREADABLE)
+            && self.error.is_none()
+    }
+
     fn unreadable() -> Self {
         let why = InvalidResponse::UNREADABLE;
         Self { tokens: Err(Unusable { refresh_token: None, why }), error: None, members: Members::default() }

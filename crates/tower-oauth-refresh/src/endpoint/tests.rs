@@ -20,7 +20,7 @@ fn target(auth: ClientAuth, dpop: bool) -> Target {
         auth,
         parameters: Vec::new(),
         dialect: AnswerDialect::new(),
-        classifier: None,
+        classifiers: Vec::new(),
         dpop,
     }
 }

@@ -255,10 +255,26 @@ async fn an_own_classifier_decides_what_a_challenge_is() {
     let coordinator = coordinator().await;
     let layer = RefreshLayer::new(coordinator, "k")
         .origin("https://api.example".parse().unwrap())
-        .classifier(|answer| answer.status.as_u16() == 419);
+        .classifier(|answer, _| answer.status.as_u16() == 419);
     let client = layer.layer(world.api());
     assert_eq!(client.clone().oneshot(post(URI, "")).await.unwrap().status().as_u16(), 401);
     assert_eq!(world.tokens(), ["Bearer at-1", "Bearer at-2"]);
+}
+
+#[tokio::test]
+async fn a_classifier_that_adds_an_answer_keeps_the_others() {
+    let grpc: &[_] = &[("content-type", "application/grpc"), ("grpc-status", "16")];
+    for (first, headers) in [(419, &[][..]), (401, INVALID_TOKEN), (200, grpc)] {
+        let world = Arc::<World>::default();
+        world.then(first, headers, "");
+        world.then(200, &[], "fine");
+        let layer = RefreshLayer::new(coordinator().await, "k")
+            .origin("https://api.example".parse().unwrap())
+            .classifier(|answer, refuses| refuses || answer.status.as_u16() == 419)
+            .classifier(|_, refuses| refuses);
+        layer.layer(world.api()).oneshot(post(URI, "")).await.unwrap();
+        assert_eq!(world.tokens(), ["Bearer at-1", "Bearer at-2"], "{first}");
+    }
 }
 
 #[tokio::test]

@@ -486,7 +486,7 @@ fn a_replay_survives_every_panic_of_other_code() {
             Some("k".into())
         })
         .origin("https://api.example".parse().unwrap())
-        .classifier(move |parts| {
+        .classifier(move |parts, _| {
             class.step("the layer's classifier");
             parts.status == 401
         });

@@ -249,3 +249,24 @@ async fn an_older_set_of_the_same_login_never_takes_the_place_of_a_newer_one() {
         assert_eq!(slot.current.load_full().unwrap().id(), left);
     }
 }
+
+#[tokio::test]
+async fn a_parameter_named_again_is_replaced_and_only_resources_repeat() {
+    let parameters = |given: &[(&str, &str)]| {
+        let world = World::with(|builder| {
+            given.iter().fold(builder, |all, (name, value)| all.parameter(*name, *value))
+        });
+        world
+            .coordinator
+            .stored_key("k")
+            .as_str()
+            .split(' ')
+            .filter(|word| word.contains('='))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let given = [("scope", "a"), ("audience", "x"), ("scope", "b"), ("audience", "y")];
+    assert_eq!(parameters(&given), ["audience=y", "scope=b"]);
+    let resources = [("resource", "a"), ("resource", "b"), ("resource", "a")];
+    assert_eq!(parameters(&resources), ["resource=a", "resource=b"]);
+}

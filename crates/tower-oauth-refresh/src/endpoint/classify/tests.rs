@@ -44,12 +44,12 @@ fn of(number: u16, body: &Value) -> String {
         body.to_string().as_bytes(),
         ARRIVED,
         AnswerDialect::new(),
-        None,
+        &[],
     ))
 }
 
 fn of_bytes(number: u16, fields: &[(&'static str, &str)], body: &[u8]) -> String {
-    shown(&classify(status(number), &headers(fields), body, ARRIVED, AnswerDialect::new(), None))
+    shown(&classify(status(number), &headers(fields), body, ARRIVED, AnswerDialect::new(), &[]))
 }
 
 #[test]
@@ -90,8 +90,43 @@ fn own_rules_see_the_answer_and_the_default_and_have_the_last_word() {
             _ => class,
         }
     };
-    let verdict = classify(status(400), &HeaderMap::new(), body, ARRIVED, AnswerDialect::new(), Some(&rules));
+    let verdict =
+        classify(status(400), &HeaderMap::new(), body, ARRIVED, AnswerDialect::new(), &[Arc::new(rules)]);
     assert!(matches!(verdict, Verdict::GrantDead { code: None }), "{verdict:?}");
+}
+
+#[test]
+fn own_rules_are_asked_in_order_and_each_sees_what_the_one_before_said() {
+    let body = br#"{"message":"Invalid refresh token"}"#;
+    let knows: Arc<Classifier> = Arc::new(|_, _| AnswerClass::GrantDead);
+    let leaves: Arc<Classifier> = Arc::new(|_, class| class);
+    let panics: Arc<Classifier> = Arc::new(|_, _| panic!("rules of a user"));
+    let verdict = |rules: &[Arc<Classifier>]| {
+        shown(&classify(status(400), &HeaderMap::new(), body, ARRIVED, AnswerDialect::new(), rules))
+    };
+    assert_eq!(verdict(&[knows.clone(), leaves.clone()]), "dead");
+    assert_eq!(verdict(&[knows.clone(), panics.clone(), leaves.clone()]), "dead");
+    assert_eq!(verdict(std::slice::from_ref(&panics)), "refused");
+    let tokens = br#"{"access_token":"at","refresh_token":"rt"}"#;
+    let verdict = classify(status(200), &HeaderMap::new(), tokens, ARRIVED, AnswerDialect::new(), &[panics]);
+    assert!(matches!(verdict, Verdict::Success(set) if set.refresh_token.is_some()));
+}
+
+#[test]
+fn an_answer_in_an_encoding_that_was_not_asked_for_is_named() {
+    let gzip = [("content-encoding", "gzip")];
+    let encoded = b"\x1f\x8b\x08\0";
+    let named = "configuration: the answer is encoded, though that was not asked for";
+    assert_eq!(of_bytes(400, &gzip, encoded), named);
+    assert_eq!(of_bytes(401, &gzip, encoded), named);
+    assert_eq!(of_bytes(200, &gzip, encoded), "unusable", "in doubt");
+    assert_eq!(of_bytes(503, &gzip, encoded), "in doubt");
+    assert_eq!(
+        of_bytes(400, &gzip, br#"{"error":"invalid_grant"}"#),
+        "dead invalid_grant",
+        "decoded already"
+    );
+    assert_eq!(of_bytes(400, &[("content-encoding", "identity")], encoded), "refused");
 }
 
 #[test]
@@ -251,7 +286,7 @@ fn the_server_s_wish_to_be_left_alone_comes_along() {
         body,
         ARRIVED,
         AnswerDialect::new(),
-        None,
+        &[],
     ) {
         Verdict::Transient { retry_after, .. } | Verdict::Refused { retry_after, .. } => {
             retry_after.map(|wait| wait.as_secs())
@@ -276,7 +311,7 @@ fn nothing_the_server_wrote_shows_in_debug_but_a_code() {
         let body = body.to_string();
         let answer = Answer::parse(&fields, body.as_bytes(), AnswerDialect::new());
         let response = TokenResponse::new(status(number), &fields, &answer);
-        let verdict = classify(status(number), &fields, body.as_bytes(), ARRIVED, AnswerDialect::new(), None);
+        let verdict = classify(status(number), &fields, body.as_bytes(), ARRIVED, AnswerDialect::new(), &[]);
         let all = format!("{answer:?} {response:?} {verdict:?}");
         assert!(all.contains("invalid_grant") && !all.contains("s3cr3t"), "{all}");
     }
@@ -286,7 +321,7 @@ fn nothing_the_server_wrote_shows_in_debug_but_a_code() {
         br#"{"error":"rt-s3cr3t"}"#,
         ARRIVED,
         AnswerDialect::new(),
-        None,
+        &[],
     ));
     assert_eq!(echo, "refused", "a token in the place of the code");
 }
@@ -336,7 +371,7 @@ impl Row {
                     body.as_bytes(),
                     ARRIVED,
                     AnswerDialect::new(),
-                    None,
+                    &[],
                 ))
             };
             bodies.iter().map(verdict).collect::<Vec<_>>()
@@ -479,7 +514,7 @@ proptest! {
         for (name, value) in &fields {
             headers.append(names[*name], HeaderValue::from_str(value).expect("printable"));
         }
-        let verdict = classify(status(number), &headers, &body, ARRIVED, AnswerDialect::new(), None);
+        let verdict = classify(status(number), &headers, &body, ARRIVED, AnswerDialect::new(), &[]);
         let _ = format!("{verdict:?} {}", shown(&verdict));
         if let Verdict::Success(tokens) = verdict {
             prop_assert!((200..300).contains(&number));
@@ -500,7 +535,7 @@ proptest! {
     ) {
         let comma = if others.is_empty() { "" } else { "," };
         let body = format!("{{\"refresh_token\":{}{comma}{others}}}", Value::from(token.as_str()));
-        let saved = match classify(status(number), &HeaderMap::new(), body.as_bytes(), ARRIVED, AnswerDialect::new(), None) {
+        let saved = match classify(status(number), &HeaderMap::new(), body.as_bytes(), ARRIVED, AnswerDialect::new(), &[]) {
             Verdict::Success(tokens) => tokens.refresh_token,
             Verdict::UnusableSuccess { refresh_token, .. } => refresh_token,
             // "The grant is dead" in so many words: nothing that came with it can be alive.

@@ -109,7 +109,7 @@ impl Sample {
         headers.insert(http::header::CONTENT_TYPE, self.content_type.parse().unwrap());
         let now = SystemClock.now().wall;
         let text = |token: RefreshToken| token.expose_secret().to_owned();
-        match classify(self.status, &headers, body, now, DIALECT, None) {
+        match classify(self.status, &headers, body, now, DIALECT, &[]) {
             Verdict::Success(set) => Outcome::Tokens {
                 access_token: set.access_token.expose_secret().to_owned(),
                 token_type: set.token_type,

@@ -38,7 +38,7 @@ async fn a_closure_for_the_key_or_the_challenge_that_panics_fails_its_request_on
     let layer = RefreshLayer::credential_by(coordinator.clone(), move |head| {
         if head.uri.query().is_some() && of_key.load(Ordering::SeqCst) { burst() } else { Some("k".into()) }
     });
-    let layer = layer.origin("https://api.example".parse().unwrap()).classifier(move |answer| {
+    let layer = layer.origin("https://api.example".parse().unwrap()).classifier(move |answer, _| {
         if answer.status == 401 && of_challenge.load(Ordering::SeqCst) {
             burst()
         }
