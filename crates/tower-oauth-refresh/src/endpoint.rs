@@ -217,11 +217,7 @@ impl Endpoint {
         bound_key.and_then(|key| request.extensions_mut().insert(key));
         // From here on, whatever goes wrong.
         left.store(true, Relaxed);
-        tokio::select! {
-            biased;
-            answer = transport.send(request) => answer,
-            () = &mut deadline => Err(Unsent::InDoubt),
-        }
+        transport.send(request, deadline).await
     }
 
     fn understand(&self, answer: &Response<Bytes>, began: Now) -> Answer {

@@ -1,4 +1,5 @@
 mod answers;
+mod unsent;
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -225,4 +226,56 @@ async fn nothing_of_an_attempt_is_sent_after_its_limit_though_the_machine_was_su
         );
         assert_eq!(arrived, first, "{suspensions:?}");
     }
+}
+
+/// Panics when it is cloned, when it is made ready, or when it is called.
+#[derive(Default)]
+struct Panicking {
+    clone: bool,
+    ready: bool,
+    call: bool,
+}
+
+impl Clone for Panicking {
+    fn clone(&self) -> Self {
+        assert!(!self.clone, "the clone panics");
+        Self { ..*self }
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Panicking {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        assert!(!self.ready, "it panics before it is ready");
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+        assert!(!self.call, "the call panics");
+        std::future::ready(Ok(Response::new(Full::from(r#"{"access_token":"a","refresh_token":"r-2"}"#))))
+    }
+}
+
+#[tokio::test]
+async fn a_transport_that_panics_before_it_is_called_has_sent_nothing() {
+    let exchange = async |transport: Panicking, auth: ClientAuth| {
+        let endpoint = Endpoint::new(target(auth, false), Arc::new(SystemClock), transport);
+        endpoint.refresh(Grant::RefreshToken, Some("r".into()), None, SystemClock.now(), 10 * SECOND).await
+    };
+    let fine = || ClientAuth::none("app");
+    for transport in
+        [Panicking { clone: true, ..Panicking::default() }, Panicking { ready: true, ..Panicking::default() }]
+    {
+        let answer = exchange(transport, fine()).await;
+        assert!(matches!(answer, Answer::NotSent(None)), "{answer:?}");
+    }
+    let assertion = ClientAuth::assertion("app", || async { panic!("the signature panics") });
+    let answer = exchange(Panicking::default(), assertion).await;
+    assert!(matches!(answer, Answer::NotSent(None)), "{answer:?}");
+    let answer = exchange(Panicking { call: true, ..Panicking::default() }, fine()).await;
+    assert!(matches!(answer, Answer::Lost), "{answer:?}");
+    assert!(matches!(exchange(Panicking::default(), fine()).await, Answer::Tokens(_)));
 }

@@ -5,16 +5,19 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::marker::PhantomData;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf as _, BufMut as _, Bytes};
+use http::response::Parts;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
+use tokio::time::Sleep;
 use tower_service::Service;
 
 use crate::error::Cause;
-use crate::foreign::{self, Panicked, guarded};
+use crate::foreign::{self, guarded};
 use crate::store::BoxFuture;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -27,7 +30,12 @@ pub(crate) trait Transport: Send {
     fn boxed_clone(&self) -> Box<dyn Transport>;
     /// Comes before [`send`](Self::send).
     fn ready(&mut self) -> BoxFuture<'_, Result<(), Unsent>>;
-    fn send(self: Box<Self>, request: Request<Bytes>) -> BoxFuture<'static, Result<Response<Bytes>, Unsent>>;
+    /// Until the deadline. Of an answer that is not over by then, or breaks off, what there is.
+    fn send<'a>(
+        self: Box<Self>,
+        request: Request<Bytes>,
+        deadline: Pin<&'a mut Sleep>,
+    ) -> BoxFuture<'a, Result<Response<Bytes>, Unsent>>;
 }
 
 /// Why there is no answer.
@@ -41,9 +49,9 @@ pub(crate) enum Unsent {
 
 /// Marks an error of a token endpoint's transport as raised before anything of the request was sent.
 ///
-/// A refresh that never left leaves no doubt about the refresh token. A failed connection is recognised
-/// by its [`io::ErrorKind`]; a transport that knows better wraps its error in this, anywhere in the chain
-/// of sources. The [`RefreshError`](crate::RefreshError) has the same source then, and whoever waited for the token may
+/// A refresh that never left leaves no doubt about the refresh token. `hyper-util`'s errors of names, connections and
+/// TLS are recognised, and so is [`io::ErrorKind::ConnectionRefused`]; a transport that knows better wraps its error
+/// in this, anywhere in the chain of sources. The [`RefreshError`](crate::RefreshError) has the same source then, and whoever waited for the token may
 /// write that into a log: nothing secret may be in its text. Of other errors nothing is passed on.
 ///
 /// A request that the server refused without looking at the refresh token is as good as one that was not sent, where
@@ -102,44 +110,121 @@ where
         })
     }
 
-    fn send(self: Box<Self>, request: Request<Bytes>) -> BoxFuture<'static, Result<Response<Bytes>, Unsent>> {
-        let mut service = self.service;
+    fn send<'a>(
+        mut self: Box<Self>,
+        request: Request<Bytes>,
+        deadline: Pin<&'a mut Sleep>,
+    ) -> BoxFuture<'a, Result<Response<Bytes>, Unsent>> {
         Box::pin(async move {
-            let doubt = |Panicked| Unsent::InDoubt;
-            let call = foreign::call(|| service.call(request.map(T::from))).map_err(doubt)?;
-            let answer = guarded(call).await.map_err(doubt).and_then(|answer| {
-                answer.map_err(|error| foreign::call(|| unsent(&*error.into())).unwrap_or_else(doubt))
+            let mut heard = Heard::default();
+            // What is read is kept outside, for whatever below may fail or panic. Even where it is dropped.
+            let hearing = &mut heard;
+            let listening = guarded(async move {
+                tokio::select! {
+                    biased;
+                    failure = self.listen(request, hearing) => failure,
+                    () = deadline => None,
+                }
             });
-            // An answer is not lost for what a drop does: not for this one, nor for those below.
-            let _ = foreign::call(|| drop(service));
-            let (mut parts, body) = answer?.into_parts();
-            let body = guarded(Limited::new(body, ANSWER_LIMIT).collect()).await.map_err(doubt)?;
-            let body = foreign::call(|| body.map(|body| body.to_bytes().to_vec())).map_err(doubt)?;
-            let _ = foreign::call(|| drop(std::mem::take(&mut parts.extensions)));
-            Ok(Response::from_parts(parts, body.map_err(|_| Unsent::InDoubt)?.into()))
+            let failure = listening.await.ok().flatten();
+            heard.answer().ok_or_else(|| failure.unwrap_or(Unsent::InDoubt))
         })
+    }
+}
+
+impl<S, T, R> Client<S, T, R>
+where
+    S: Service<Request<T>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+    T: From<Bytes>,
+    R: Body,
+{
+    /// Sends, and writes down what comes back. The reason, if there is no answer at all.
+    async fn listen(&mut self, request: Request<Bytes>, heard: &mut Heard) -> Option<Unsent> {
+        let call = self.service.call(request.map(T::from));
+        // The future's drop comes after the answer, and must not take it along.
+        let answer = match guarded(call).await.ok()? {
+            Ok(answer) => answer,
+            Err(error) => return Some(unsent(&*error.into())),
+        };
+        let (head, body) = answer.into_parts();
+        heard.head = Some(head);
+        let mut body = pin!(body);
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return None };
+            if let Ok(data) = frame.into_data() {
+                let room = ANSWER_LIMIT - heard.body.len();
+                let fits = data.remaining() <= room;
+                heard.body.put(data.take(room));
+                if !fits {
+                    return None;
+                }
+            }
+        }
+        heard.ended = true;
+        None
+    }
+}
+
+/// An answer, as far as it has come.
+#[derive(Default)]
+struct Heard {
+    head: Option<Parts>,
+    body: Vec<u8>,
+    ended: bool,
+}
+
+impl Heard {
+    /// The answer, if it can be told what is missing of it. A JSON object lacks its end where it breaks off, but the
+    /// beginning of a form is a form.
+    fn answer(self) -> Option<Response<Bytes>> {
+        let tells = self.ended || self.body.trim_ascii_start().starts_with(b"{");
+        let mut head = self.head?;
+        // What the client has put there may panic when it is dropped.
+        let _ = foreign::call(|| drop(std::mem::take(&mut head.extensions)));
+        tells.then(|| Response::from_parts(head, self.body.into()))
     }
 }
 
 /// In doubt, unless some error in the chain can only come before the request.
 fn unsent(error: &(dyn StdError + 'static)) -> Unsent {
-    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused};
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(NotSent(cause)) = error.downcast_ref() {
             return Unsent::Certain(Some(cause.clone()));
         }
-        if let Some(kind) = error.downcast_ref().map(io::Error::kind)
-            && matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable)
-        {
+        let io = error.downcast_ref::<io::Error>();
+        // A connection that was made can end with any other kind: a host may become unreachable.
+        if let Some(kind @ (ConnectionRefused | AddrNotAvailable)) = io.map(io::Error::kind) {
             // Not its own text: anything may be in that.
             return Unsent::Certain(Some(Arc::new(io::Error::from(kind))));
         }
+        if io.is_none() && error.to_string() == NO_CONNECTION {
+            return Unsent::Certain(Some(Arc::new(connection_error(error))));
+        }
         // An `io::Error` passes over the one in it.
-        let inside = error.downcast_ref().and_then(io::Error::get_ref);
+        let inside = io.and_then(io::Error::get_ref);
         next = inside.map(|error| error as _).or_else(|| error.source());
     }
     Unsent::InDoubt
+}
+
+/// What `hyper-util`'s client says of an error that came before there was a connection (`Error::is_connect`). The type
+/// is of no use: it differs between versions, and would be a dependency for every other client. With another text such
+/// a refresh would be in doubt, which is the safe side.
+const NO_CONNECTION: &str = "client error (Connect)";
+
+/// The kind of the first I/O error in the chain, if it is any, and no text of others.
+fn connection_error(error: &(dyn StdError + 'static)) -> io::Error {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        match error.downcast_ref().map(io::Error::kind) {
+            None | Some(io::ErrorKind::Other) => next = error.source(),
+            Some(kind) => return kind.into(),
+        }
+    }
+    io::Error::new(io::ErrorKind::NotConnected, "no connection")
 }
 
 /// An error of what comes before the request in any case.
@@ -152,19 +237,70 @@ pub(super) fn before_sending(error: &(dyn StdError + 'static)) -> Unsent {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
     use super::*;
 
+    async fn send<R>(answer: impl FnOnce() -> R + Clone + Send + 'static) -> Result<Response<Bytes>, Unsent>
+    where
+        R: Body<Data = Bytes, Error = io::Error> + Send + 'static,
+    {
+        let service = tower::service_fn(move |_: Request<Bytes>| {
+            std::future::ready(Ok::<_, io::Error>(Response::new(answer.clone()())))
+        });
+        let mut client = Box::new(Client::new(service));
+        client.ready().await.unwrap();
+        let deadline = pin!(tokio::time::sleep(Duration::from_secs(10)));
+        client.send(Request::new(Bytes::new()), deadline).await
+    }
+
+    type End = fn() -> Poll<Option<io::Result<Frame<Bytes>>>>;
+
+    /// Some frames, and then an error, a panic or silence.
+    fn body(
+        frames: &'static [&'static [u8]],
+        then: End,
+    ) -> impl Body<Data = Bytes, Error = io::Error> + Send + 'static {
+        let mut frames = frames.iter();
+        StreamBody::new(futures_util::stream::poll_fn(move |_| match frames.next() {
+            Some(frame) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(frame))))),
+            None => then(),
+        }))
+    }
+
     #[tokio::test]
-    async fn an_answer_over_a_mebibyte_is_not_read_to_its_end_and_leaves_doubt() {
+    async fn an_answer_over_a_mebibyte_is_not_read_to_its_end() {
         for (over, understood) in [(0, true), (1, false)] {
-            let service = tower::service_fn(move |_: Request<Bytes>| {
-                let body = http_body_util::Full::new(Bytes::from(vec![b' '; ANSWER_LIMIT + over]));
-                std::future::ready(Ok::<_, std::convert::Infallible>(Response::new(body)))
-            });
-            let mut client = Box::new(Client::new(service));
-            client.ready().await.unwrap();
-            let sent = client.send(Request::new(Bytes::new())).await;
+            let body = move || {
+                let spaces = Bytes::from(vec![b' '; ANSWER_LIMIT + over]);
+                http_body_util::Full::new(spaces).map_err(|error| match error {})
+            };
+            let sent = send(body).await;
             assert!(if understood { sent.is_ok() } else { matches!(sent, Err(Unsent::InDoubt)) });
+        }
+        let long: &'static [u8] = vec![b'x'; ANSWER_LIMIT].leak();
+        let long: &'static [&'static [u8]] = vec![&b"{"[..], long, long].leak();
+        let answer = send(move || body(long, || panic!("polled for more than is read"))).await.unwrap();
+        assert_eq!(answer.body().len(), ANSWER_LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_an_answer_that_breaks_off_what_came_is_kept() {
+        let ends: [End; 3] = [
+            || Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
+            || panic!("the body panics"),
+            || Poll::Pending,
+        ];
+        for end in ends {
+            let object = send(move || body(&[b"{\"refresh_token\":", b"\"rt\","], end)).await.unwrap();
+            assert_eq!(object.body(), &b"{\"refresh_token\":\"rt\","[..]);
+            let form = send(move || body(&[b"refresh_token=r"], end)).await;
+            assert!(matches!(form, Err(Unsent::InDoubt)), "half a token, or a whole one");
+            assert!(matches!(send(move || body(&[], end)).await, Err(Unsent::InDoubt)));
         }
     }
 
@@ -172,7 +308,13 @@ mod tests {
     fn only_errors_from_before_the_request_leave_no_doubt() {
         let io = |kind| -> BoxError { Box::new(io::Error::from(kind)) };
         assert!(matches!(unsent(&*io(io::ErrorKind::ConnectionRefused)), Unsent::Certain(Some(_))));
-        assert!(matches!(unsent(&*io(io::ErrorKind::ConnectionReset)), Unsent::InDoubt));
+        for kind in [
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::HostUnreachable,
+            io::ErrorKind::NetworkUnreachable,
+        ] {
+            assert!(matches!(unsent(&*io(kind)), Unsent::InDoubt), "a connection may end with it: {kind}");
+        }
         assert!(matches!(unsent(&NotSent::new("no such host")), Unsent::Certain(Some(_))));
         assert!(matches!(before_sending(&*io(io::ErrorKind::ConnectionReset)), Unsent::Certain(None)));
     }
