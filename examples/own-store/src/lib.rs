@@ -1,7 +1,7 @@
 //! A token store of one's own: one file per credential, in one directory of one machine.
 //!
 //! The README beside this says what to think about. Errors of the file system are "not available"; a file
-//! that is too short to be a record is "unreadable", and nothing overwrites it.
+//! that is too short to be a record is "unreadable", and only a swap that names it overwrites it.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
@@ -43,8 +43,10 @@ impl DirStore {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             read => read.map_err(StoreError::unavailable)?,
         };
-        let (version, rest) = bytes.split_first_chunk().ok_or_else(|| StoreError::unreadable("too short"))?;
-        let (written, body) = rest.split_first_chunk().ok_or_else(|| StoreError::unreadable("too short"))?;
+        // Under the name by which a new login can replace it.
+        let damaged = || StoreError::unreadable("too short").at(Version::of_damaged(&bytes));
+        let (version, rest) = bytes.split_first_chunk().ok_or_else(damaged)?;
+        let (written, body) = rest.split_first_chunk().ok_or_else(damaged)?;
         let body = RecordBody::new(Version::from_bits(u128::from_be_bytes(*version)), body.to_vec());
         Ok(Some(Record::new(body, now().saturating_sub(Duration::from_millis(u64::from_be_bytes(*written))))))
     }
@@ -56,15 +58,29 @@ impl DirStore {
         new: Option<&RecordBody>,
     ) -> Result<Swap, StoreError> {
         let lock = File::create(self.dir.join("lock")).map_err(StoreError::unavailable)?;
-        // Until the end of this function, or of this process: the kernel frees a lock whose holder died.
+        // The kernel frees a lock whose holder died.
         lock.lock().map_err(StoreError::unavailable)?;
-        let current = self.read(key)?;
-        if current.as_ref().map(|record| record.body.version()) != expected {
-            return Ok(Swap::Conflict(current));
+        let swapped = self.swap_locked(key, expected, new);
+        // Closing it does not do where a process was forked meanwhile, which has it open, too.
+        let _ = lock.unlock();
+        swapped
+    }
+
+    fn swap_locked(
+        &self,
+        key: &StoredKey,
+        expected: Option<Version>,
+        new: Option<&RecordBody>,
+    ) -> Result<Swap, StoreError> {
+        match self.read(key) {
+            Ok(current) if current.as_ref().map(|record| record.body.version()) != expected => {
+                return Ok(Swap::Conflict(current));
+            }
+            Ok(None) if new.is_none() => return Ok(Swap::Swapped),
+            Err(error) if error.version().is_none() || error.version() != expected => return Err(error),
+            Ok(_) | Err(_) => {}
         }
-        if current.is_some() || new.is_some() {
-            self.write(&self.path(key), new).map_err(StoreError::unavailable)?;
-        }
+        self.write(&self.path(key), new).map_err(StoreError::unavailable)?;
         Ok(Swap::Swapped)
     }
 
@@ -83,8 +99,20 @@ impl DirStore {
                 fs::rename(temporary, path)?;
             }
         }
-        File::open(&self.dir)?.sync_all()
+        sync(&self.dir)
     }
+}
+
+/// Makes the names in a directory durable.
+#[cfg(unix)]
+fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Elsewhere a directory cannot be opened.
+#[cfg(not(unix))]
+fn sync(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn now() -> Duration {
@@ -121,3 +149,12 @@ tower_oauth_refresh_testkit::store_conformance!(
     async { tempfile::tempdir().unwrap() },
     |dir| async { DirStore::open(dir.path().join("credentials")).unwrap() }
 );
+
+#[cfg(test)]
+#[tokio::test]
+async fn a_damaged_record_can_be_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = async || DirStore::open(dir.path()).unwrap();
+    let damage = async |key: &StoredKey| fs::write(open().await.path(key), "torn").unwrap();
+    assert_eq!(tower_oauth_refresh_testkit::conformance::check_damaged(&open, &damage).await, Ok(()));
+}
