@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tower_oauth_refresh::Now;
+use tower_oauth_refresh::{ClientAuth, Now, RefreshCoordinator, TokenSet};
 use tower_oauth_refresh_testkit::conformance::check_damaged;
 
 use super::*;
@@ -291,6 +291,26 @@ async fn a_damaged_file_is_put_aside_by_whoever_names_it() {
     assert_eq!(fs::read_to_string(&aside).unwrap(), damaged, "for whoever can repair it");
     let cause = error.source().unwrap().to_string();
     assert!(cause.ends_with(&format!("a new login moves it to {}", aside.display())), "{cause}");
+}
+
+#[tokio::test]
+async fn a_new_login_goes_on_where_the_file_was_damaged() {
+    let dir = dir();
+    fs::write(dir.path().join("credentials"), "{\"format\":1,").unwrap();
+    let nobody = tower::service_fn(async |_: http::Request<http_body_util::Full<bytes::Bytes>>| {
+        let sent: std::io::Result<http::Response<http_body_util::Full<bytes::Bytes>>> =
+            Err(std::io::Error::other("nothing is to be sent"));
+        sent
+    });
+    let auth = ClientAuth::basic("client", "secret".to_owned());
+    let coordinator = RefreshCoordinator::builder("https://as.example/token".parse().unwrap(), auth)
+        .store(Sealed::new(open(&dir), SealingKey::new([7; 32])))
+        .build(nobody)
+        .unwrap();
+    assert!(coordinator.token(ACME).await.is_err());
+    let login = TokenSet::new("access-secret").with_expires_in(Duration::from_secs(3600));
+    coordinator.install(ACME, login).await.unwrap();
+    assert_eq!(coordinator.token(ACME).await.unwrap().expose_secret(), "access-secret");
 }
 
 #[tokio::test]
