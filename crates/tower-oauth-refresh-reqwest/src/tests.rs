@@ -248,6 +248,12 @@ async fn the_transport_tells_what_was_not_sent_from_what_may_have_arrived() {
     let error = send(builder().dns_resolver(Arc::new(Nowhere)), "http://auth.example/token").await;
     assert!(was_not_sent(&*error), "{error:?}");
 
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refused = format!("http://{}/token", listener.local_addr().unwrap());
+    drop(listener);
+    let error = send(builder(), &refused).await;
+    assert!(was_not_sent(&*error), "{error:?}");
+
     let auth = AuthServer::start().await.unwrap();
     auth.fault(Fault::drop_connection());
     let error = send(builder(), &auth.token_endpoint().to_string()).await;
