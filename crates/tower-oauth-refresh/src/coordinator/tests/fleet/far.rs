@@ -140,9 +140,12 @@ impl Far {
     /// One token request.
     pub(in super::super) async fn answer(&self, form: &HashMap<String, String>) -> Response<Full<Bytes>> {
         let latency = self.state.lock().unwrap().latency;
-        tokio::time::sleep(latency / 2).await;
+        // It arrives soon, is acted on at once, and the answer takes its time: whoever asks twice has spent a token
+        // twice.
+        let on_the_way = latency.min(Duration::from_millis(20));
+        tokio::time::sleep(on_the_way).await;
         let answer = self.state.lock().unwrap().exchange(form);
-        tokio::time::sleep(latency / 2).await;
+        tokio::time::sleep(latency - on_the_way).await;
         answer
     }
 }
