@@ -16,8 +16,8 @@ struct Trail {
     choices: Box<[u32]>,
 }
 
-/// The two rotations that end a login, each on one host and on two.
-const WORLDS: [[u32; 3]; 4] = [[0, 0, 0], [0, 0, 1], [2, 0, 0], [2, 0, 1]];
+/// The two rotations that end a login, each on one host and on two; and two exchange limits.
+const WORLDS: [[u32; 4]; 5] = [[0, 0, 0, 0], [0, 0, 1, 0], [2, 0, 0, 0], [2, 0, 1, 0], [0, 0, 0, 1]];
 
 /// Run by `cargo xtask explore`, which sets the bounds, `steps:faults`; not far otherwise.
 #[test]
@@ -32,7 +32,7 @@ fn no_short_history_breaks_a_promise() {
 /// How many states there are.
 fn explore(steps: u64, faults: u64) -> usize {
     let mut known = HashSet::new();
-    let start = |world: &[u32; 3]| Arc::new(Trail { before: None, choices: Box::new(*world) });
+    let start = |world: &[u32; 4]| Arc::new(Trail { before: None, choices: Box::new(*world) });
     let mut frontier: Vec<_> = WORLDS.iter().map(start).collect();
     let mut transitions = 0;
     for step in 1..=steps {

@@ -22,6 +22,10 @@ pub(super) struct Process {
     pub(super) memory: Option<Held>,
     pub(super) dead: Option<Verdict>,
     pub(super) own: Own,
+    /// Its exchange limit, in milliseconds.
+    pub(super) limit: u64,
+    /// Its requests do not leave.
+    pub(super) offline: bool,
     /// The client authentication it has.
     pub(super) client: ClientPrint,
     /// Nothing starts before.
@@ -103,6 +107,8 @@ impl Process {
             memory: None,
             dead: None,
             own: Own::default(),
+            limit: 10_000,
+            offline: false,
             client: ClientPrint(0),
             rests_until: 0,
             flight: None,

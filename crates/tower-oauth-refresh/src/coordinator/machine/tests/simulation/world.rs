@@ -19,8 +19,9 @@ use super::server::{Rotation, Server};
 use crate::clock::Now;
 use crate::coordinator::machine::Lots;
 use crate::coordinator::policy::Policy;
+use crate::coordinator::tests::refusals::Refusals;
 use crate::generation::Generation;
-use crate::store::record::{CredentialRecord, LoginId};
+use crate::store::record::{ClientPrint, CredentialRecord, LoginId};
 use crate::store::{StoreError, Version};
 
 #[derive(Clone)]
@@ -54,6 +55,9 @@ pub(super) struct World {
     /// The newest refresh token of each family that any record has held.
     stored: BTreeMap<usize, u64>,
     healing: bool,
+    /// How the first process differs from the others: see [`Self::configure`].
+    unequal: u32,
+    refusals: Refusals,
 }
 
 impl World {
@@ -65,6 +69,7 @@ impl World {
         };
         let number = 2 + choices.pick(2) as usize;
         let one_host = choices.pick(2) == 1;
+        let unequal = choices.pick(3);
         let processes = (0..number).map(|id| Process::new(id, if one_host { 0 } else { id }, 0)).collect();
         let mut world = Self {
             choices,
@@ -90,7 +95,10 @@ impl World {
             ended: Vec::new(),
             stored: BTreeMap::new(),
             healing: false,
+            unequal,
+            refusals: Refusals::new(Duration::from_secs(90)),
         };
+        (0..number).for_each(|id| world.configure(id));
         let login = LoginId(world.lot());
         let set = world.server.login(login);
         let mut record = CredentialRecord::installed(login, Generation::new(1), &set);
@@ -100,10 +108,19 @@ impl World {
         world.tell(|| {
             format!(
                 "{rotation:?} rotation, {number} processes, {}",
-                if one_host { "one host" } else { "a host each" }
-            )
+                if one_host { "one host" } else { "a host each" },
+            ) + ["", ", one patient", ", one impatient"][unequal as usize]
         });
         world
+    }
+
+    /// Two configurations on one store: the first process may have a longer exchange limit, or a shorter one, and
+    /// then each has a client authentication of its own.
+    fn configure(&mut self, id: usize) {
+        let process = &mut self.processes[id];
+        process.limit =
+            [[10_000, 10_000], [30_000, 10_000], [3_000, 10_000]][self.unequal as usize][id.min(1)];
+        process.client = ClientPrint(if self.unequal == 0 { 0 } else { u16::try_from(id).unwrap() });
     }
 
     fn lot(&mut self) -> u128 {

@@ -1,10 +1,12 @@
 //! All is made well, and then the history is judged.
 
+use std::time::Duration;
+
 use super::super::check::Checked;
 use super::super::process::Process;
 use super::super::server::{Rotation, parse};
 use super::World;
-use crate::store::record::Life;
+use crate::store::record::{CredentialRecord, Life};
 
 impl World {
     /// Everything is made well; now every process must come by a token, or say why the login is gone, and
@@ -17,6 +19,7 @@ impl World {
         for id in 0..self.processes.len() {
             self.excuse_frozen(id);
             self.processes[id].frozen = false;
+            self.processes[id].offline = false;
             if let Some(flight) = &mut self.processes[id].flight {
                 flight.began = self.now;
             }
@@ -30,6 +33,7 @@ impl World {
                 }
             }
             self.pass(200)?;
+            self.nobody_is_refused_for_long()?;
             if self.processes.iter().all(|process| process.flight.is_none() && process.login.is_none())
                 && self.now - 1_000_000 > 1_000
                 && self.processes.iter().all(|process| self.settled(process))
@@ -39,6 +43,31 @@ impl World {
         }
         let left: Vec<_> = self.processes.iter().filter(|process| !self.settled(process)).collect();
         Err(format!("I6: no end: {left:?}"))
+    }
+
+    /// All is healthy: whoever has no token, of a login that lives, has been refused since. What the server itself has
+    /// asked for is waited for.
+    fn nobody_is_refused_for_long(&mut self) -> Checked {
+        let now = Duration::from_millis(self.now);
+        let rests = |(_, record, written): &(_, CredentialRecord, u64)| {
+            record
+                .rest
+                .as_ref()
+                .is_some_and(|rest| rest.wait > now.saturating_sub(Duration::from_millis(*written)))
+        };
+        if self.store.as_ref().is_some_and(rests) {
+            self.refusals.something_is_wrong();
+        } else {
+            self.refusals.all_is_healthy(now);
+        }
+        for (id, process) in self.processes.iter().enumerate() {
+            if self.settled(process) {
+                self.refusals.served(id);
+            } else {
+                self.refusals.refused(id, now, now)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn settled(&self, process: &Process) -> bool {

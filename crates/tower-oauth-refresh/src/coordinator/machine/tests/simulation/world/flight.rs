@@ -101,7 +101,8 @@ impl World {
     pub(super) fn act(&mut self, id: usize) -> Checked {
         // A frozen process's request is answered all the same; the answer lies unread.
         let on_the_wire = self.processes[id].flight.as_ref().is_some_and(|flight| {
-            matches!(flight.pending, Pending::Sent(Some(_))) && self.now - flight.since < 10_000
+            matches!(flight.pending, Pending::Sent(Some(_)))
+                && self.now - flight.since < self.processes[id].limit
         });
         if !self.processes[id].acts() && !on_the_wire {
             return Ok(());

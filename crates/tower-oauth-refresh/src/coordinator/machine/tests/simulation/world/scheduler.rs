@@ -1,11 +1,14 @@
 //! Who acts next, how time passes, and what goes wrong meanwhile.
 
+use std::time::Duration;
+
 use super::super::STORE_LATENCY;
 use super::super::check::Checked;
 use super::super::check::{DIED_WITH_ANSWER, FROZEN};
 use super::super::process::{Flight, Pending, Process};
 use super::World;
 use crate::coordinator::machine::{Event, Machine};
+use crate::coordinator::policy::Policy;
 
 /// How long nothing may happen.
 const WISHES: [u64; 7] = [10, 100, 1_000, 2_100, 5_000, 11_500, 40_000];
@@ -60,7 +63,7 @@ impl World {
             let now = self.now;
             let acting = |flight: &Flight| match flight.pending {
                 Pending::Wait { until, seen } => now >= until || self.writes != seen,
-                Pending::Sent(None) => now - flight.since >= 10_000,
+                Pending::Sent(None) => now - flight.since >= process.limit,
                 _ => true,
             };
             if process.flight.as_ref().is_some_and(acting) {
@@ -108,7 +111,7 @@ impl World {
                         flight.since + STORE_LATENCY
                     }
                     Pending::Answer(_) | Pending::Revoke(_) => self.now + 20,
-                    Pending::Sent(_) => flight.since + 10_000,
+                    Pending::Sent(_) => flight.since + process.limit,
                     Pending::Wait { until, .. } => *until + 20,
                 });
             }
@@ -126,7 +129,7 @@ impl World {
                 && (process.login.as_ref().is_some_and(|login| login.since + STORE_LATENCY <= now)
                     || process.flight.as_ref().is_some_and(|flight| match &flight.pending {
                         Pending::Enter => flight.since + LONG <= now,
-                        Pending::Sent(_) => flight.since + 10_000 <= now,
+                        Pending::Sent(_) => flight.since + process.limit <= now,
                         Pending::Wait { until, .. } => *until + 20 <= now,
                         Pending::Answer(_) | Pending::Revoke(_) => true,
                         _ => flight.since + STORE_LATENCY <= now,
@@ -153,8 +156,10 @@ impl World {
             format!("process {id}: a request needs a {} token", if refused { "newer" } else { "valid" })
         });
         let process = &self.processes[id];
+        let exchange_limit = Duration::from_millis(process.limit);
+        let policy = Policy { exchange_limit, ..self.policy };
         let machine =
-            Machine::new(self.policy, process.holder.clone(), process.memory.clone(), process.dead.clone())
+            Machine::new(policy, process.holder.clone(), process.memory.clone(), process.dead.clone())
                 .remembering(process.own.clone(), process.client);
         let began = self.now;
         let flight = Flight { machine, pending: Pending::Load, since: began, began };
@@ -199,6 +204,15 @@ impl World {
                 self.tell(|| format!("the wall clock of process {id} is set"));
             }
             5 => self.set_back(),
+            6 => self.fork(id),
+            7 => {
+                self.processes[id].offline = !self.processes[id].offline;
+                let offline = self.processes[id].offline;
+                if offline {
+                    self.fault("a host cannot send");
+                }
+                self.tell(|| format!("process {id} is {}", if offline { "offline" } else { "online again" }));
+            }
             _ => {}
         }
     }
@@ -220,6 +234,25 @@ impl World {
         }
     }
 
+    /// Another process ends, and a copy of this one takes its place: with its names, but the process id, and with its
+    /// memory. A flight does not survive in a copy, for its thread does not.
+    fn fork(&mut self, id: usize) {
+        let copy = (id + 1) % self.processes.len();
+        self.kill(copy);
+        let parent = self.processes[id].clone();
+        let process = &mut self.processes[copy];
+        process.host = parent.host;
+        process.holder.boot = parent.holder.boot;
+        process.holder.coordinator = parent.holder.coordinator;
+        process.memory = parent.memory;
+        process.dead = parent.dead;
+        process.own = parent.own;
+        process.limit = parent.limit;
+        process.client = parent.client;
+        self.fault("a process is forked");
+        self.tell(|| format!("process {copy} is a fork of process {id} from now on"));
+    }
+
     pub(super) fn kill(&mut self, id: usize) {
         self.excuse_holder(id, DIED_WITH_ANSWER);
         self.fault("a process is killed");
@@ -228,7 +261,7 @@ impl World {
         }
         // What is on the wire may still arrive.
         if let Some(Flight { pending: Pending::Sent(Some(token)), since, .. }) = &self.processes[id].flight
-            && self.now - since < 10_000
+            && self.now - since < self.processes[id].limit
             && self.choices.pick(2) == 1
         {
             let token = token.clone();
@@ -237,6 +270,7 @@ impl World {
         self.incarnation += 1;
         let host = self.processes[id].host;
         self.processes[id] = Process::new(id, host, self.incarnation);
+        self.configure(id);
         self.tell(|| format!("process {id} is killed and starts again"));
     }
 }

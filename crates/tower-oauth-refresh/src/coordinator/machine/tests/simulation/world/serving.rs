@@ -32,11 +32,16 @@ impl World {
             ));
         }
         for (other, process) in self.processes.iter().enumerate() {
-            let Some(Flight { pending: Pending::Sent(Some(theirs)), since, .. }) = &process.flight else {
+            let Some(Flight { pending: Pending::Sent(theirs), since, .. }) = &process.flight else {
                 continue;
             };
-            let under_way = other != id && self.now - since < 10_000;
-            if under_way && parse(theirs.expose_secret()).0 == family && !excused {
+            let under_way = other != id && self.now - since < process.limit;
+            let same = match theirs {
+                Some(theirs) => parse(theirs.expose_secret()).0 == family && !excused,
+                // The server has it, and its holder waits for the answer.
+                None => self.server.families.len() == 1 && !self.server.families[family].set_back,
+            };
+            if under_way && same {
                 return Err(format!("I1: processes {id} and {other} have an attempt under way"));
             }
         }
@@ -47,14 +52,17 @@ impl World {
     pub(super) fn serve(&mut self, id: usize, since: u64, token: Option<RefreshToken>) -> Pending {
         let Some(token) = token else {
             // Silence, until the client's own limit.
-            return if self.now - since >= 10_000 {
+            return if self.now - since >= self.processes[id].limit {
                 Pending::Answer(Answer::Lost)
             } else {
                 Pending::Sent(None)
             };
         };
-        if self.now - since >= 10_000 {
+        if self.now - since >= self.processes[id].limit {
             return Pending::Answer(Answer::Lost);
+        }
+        if self.processes[id].offline {
+            return Pending::Answer(Answer::NotSent(None));
         }
         let outage = Answer::Unavailable {
             in_doubt: false,

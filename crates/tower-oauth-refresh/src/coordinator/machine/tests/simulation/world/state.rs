@@ -39,10 +39,10 @@ impl World {
     }
 
     fn write_process(&self, text: &mut String, process: &Process) -> std::fmt::Result {
-        let Process { holder, alive, cut, memory, dead, own, .. } = process;
+        let Process { holder, alive, cut, memory, dead, own, offline, limit, .. } = process;
         write!(
             text,
-            "\n{holder:?}{alive}{cut}{memory:?}{dead:?}{own:?}{}",
+            "\n{holder:?}{alive}{cut}{memory:?}{dead:?}{own:?}{offline}{limit}{}",
             self.relative(process.rests_until).max(0)
         )?;
         if process.frozen {
