@@ -84,13 +84,15 @@ pub struct RefreshCoordinator {
 #[derive(Debug, Default)]
 struct Activity {
     flights: usize,
+    /// Logins that begin or end.
+    logins: usize,
     /// May another one start?
     closed: bool,
 }
 
-/// A flight under way, for whoever shuts down.
+/// Something under way, for whoever shuts down.
 #[derive(Debug)]
-struct Active(watch::Sender<Activity>);
+struct Active(watch::Sender<Activity>, fn(&mut Activity) -> &mut usize);
 
 /// What is known of a credential, without a token in it.
 #[derive(Clone, Debug)]
@@ -179,11 +181,14 @@ impl RefreshCoordinator {
     /// # Errors
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store), if the store could not be read.
+    /// [`ErrorKind::NoRuntime`](crate::ErrorKind::NoRuntime), outside of a tokio runtime.
     ///
     /// # Cancel safety
     ///
     /// Only reads the store: nothing is sent to the server, dropped or not.
     pub async fn status(&self, key: impl Into<CredentialKey>) -> Result<Option<Status>, RefreshError> {
+        // Its time limit is a timer.
+        runtime()?;
         let slot = self.slot(&key.into());
         let loaded = self.load(&slot, Rank::Begun).await;
         let found = loaded.map_err(|error| RefreshError::new(ErrorKind::Store).with_source(error))?;
@@ -225,17 +230,34 @@ impl RefreshCoordinator {
         Events(self.events.subscribe())
     }
 
-    /// Lets no further refresh start, and waits until those under way have ended and their tokens are
-    /// stored, at most for `limit`. `true`: all of them have. Valid tokens go on being served.
+    /// Lets nothing more be sent to the token endpoint, and waits until the exchanges under way have ended and their
+    /// tokens are stored, and logins and logouts, too: at most for `limit`. `true`: nothing is under way. Valid tokens
+    /// go on being served; a refresh that has not been sent yet fails with [`ErrorKind::ShutDown`]. A login may still
+    /// be installed or ended afterwards, and is not waited for.
+    ///
+    /// Outside of a tokio runtime it does not wait.
     ///
     /// # Cancel safety
     ///
-    /// The shutdown has begun as soon as this is polled. Refreshes under way go on.
+    /// The shutdown has begun as soon as this is polled. What is under way goes on.
     pub async fn shutdown(&self, limit: Duration) -> bool {
         self.activity.send_modify(|activity| activity.closed = true);
+        let is_idle = |activity: &Activity| activity.flights == 0 && activity.logins == 0;
+        if runtime().is_err() {
+            return is_idle(&self.activity.borrow());
+        }
         let mut activity = self.activity.subscribe();
-        let ended = activity.wait_for(|activity| activity.flights == 0);
-        tokio::time::timeout(limit, ended).await.is_ok()
+        tokio::time::timeout(limit, activity.wait_for(is_idle)).await.is_ok()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.activity.borrow().closed
+    }
+
+    /// Ends when a shutdown begins.
+    async fn closing(&self) {
+        // Never an error: the sender is here.
+        let _ = self.activity.subscribe().wait_for(|activity| activity.closed).await;
     }
 
     /// The right to start a flight; `None` after a shutdown began.
@@ -246,7 +268,21 @@ impl RefreshCoordinator {
             activity.flights += usize::from(entered);
             entered
         });
-        entered.then(|| Active(self.activity.clone()))
+        entered.then(|| Active(self.activity.clone(), |activity| &mut activity.flights))
+    }
+
+    /// Begins or ends a login, in a task that its caller's end does not cut off.
+    fn detached<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Result<tokio::task::JoinHandle<T>, RefreshError> {
+        self.activity.send_modify(|activity| activity.logins += 1);
+        let active = Active(self.activity.clone(), |activity| &mut activity.logins);
+        driver::detach(async move {
+            let done = task.await;
+            drop(active);
+            done
+        })
     }
 
     /// This process, as it is now: a fork has an id of its own.
@@ -277,7 +313,10 @@ impl RefreshCoordinator {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.send_modify(|activity| activity.flights = activity.flights.saturating_sub(1));
+        self.0.send_modify(|activity| {
+            let under_way = self.1(activity);
+            *under_way = under_way.saturating_sub(1);
+        });
     }
 }
 

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::runtime::Handle;
+use tokio::sync::SemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::flight::Flight;
 use super::limiter::{Call, Permit};
-use super::machine::{Answer, Event, Lots, Machine, Note, Rank, Snapshot, Step, Swapped};
+use super::machine::{Answer, Event, Lots, Machine, Note, Rank, Snapshot, Step, Swapped, TurnedAway};
 use super::policy::{COMMIT_RETRY, Policy};
 use super::slot::Slot;
 use super::{Active, RefreshCoordinator};
@@ -93,7 +94,7 @@ async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
         let Some(lots) = coordinator.urn.draw() else {
             return flight.note(failed(RefreshError::new(ErrorKind::Aborted)), true);
         };
-        if coordinator.activity.borrow().closed {
+        if coordinator.is_closed() {
             machine.close();
         }
         let now = flight.now();
@@ -107,7 +108,7 @@ async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
             drop(place.take());
         }
         event = match step {
-            Step::Enter => match coordinator.gate.enter(|| coordinator.now_or(now)).await {
+            Step::Enter => match enter(coordinator, now).await {
                 Ok(free) => {
                     place = Some(free);
                     machine.had_to_wait(flight.now());
@@ -131,7 +132,7 @@ async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
             }
             Step::Wait(pause) => {
                 flight.say();
-                coordinator.pause(slot, pause).await;
+                coordinator.pause(slot, pause, machine.holds_set()).await;
                 Event::Woke
             }
             Step::Revoke { refresh_token, bound_key } => {
@@ -142,6 +143,15 @@ async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
             }
             Step::Done => return,
         };
+    }
+}
+
+/// A place at the token endpoint. Nobody waits for one during a shutdown.
+async fn enter(coordinator: &RefreshCoordinator, now: Now) -> Result<SemaphorePermit<'_>, TurnedAway> {
+    tokio::select! {
+        biased;
+        () = coordinator.closing() => Err(TurnedAway::ShutDown),
+        entered = coordinator.gate.enter(|| coordinator.now_or(now)) => entered,
     }
 }
 
@@ -265,9 +275,9 @@ impl RefreshCoordinator {
         Ok(Snapshot { version, record: decoded, age: record.age, holder_dead })
     }
 
-    /// Until the time is over, or the store tells of a change. One that panics when it is asked for changes has
+    /// Until the time is over, the store tells of a change, or a shutdown begins that this need not wait for. One that panics when it is asked for changes has
     /// none to tell.
-    async fn pause(&self, slot: &Slot, pause: Duration) {
+    async fn pause(&self, slot: &Slot, pause: Duration, holds_set: bool) {
         let changed = guarded(async {
             let stored = self.stored_key(slot.key.clone());
             if let Some(changes) = self.store.changes() {
@@ -286,6 +296,7 @@ impl RefreshCoordinator {
         tokio::select! {
             () = sleep(pause) => {}
             () = changed => {}
+            () = self.closing(), if !holds_set && !self.is_closed() => {}
         }
     }
 }

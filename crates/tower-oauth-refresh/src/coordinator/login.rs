@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use self::begin::{Begun, Over};
 use super::RefreshCoordinator;
-use super::driver::detach;
 use super::machine::Rank;
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
@@ -70,7 +69,7 @@ impl RefreshCoordinator {
         tokens: TokenSet,
     ) -> Result<Generation, RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
-        let task = detach(async move { this.install_now(&slot, &tokens, Over::Anything).await })?;
+        let task = self.detached(async move { this.install_now(&slot, &tokens, Over::Anything).await })?;
         match task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))? {
             Begun::New(generation) | Begun::Kept(generation) => Ok(generation),
         }
@@ -128,7 +127,7 @@ impl RefreshCoordinator {
         };
         let failed = |error| RefreshError::new(ErrorKind::LoginFailed).with_source(Arc::from(error));
         let tokens = login(why).await.map_err(failed)?;
-        let task = detach(async move {
+        let task = self.detached(async move {
             let begun = this.install_now(&slot, &tokens, Over::WhatHasEnded).await;
             (begun, tokens)
         })?;
@@ -155,7 +154,7 @@ impl RefreshCoordinator {
     /// The logout goes on when this is dropped: the revocation request is sent all the same.
     pub async fn logout(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<Logout, RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
-        let task = detach(async move { this.logout_now(&slot).await })?;
+        let task = self.detached(async move { this.logout_now(&slot).await })?;
         task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
     }
 
@@ -171,7 +170,7 @@ impl RefreshCoordinator {
     /// The work goes on when this is dropped. Nothing is sent to the server.
     pub async fn forget(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<(), RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
-        let task = detach(async move { this.forget_now(&slot).await })?;
+        let task = self.detached(async move { this.forget_now(&slot).await })?;
         task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
     }
 }

@@ -207,6 +207,8 @@ pub(crate) enum TurnedAway {
     Rests(Now),
     /// Too many wait for a place. There may be one then.
     Full(Now),
+    /// Nothing is sent any more.
+    ShutDown,
 }
 
 /// In which order store calls are made.
@@ -394,6 +396,11 @@ impl Machine {
         self.closed = true;
     }
 
+    /// Is there a received token set that is not stored yet?
+    pub(crate) fn holds_set(&self) -> bool {
+        self.in_hand.is_some()
+    }
+
     /// A step did not come to its end. Is there a received token set that is to be stored all the same? Then the
     /// machine waits for [`Event::Woke`].
     pub(crate) fn salvage(&mut self) -> bool {
@@ -443,6 +450,9 @@ impl Machine {
 
     fn watch(&mut self, pause: Duration) -> Step {
         self.place = false;
+        if self.closed {
+            return self.fail(RefreshError::new(ErrorKind::ShutDown));
+        }
         self.phase = Phase::Watching;
         Step::Wait(pause)
     }

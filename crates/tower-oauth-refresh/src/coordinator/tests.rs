@@ -17,6 +17,7 @@ mod panics;
 mod records;
 pub(super) mod refusals;
 mod sharing;
+mod shutdown;
 mod threads;
 mod time;
 mod trouble;

@@ -57,6 +57,7 @@ impl Machine {
         let (kind, until) = match why {
             TurnedAway::Rests(until) => (ErrorKind::Unavailable, until),
             TurnedAway::Full(until) => (ErrorKind::TooManyWaiters, until),
+            TurnedAway::ShutDown => return self.fail(RefreshError::new(ErrorKind::ShutDown)),
         };
         self.fail(RefreshError::new(kind).with_retry_at(until))
     }
@@ -115,7 +116,7 @@ impl Machine {
             Err(_) => {}
         }
         match swapped {
-            Ok(Swapped::Done) if now.since(since) <= SEND_WINDOW => self.send(now, attempt),
+            Ok(Swapped::Done) if now.since(since) <= SEND_WINDOW => self.send(now, lots, attempt),
             // It may have been written long ago, or just now.
             Ok(Swapped::Done) => {
                 self.phase = Phase::Checking { attempt };
@@ -148,7 +149,7 @@ impl Machine {
             _ => return self.looked(now, lots, since, loaded),
         };
         if age <= SEND_WINDOW {
-            return self.send(now, attempt);
+            return self.send(now, lots, attempt);
         }
         self.late_marks += 1;
         if self.late_marks < LATE_MARKS && !self.exhausted(now) {
@@ -158,7 +159,10 @@ impl Machine {
         self.clear(now, lots, attempt, None, Err(error))
     }
 
-    fn send(&mut self, now: Now, attempt: Attempt) -> Step {
+    fn send(&mut self, now: Now, lots: Lots, attempt: Attempt) -> Step {
+        if self.closed {
+            return self.clear(now, lots, attempt, None, Err(RefreshError::new(ErrorKind::ShutDown)));
+        }
         self.sends += 1;
         self.own.sends(attempt.nonce);
         let refresh_token = match self.policy.grant {
@@ -303,6 +307,9 @@ impl Machine {
 
     /// A further submission needs a mark of its own; the time to send counts from now.
     pub(super) fn renew(&mut self, now: Now, lots: Lots, attempt: Attempt) -> Step {
+        if self.closed {
+            return self.clear(now, lots, attempt, None, Err(RefreshError::new(ErrorKind::ShutDown)));
+        }
         let mut record = attempt.record.aged(now.since(attempt.written));
         let doubt = record.doubt;
         record.mark = None;

@@ -149,7 +149,8 @@ impl Machine {
             && let Some(pause) = self.must_wait(now, lots, seen, mark)
         {
             // Others have gone on refreshing all this time, and nobody with success.
-            if self.flown(now) > self.policy.flight_limit + self.policy.foreign_mark_life(mark) {
+            if self.flown(now) > self.policy.flight_limit.saturating_add(self.policy.foreign_mark_life(mark))
+            {
                 return self.fail(RefreshError::new(ErrorKind::TimedOut));
             }
             return self.watch(pause);

@@ -217,3 +217,17 @@ async fn a_conflict_with_the_version_just_written_is_a_write_that_succeeded() {
     assert_eq!(world.coordinator.logout("k").await.unwrap(), Logout::Revoked);
     assert_eq!(*world.server.revoked.lock().unwrap(), ["refresh-2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_first_flight_after_a_crash_succeeds_with_any_exchange_limit() {
+    for limit in [SECOND * 10, SECOND * 28, SECOND * 60, SECOND * 300] {
+        let world = World::with(|builder| builder.exchange_limit(limit).wait_limit(HOUR));
+        world.install(Duration::ZERO).await;
+        world.server.script([Reply::Silent]);
+        let neighbour = world.neighbour();
+        let crashed = tokio::spawn(async move { neighbour.token("k").await });
+        world.server.arrived.notified().await;
+        assert_eq!(world.token().await.unwrap(), "access-2", "{limit:?}");
+        crashed.abort();
+    }
+}
