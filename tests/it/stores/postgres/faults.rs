@@ -158,6 +158,30 @@ async fn a_read_only_server_can_be_loaded_from_and_not_written() {
     schema.remove().await;
 }
 
+#[tokio::test]
+async fn connections_that_broke_while_they_were_idle_fail_no_load() {
+    let schema = Schema::new().await;
+    let (store, admin) = (schema.store().await, schema.pool().await);
+    let old = insert(&store, &key()).await;
+    let untested = PgPoolOptions::new().max_connections(4).test_before_acquire(false);
+    let named = schema.options.clone().application_name(&schema.name);
+    let pool = untested.connect_with(named).await.unwrap();
+    let idle = join_all((0..4).map(|_| pool.acquire())).await;
+    drop(idle);
+    while pool.num_idle() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let end =
+        "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE application_name = $1";
+    let ended: i64 = sqlx::query_scalar(end).bind(&schema.name).fetch_one(&admin).await.unwrap();
+    assert_eq!(ended, 4);
+    let store = PostgresStore::new(pool);
+    assert_eq!(version(&store, &key()).await, Some(old));
+    let swap = store.compare_and_swap(&key(), Some(old), Some(&body(b"new"))).await.unwrap();
+    assert!(matches!(swap, Swap::Swapped), "the load has cleared the pool");
+    schema.remove().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_answers_no_load_and_is_not_asked_again() {
     let primary = start();
