@@ -130,7 +130,7 @@ impl RefreshCoordinator {
             store: builder.store_or_memory(),
             clock: builder.clock,
             endpoint,
-            gate: Gate::new(builder.exchanges),
+            gate: Gate::new(builder.exchanges, builder.policy.longest_exchange()),
             limiter: Limiter::new(builder.policy.store_limit),
             slots: Slots::new(builder.room),
             roster: Roster::default(),

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::runtime::Handle;
-use tokio::sync::SemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::flight::Flight;
+use super::gate::Place;
 use super::limiter::{Call, Permit};
 use super::machine::{Answer, Event, Lots, Machine, Note, Rank, Snapshot, Step, Swapped, TurnedAway};
 use super::policy::{COMMIT_RETRY, Policy};
@@ -147,7 +147,7 @@ async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
 }
 
 /// A place at the token endpoint. Nobody waits for one during a shutdown.
-async fn enter(coordinator: &RefreshCoordinator, now: Now) -> Result<SemaphorePermit<'_>, TurnedAway> {
+async fn enter(coordinator: &RefreshCoordinator, now: Now) -> Result<Place<'_>, TurnedAway> {
     tokio::select! {
         biased;
         () = coordinator.closing() => Err(TurnedAway::ShutDown),

@@ -6,22 +6,28 @@
 //! A short rest of the server is waited for in the queue, so that nobody loses his turn by it; a long one, and a
 //! queue that is too long, is said at once.
 
+use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::machine::{Answer, TurnedAway};
 use super::policy::SHORT_REST;
-use crate::clock::Now;
+use crate::clock::{Now, deadline};
 use crate::credential::CredentialKey;
 
 /// Where all flights of a coordinator pass.
 #[derive(Debug)]
 pub(super) struct Gate {
     places: Semaphore,
+    /// Whoever has a place for longer does not come back: its runtime stands still.
+    longest: Duration,
+    held: Mutex<Held>,
     queue: AtomicUsize,
     // A std mutex: held for some assignments, never across an await.
     rests: Mutex<Rests>,
@@ -36,6 +42,20 @@ struct Rests {
     limited: [Option<(CredentialKey, Now)>; 2],
 }
 
+/// Places, and since when each is taken.
+#[derive(Debug, Default)]
+struct Held {
+    number: u64,
+    since: BTreeMap<u64, Instant>,
+}
+
+/// A place at the token endpoint. It ends with this.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    gate: &'a Gate,
+    number: u64,
+}
+
 #[derive(Debug)]
 struct Queued<'a>(&'a AtomicUsize);
 
@@ -43,29 +63,63 @@ struct Queued<'a>(&'a AtomicUsize);
 const LONGEST_QUEUE: usize = 10_000;
 
 impl Gate {
-    pub(super) fn new(places: usize) -> Self {
+    pub(super) fn new(places: usize, longest: Duration) -> Self {
         let places = Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS));
-        Self { places, queue: AtomicUsize::new(0), rests: Mutex::default() }
+        Self { places, longest, held: Mutex::default(), queue: AtomicUsize::new(0), rests: Mutex::default() }
     }
 
     /// A place at the token endpoint, when it is this flight's turn.
-    pub(super) async fn enter(&self, now: impl Fn() -> Now) -> Result<SemaphorePermit<'_>, TurnedAway> {
+    pub(super) async fn enter(&self, now: impl Fn() -> Now) -> Result<Place<'_>, TurnedAway> {
         if self.rests_until(now()).is_none()
-            && let Ok(place) = self.places.try_acquire()
+            && let Ok(permit) = self.places.try_acquire()
         {
-            return Ok(place);
+            return Ok(self.place(permit));
         }
         let Some(_queued) = self.queue() else {
             return Err(TurnedAway::Full(now().after(SHORT_REST)));
         };
         self.is_open(now())?;
-        // Never closed.
-        let place = self.places.acquire().await.map_err(|_| TurnedAway::Full(now()))?;
+        let mut permit = pin!(self.places.acquire());
+        let place = loop {
+            match timeout_at(self.next_expiry(), permit.as_mut()).await {
+                // Never closed.
+                Ok(permit) => break self.place(permit.map_err(|_| TurnedAway::Full(now()))?),
+                Err(_) => self.take_back(),
+            }
+        };
         while let Some(until) = self.rests_until(now()) {
             self.is_open(now())?;
             sleep(now().until(until)).await;
         }
         Ok(place)
+    }
+
+    fn place(&self, permit: SemaphorePermit<'_>) -> Place<'_> {
+        permit.forget();
+        let mut held = self.held();
+        held.number += 1;
+        let number = held.number;
+        held.since.insert(number, deadline(Duration::ZERO));
+        Place { gate: self, number }
+    }
+
+    /// When the oldest place is taken back.
+    fn next_expiry(&self) -> Instant {
+        let oldest = self.held().since.values().next().copied();
+        oldest.and_then(|since| since.checked_add(self.longest)).unwrap_or_else(|| deadline(self.longest))
+    }
+
+    /// Gives places to others that their holders have had for too long.
+    fn take_back(&self) {
+        let now = deadline(Duration::ZERO);
+        let mut held = self.held();
+        let before = held.since.len();
+        held.since.retain(|_, since| now.saturating_duration_since(*since) < self.longest);
+        self.places.add_permits(before - held.since.len());
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of what the server answered to a request of this credential.
@@ -105,6 +159,14 @@ impl Gate {
 
     fn rests(&self) -> MutexGuard<'_, Rests> {
         self.rests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if self.gate.held().since.remove(&self.number).is_some() {
+            self.gate.places.add_permits(1);
+        }
     }
 }
 

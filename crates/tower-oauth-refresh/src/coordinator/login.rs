@@ -59,6 +59,8 @@ impl RefreshCoordinator {
     ///
     /// [`ErrorKind::Store`], if the store does not take the tokens. They are then in nobody's hands but the
     /// caller's.
+    /// [`ErrorKind::TimedOut`], if another login or logout of this credential stands still for a minute: then nothing
+    /// was done.
     ///
     /// # Cancel safety
     ///
@@ -148,6 +150,8 @@ impl RefreshCoordinator {
     /// [`ErrorKind::Store`], if the store could not be written: the login is over in this process, lives on
     /// in the store, and nothing was sent to the server. That the server did not revoke is no error but
     /// [`Logout::NotRevoked`].
+    /// [`ErrorKind::TimedOut`], if another login or logout of this credential stands still for a minute: then nothing
+    /// was done.
     ///
     /// # Cancel safety
     ///

@@ -50,6 +50,8 @@ impl Default for Policy {
     }
 }
 
+/// Who begins or ends a login waits so long for whoever is at it: longer than that takes, where its runtime runs.
+pub(crate) const TURN_LIMIT: Duration = Duration::from_secs(60);
 /// A request leaves at most this long after the begin of the swap that found the lease free and took it, or with a
 /// mark of at most this age; later, somebody else may rightly hold the lease.
 pub(crate) const SEND_WINDOW: Duration = Duration::from_secs(1);
@@ -92,6 +94,11 @@ pub(crate) const SHORT_REST: Duration = Duration::from_secs(5);
 pub(crate) const RECHECK: Duration = Duration::from_secs(1);
 
 impl Policy {
+    /// From a mark to the next thing that is written, with a retry.
+    pub(crate) fn longest_exchange(&self) -> Duration {
+        self.exchange_limit.saturating_add(self.store_limit.saturating_mul(2)).saturating_mul(2)
+    }
+
     /// How access tokens are presented; of another type they are not.
     pub(crate) fn scheme(&self) -> &'static str {
         if self.dpop { "DPoP" } else { "Bearer" }

@@ -7,16 +7,17 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
 
 use super::machine::Own;
 use super::per_thread::PerThread;
-use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, doubled};
+use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, TURN_LIMIT, doubled};
 use super::waiter::Waiters;
 use crate::attach::{Attachment, authorization, copy};
 use crate::clock::{Clock, Now};
 use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
-use crate::error::RefreshError;
+use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 use crate::secret::{AccessToken, BoundKey, RefreshToken, scheme};
 use crate::store::record::{LoginId, Tokens, Unknown, Verdict};
@@ -130,9 +131,12 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn turn(&self) -> Turn<'_> {
+    pub(super) async fn turn(&self) -> Result<Turn<'_>, RefreshError> {
         let turns = self.state().turns.get_or_insert_default().clone();
-        Turn { slot: self, held: Some(turns.lock_owned().await) }
+        // Whoever has it may be on a runtime that stands still.
+        let held = timeout(TURN_LIMIT, turns.lock_owned()).await;
+        let held = held.map_err(|_| RefreshError::new(ErrorKind::TimedOut))?;
+        Ok(Turn { slot: self, held: Some(held) })
     }
 
     /// The current set, if it is good to send.

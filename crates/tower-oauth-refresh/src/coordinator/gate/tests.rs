@@ -21,7 +21,7 @@ fn answer(status: u16, wait: Duration) -> Answer {
 
 /// A gate of one place, and what the server said to some credentials, each a second after the one before.
 fn gate(said: &[(&str, u16, u32)]) -> Gate {
-    let gate = Gate::new(1);
+    let gate = Gate::new(1, SECOND * 40);
     for (after, (key, status, wait)) in (100..).zip(said) {
         gate.heard(&CredentialKey::from(*key), &answer(*status, SECOND * *wait), at(after));
     }
@@ -30,8 +30,8 @@ fn gate(said: &[(&str, u16, u32)]) -> Gate {
 
 #[tokio::test]
 async fn no_number_of_places_is_none_or_too_many() {
-    assert_eq!(Gate::new(0).places.available_permits(), 1);
-    assert_eq!(Gate::new(usize::MAX).places.available_permits(), Semaphore::MAX_PERMITS);
+    assert_eq!(Gate::new(0, SECOND * 40).places.available_permits(), 1);
+    assert_eq!(Gate::new(usize::MAX, SECOND * 40).places.available_permits(), Semaphore::MAX_PERMITS);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn of_two_rests_of_the_server_the_longer_one_counts_and_ends_on_time() {
         assert_eq!(gate.rests_until(at(129)), Some(at(130)));
         assert_eq!(gate.rests_until(at(130)), None);
     }
-    let gate = Gate::new(1);
+    let gate = Gate::new(1, SECOND * 40);
     let status = StatusCode::SERVICE_UNAVAILABLE;
     gate.heard(&"a".into(), &Answer::Unavailable { in_doubt: false, retry_after: None, status }, at(100));
     gate.heard(&"a".into(), &Answer::Refused { code: None, retry_after: Some(SECOND) }, at(100));
@@ -101,7 +101,7 @@ async fn a_rest_of_five_seconds_is_waited_for_and_a_longer_one_told() {
     {
         let start = Instant::now();
         let now = || at(100).after(start.elapsed());
-        let gate = Gate::new(1);
+        let gate = Gate::new(1, SECOND * 40);
         gate.heard(&"a".into(), &answer(503, rest), now());
         let entered = gate.enter(now).await;
         match told {
@@ -122,7 +122,7 @@ async fn a_rest_that_begins_while_somebody_queues_is_kept_by_him_too() {
     for (rest, enters) in [(3, true), (30, false)] {
         let start = Instant::now();
         let now = || at(100).after(start.elapsed());
-        let gate = Gate::new(1);
+        let gate = Gate::new(1, SECOND * 40);
         let first = gate.enter(now).await.unwrap();
         let mut second = Box::pin(gate.enter(now));
         assert!(second.as_mut().now_or_never().is_none());
@@ -135,7 +135,7 @@ async fn a_rest_that_begins_while_somebody_queues_is_kept_by_him_too() {
 
 #[tokio::test]
 async fn the_queue_has_an_end_and_whoever_leaves_it_makes_room() {
-    let gate = Gate::new(1);
+    let gate = Gate::new(1, SECOND * 40);
     let _first = gate.enter(|| at(100)).await.unwrap();
     let mut queue: Vec<_> = (0..LONGEST_QUEUE).map(|_| Box::pin(gate.enter(|| at(100)))).collect();
     for queued in &mut queue {
@@ -149,4 +149,16 @@ async fn the_queue_has_an_end_and_whoever_leaves_it_makes_room() {
     assert!(gate.enter(|| at(100)).now_or_never().is_none());
     drop(queue);
     assert_eq!(gate.queue.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_whose_holder_stands_still_is_given_to_the_next() {
+    let gate = Gate::new(1, SECOND * 40);
+    let now = || at(100);
+    let stands_still = gate.enter(now).await.unwrap();
+    let second = tokio::time::timeout(SECOND * 41, gate.enter(now)).await.expect("it hangs").unwrap();
+    drop(stands_still);
+    assert_eq!(gate.places.available_permits(), 0, "its place is another's");
+    drop(second);
+    assert_eq!(gate.places.available_permits(), 1);
 }

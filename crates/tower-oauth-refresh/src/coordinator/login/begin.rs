@@ -35,7 +35,7 @@ impl RefreshCoordinator {
         tokens: &TokenSet,
         over: Over,
     ) -> Result<Begun, RefreshError> {
-        let _turn = slot.turn().await;
+        let _turn = slot.turn().await?;
         let login = LoginId(self.urn.draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?.nonce);
         let began = self.clock.now();
         let (tokens, age) = tokens.as_of(began.wall);

@@ -52,7 +52,7 @@ impl RefreshCoordinator {
     /// Ends the login in this process and in the store. What it still has to be revoked is in the record until the
     /// server has confirmed it: a process may end before, and a server be out of order. `None`: there was nothing.
     async fn end_login(&self, slot: &Slot, revoke: bool) -> Result<Option<Ended>, RefreshError> {
-        let turn = slot.turn().await;
+        let turn = slot.turn().await?;
         slot.state().given_back = None;
         let held = slot.current.load().as_ref().map(|current| current.held());
         let own = self.end_here(slot);

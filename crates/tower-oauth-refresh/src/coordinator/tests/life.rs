@@ -271,7 +271,7 @@ async fn a_token_that_is_bound_to_a_key_is_never_sent_as_if_it_were_not() {
 #[tokio::test]
 async fn logins_take_turns_and_the_last_leaves_nothing_behind() {
     let slot = Slot::new("k".into());
-    let first = slot.turn().await;
+    let first = slot.turn().await.unwrap();
     let mut second = std::pin::pin!(slot.turn());
     assert!(second.as_mut().now_or_never().is_none());
     drop(first);

@@ -158,3 +158,61 @@ async fn no_task_is_left_when_the_flight_is_over() {
     }
     assert_eq!(tasks(), 0);
 }
+
+#[test]
+fn a_caller_who_moves_to_another_runtime_ends_by_his_own_deadline() {
+    let (stands_still, ours) = (paused(), paused());
+    let (world, mut caller) = stands_still.block_on(async {
+        let world = held().await;
+        let coordinator = world.coordinator.clone();
+        let mut caller = Box::pin(async move { coordinator.token("k").await });
+        assert!(caller.as_mut().now_or_never().is_none());
+        world.server.arrived.notified().await;
+        (world, caller)
+    });
+    let told = ours.block_on(async { ends(&mut caller).await });
+    assert_eq!(told.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[test]
+fn a_runtime_that_stands_still_keeps_no_place_from_other_credentials() {
+    let (stands_still, ours) = (paused(), paused());
+    let world = stands_still.block_on(async {
+        let world = World::with(|builder| builder.concurrency_limit(1));
+        world.install(Duration::ZERO).await;
+        world.server.script([Reply::Silent]);
+        drop(world.ask());
+        world.server.arrived.notified().await;
+        world
+    });
+    ours.block_on(async {
+        let other = world.server.login(Duration::ZERO);
+        world.coordinator.install("other", other).await.unwrap();
+        assert!(world.coordinator.token("other").await.is_ok());
+    });
+}
+
+#[test]
+fn a_login_that_stands_still_keeps_no_other_waiting_without_limit() {
+    let (stands_still, ours) = (paused(), paused());
+    let world = stands_still.block_on(async {
+        let world = World::new();
+        world.install(HOUR).await;
+        world.store.faults.late.store(true, Ordering::SeqCst);
+        let (coordinator, set) = (world.coordinator.clone(), world.server.login(HOUR));
+        tokio::spawn(async move { coordinator.install("k", set).await });
+        world.store.faults.has_read.notified().await;
+        world
+    });
+    ours.block_on(async {
+        let set = world.server.login(HOUR);
+        for told in [
+            world.coordinator.install("k", set).await.map(drop),
+            world.coordinator.logout("k").await.map(drop),
+            world.coordinator.forget("k").await,
+        ] {
+            assert_eq!(told.unwrap_err().kind(), ErrorKind::TimedOut);
+        }
+    });
+}
