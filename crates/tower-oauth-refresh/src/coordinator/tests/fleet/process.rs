@@ -123,7 +123,7 @@ fn service(far: &Arc<Far>, network: &Arc<Mutex<Network>>, attempts: &Arc<AtomicU
 }
 
 /// A store that takes a moment, so that processes meet.
-struct Distant(MemoryStore);
+pub(in super::super) struct Distant(pub(in super::super) MemoryStore);
 
 const AWAY: Duration = Duration::from_millis(2);
 

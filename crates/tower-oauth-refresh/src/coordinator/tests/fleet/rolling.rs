@@ -1,7 +1,9 @@
 //! A change that is rolled out over a running fleet, one process after the other.
 
 use super::far::Done;
+use super::process::Distant;
 use super::*;
+use crate::store::{Sealed, SealingKey};
 
 const PROCESSES: usize = 8;
 
@@ -65,5 +67,20 @@ async fn a_secret_that_the_server_drops_too_early_harms_no_process_that_has_the_
         roll_out(&fleet, "next secret", |builder| builder).await;
     };
     tokio::join!(fleet.serve(10 * MINUTE * rounds()), change);
+    assert_unharmed(&fleet);
+}
+
+/// First everybody learns to open sealed records, then everybody seals; and back.
+#[tokio::test(start_paused = true)]
+async fn sealing_is_turned_on_and_off_while_eight_processes_run() {
+    let fleet = fleet_of_short_tokens().await;
+    let sealed = || Sealed::new(Distant(fleet.store.clone()), SealingKey::new([7; 32])).also_reads_unsealed();
+    let change = async {
+        roll_out(&fleet, "secret", |builder| builder.store(sealed().writes_unsealed())).await;
+        roll_out(&fleet, "secret", |builder| builder.store(sealed())).await;
+        roll_out(&fleet, "secret", |builder| builder.store(sealed().writes_unsealed())).await;
+        roll_out(&fleet, "secret", |builder| builder).await;
+    };
+    tokio::join!(fleet.serve(16 * MINUTE), change);
     assert_unharmed(&fleet);
 }

@@ -10,7 +10,7 @@ async fn beside(sick: usize, network: Network) -> Duration {
     fleet.far.lifetime(MINUTE);
     fleet.install("k").await;
     (0..sick).for_each(|number| fleet.at(number).network(network));
-    fleet.serve(20 * MINUTE * rounds()).await;
+    fleet.serve(5 * MINUTE * rounds()).await;
     assert_eq!(fleet.far.sent_twice(), 0);
     fleet.longest_refusal()
 }
@@ -18,7 +18,7 @@ async fn beside(sick: usize, network: Network) -> Duration {
 #[tokio::test(start_paused = true)]
 async fn hosts_that_cannot_send_delay_no_healthy_one() {
     for network in [Network::Refused, Network::NotSent] {
-        for sick in [1, 9, 19, 49] {
+        for sick in [1, 9, 49] {
             assert_eq!(beside(sick, network).await, Duration::ZERO, "{sick} hosts: {network:?}");
         }
     }
