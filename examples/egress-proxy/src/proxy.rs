@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tower::{BoxError, Layer as _, ServiceExt as _};
 use tower_oauth_refresh::{
-    CredentialKey, Origin, Refresh, RefreshCoordinator, RefreshError, RefreshLayer, ReplayBody, TokenSet,
+    CredentialKey, ErrorKind, Origin, Refresh, RefreshCoordinator, RefreshLayer, ReplayBody, TokenSet,
 };
 use tower_oauth_refresh_file::{FileStore, KeyFile};
 
@@ -116,11 +116,11 @@ pub(crate) async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -
 /// Begins a login with the refresh token from its file, where the store has none that goes on.
 async fn log_in(coordinator: &Arc<RefreshCoordinator>, config: &Config) -> Result<(), BoxError> {
     for (name, credential) in &config.credentials {
-        let stored = coordinator.status(name.as_str()).await?;
-        let ended = |error: &RefreshError| error.needs_login();
-        if stored.is_none_or(|status| status.error.as_ref().is_some_and(ended)) {
-            let tokens = TokenSet::from_refresh_token(credential.refresh_token()?);
-            coordinator.install(name.as_str(), tokens).await?;
+        let log_in = async |_| Ok(TokenSet::from_refresh_token(credential.refresh_token()?));
+        match coordinator.login_if_needed(name.as_str(), log_in).await {
+            // The server has refused the token in the file before. Who asks for this credential is told.
+            Err(error) if error.needs_login() && error.kind() != ErrorKind::LoginFailed => {}
+            begun => drop(begun?),
         }
     }
     Ok(())

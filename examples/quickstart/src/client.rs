@@ -12,8 +12,8 @@ use hyper_util::client::legacy::connect::Connect;
 use tower::util::BoxCloneService;
 use tower::{BoxError, ServiceBuilder};
 use tower_oauth_refresh::{
-    ClientAuth, Generation, Origin, RefreshCoordinator, RefreshLayer, ReplayBody, ResponseBody, TokenSet,
-    TokenStore,
+    ClientAuth, Generation, Login, Origin, RefreshCoordinator, RefreshLayer, ReplayBody, ResponseBody,
+    TokenSet, TokenStore,
 };
 use tower_oauth_refresh_file::{FileStore, KeyFile};
 
@@ -71,13 +71,14 @@ pub(crate) async fn pick_up_or_log_in(
     coordinator: &Arc<RefreshCoordinator>,
     log_in: impl FnOnce() -> Result<TokenSet, BoxError>,
 ) -> Result<Start, BoxError> {
-    if let Some(stored) = coordinator.status(KEY).await? {
-        match coordinator.token(KEY).await {
-            Ok(_) => return Ok(Start::PickedUp(stored.generation)),
-            Err(error) if error.needs_login() => {}
-            Err(error) => return Err(error.into()),
-        }
+    // Whether a stored login has ended, the server knows.
+    if let Err(error) = coordinator.token(KEY).await
+        && !error.needs_login()
+    {
+        return Err(error.into());
     }
-    coordinator.install(KEY, log_in()?).await?;
-    Ok(Start::LoggedIn)
+    match coordinator.login_if_needed(KEY, async |_| log_in()).await? {
+        Login::Kept(generation) => Ok(Start::PickedUp(generation)),
+        _ => Ok(Start::LoggedIn),
+    }
 }
