@@ -50,6 +50,8 @@ pub enum EventKind {
     Discarded,
     /// The credential was logged out or forgotten.
     LoggedOut,
+    /// It is no longer [kept fresh](crate::RefreshCoordinator::keep_fresh): its login has ended, or nothing is stored.
+    LetGo,
 }
 
 /// A subscription to [`Event`]s. A slow reader misses the oldest ones, and delays nobody.
@@ -96,6 +98,7 @@ impl EventKind {
             Self::ScopeReduced => tracing::warn!(%key, "the new token has less scope"),
             Self::Discarded => tracing::warn!(%key, "tokens of an ended login were given back"),
             Self::LoggedOut => tracing::info!(%key, "logged out"),
+            Self::LetGo => tracing::info!(%key, "no longer kept fresh"),
         }
     }
 }

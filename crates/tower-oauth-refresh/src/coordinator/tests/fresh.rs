@@ -97,3 +97,73 @@ async fn a_shorter_time_counts_from_when_it_is_told() {
         assert_eq!(world.coordinator.roster.looks(), 1);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_away_for_a_while_is_kept_fresh_when_it_is_back() {
+    // Told of before the install, and restored later.
+    for installed in [false, true] {
+        let world = World::new();
+        let stored = world.coordinator.stored_key("k");
+        if installed {
+            world.install(DAY).await;
+        }
+        world.coordinator.keep_fresh("k", HOUR * 6).unwrap();
+        tokio::time::sleep(HOUR / 2).await;
+        if installed {
+            let record = world.store.records.load(&stored).await.unwrap().unwrap().body;
+            let gone = world.store.records.compare_and_swap(&stored, Some(record.version()), None).await;
+            assert!(matches!(gone.unwrap(), Swap::Swapped));
+            tokio::time::sleep(HOUR * 4).await;
+            let back = world.store.records.compare_and_swap(&stored, None, Some(&record)).await;
+            assert!(matches!(back.unwrap(), Swap::Swapped));
+        } else {
+            world.install(DAY).await;
+        }
+        tokio::time::sleep(HOUR * 6).await;
+        assert!(world.server.submissions() >= 1, "{installed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_let_go_of_is_said() {
+    for logout in [false, true] {
+        let world = World::new();
+        let mut events = world.coordinator.events();
+        if logout {
+            world.install(DAY).await;
+        }
+        world.coordinator.keep_fresh("k", HOUR * 6).unwrap();
+        tokio::time::sleep(HOUR / 2).await;
+        if logout {
+            world.coordinator.logout("k").await.unwrap();
+        }
+        let let_go = async { while !matches!(events.next().await.unwrap().kind, EventKind::LetGo) {} };
+        tokio::time::timeout(HOUR * 15, let_go).await.unwrap();
+        assert!(world.coordinator.roster.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn less_than_a_minute_is_refused_and_no_length_is_too_long() {
+    let world = World::new();
+    for every in [Duration::ZERO, SECOND * 59] {
+        let error = world.coordinator.keep_fresh("k", every).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Configuration, Some("keep_fresh_too_often")));
+    }
+    assert!(world.coordinator.roster.is_empty());
+    world.install(DAY).await;
+    world.coordinator.keep_fresh("k", Duration::MAX).unwrap();
+    tokio::time::sleep(DAY).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn telling_another_time_leaves_one_look_for_each() {
+    let world = World::new();
+    for round in 0..5 {
+        for number in 0..200 {
+            let every = DAY * (30 + (number + round) % 7);
+            world.coordinator.keep_fresh(format!("{number}"), every).unwrap();
+        }
+    }
+    assert_eq!(world.coordinator.roster.looks(), 200);
+}
