@@ -41,6 +41,8 @@ const RINGS: &[Ring] = &[
         target: &["--test", "it"],
         filter: "files::syscalls::",
     },
+    Ring { name: "records", package: "tower-oauth-refresh", target: &["--lib"], filter: "record" },
+    Ring { name: "logouts", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::logouts::" },
 ];
 
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
