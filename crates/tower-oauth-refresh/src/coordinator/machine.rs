@@ -319,16 +319,6 @@ impl Machine {
         }
     }
 
-    /// With what this process remembers of earlier flights, and its client authentication.
-    pub(crate) fn remembering(self, own: Own, client: ClientPrint) -> Self {
-        Self { own, client, ..self }
-    }
-
-    /// What the next flight has to remember.
-    pub(crate) fn own(&self) -> &Own {
-        &self.own
-    }
-
     /// The same, of a process where this login was ended.
     pub(crate) fn ended(mut self, ended: Option<LoginId>) -> Self {
         self.ended = ended;

@@ -88,6 +88,16 @@ impl Own {
 }
 
 impl Machine {
+    /// With what this process remembers of earlier flights, and its client authentication.
+    pub(crate) fn remembering(self, own: Own, client: ClientPrint) -> Self {
+        Self { own, client, ..self }
+    }
+
+    /// What the next flight has to remember.
+    pub(crate) fn own(&self) -> &Own {
+        &self.own
+    }
+
     /// What this process still has to wait for, before it asks with this client authentication.
     pub(super) fn own_rest(&self, now: Now) -> Option<RefreshError> {
         let rest = self.own.rest.as_ref()?;
