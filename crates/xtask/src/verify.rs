@@ -21,6 +21,7 @@ const RINGS: &[Ring] = &[
     Ring { name: "threads", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::threads::" },
     Ring { name: "fleet", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::fleet::" },
     Ring { name: "clocks", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::clocks::" },
+    Ring { name: "latency", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::latency::" },
     Ring {
         name: "answers",
         package: "tower-oauth-refresh",

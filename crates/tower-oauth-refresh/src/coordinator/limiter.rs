@@ -1,11 +1,12 @@
 //! How many calls of the store are under way at a time, and which one is next.
 //!
-//! As many as the store bears: one call more for each round of calls that were not slower than a call alone, a
-//! quarter less when they were (additive increase, multiplicative decrease, as TCP does it). A store that makes one
-//! write after the other gets few at a time, one with a pool of connections as many as those.
+//! As many as the store bears. More while they are not slower than a call alone, a quarter less when one was; what was too many
+//! then is tried again only now and then. A store that makes one write after the other gets one or a few at a time, one
+//! with a pool of connections as many as those.
 //!
-//! A received token set comes before everything else and waits for no call but those of its kind. Whatever has begun
-//! comes before what begins: so a flight goes from its load to its mark without a queue between.
+//! A received token set comes before everything else, and does not wait long for what is under way either: that may
+//! hang. Whatever has begun comes before what begins: so a flight goes from its load to its mark without a queue
+//! between.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -49,6 +50,7 @@ struct Waiting<'a> {
 #[derive(Debug)]
 struct Queued {
     call: Call,
+    since: Instant,
     tell: oneshot::Sender<Granted>,
 }
 
@@ -59,6 +61,8 @@ struct Granted {
     rank: Rank,
     call: Call,
     began: Instant,
+    /// How many were under way, with this one.
+    level: f64,
     /// How often the limit had been lowered by then.
     lowered: u64,
 }
@@ -66,6 +70,8 @@ struct Granted {
 #[derive(Debug)]
 struct State {
     limit: f64,
+    /// More than this at a time were too many the last time.
+    ceiling: f64,
     lowered: u64,
     /// What a load and a swap take that wait for no other.
     alone: [Duration; 2],
@@ -80,11 +86,17 @@ struct State {
 }
 
 /// Until it is known what the store bears.
-const FIRST_LIMIT: f64 = 16.0;
+const FIRST_LIMIT: f64 = 2.0;
 /// More at a time do not make any store faster.
 const HIGHEST_LIMIT: f64 = 64.0;
+/// Beyond the ceiling the limit grows by one for so many calls, while they are not [`LONG`].
+const PROBE_AFTER: f64 = 64.0;
 /// What is taken for slow takes at least this long: a store may well pause for some milliseconds.
 const SLOW: Duration = Duration::from_millis(100);
+/// From here on it counts how long a call takes: a second later no request is sent any more.
+const LONG: Duration = Duration::from_millis(600);
+/// For so long a received token set waits for calls that are under way.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(1);
 /// After so many calls that went before it, one that begins goes before those that have begun.
 const OVERTAKEN: u32 = 5;
 
@@ -92,6 +104,7 @@ impl Limiter {
     pub(super) fn new(longest: Duration) -> Self {
         let state = State {
             limit: FIRST_LIMIT,
+            ceiling: HIGHEST_LIMIT,
             lowered: 0,
             alone: [Duration::MAX; 2],
             granted: 0,
@@ -110,12 +123,14 @@ impl Limiter {
     pub(super) async fn permit(&self, rank: Rank, call: Call) -> Permit<'_> {
         let mut waiting = {
             let (tell, granted) = oneshot::channel();
-            self.state().queue(rank).push_back(Queued { call, tell });
+            let since = deadline(Duration::ZERO);
+            self.state().queue(rank).push_back(Queued { call, since, tell });
             Waiting { limiter: self, granted }
         };
         self.grant();
+        let again = if rank == Rank::Commit { COMMIT_PATIENCE } else { self.longest };
         loop {
-            match timeout(self.longest, &mut waiting.granted).await {
+            match timeout(again, &mut waiting.granted).await {
                 Ok(Ok(granted)) => return Permit { limiter: self, granted },
                 // Nobody drops the sender without having used it.
                 Ok(Err(_)) => std::future::pending().await,
@@ -159,10 +174,12 @@ impl State {
             oldest.remove();
         }
         let limit = self.limit as usize;
-        let commits = self.running.values().filter(|running| running.rank == Rank::Commit).count();
-        let rank = if !self.commits.is_empty() && commits < limit {
-            Rank::Commit
-        } else if self.running.len() >= limit {
+        let free = self.running.len() < limit;
+        let commits = || self.running.values().filter(|running| running.rank == Rank::Commit).count();
+        let rank = if let Some(first) = self.commits.front() {
+            let may = free || now - first.since >= COMMIT_PATIENCE && commits() < limit;
+            may.then_some(Rank::Commit)?
+        } else if !free {
             return None;
         } else if self.begun.is_empty() || !self.new.is_empty() && self.overtaken >= OVERTAKEN {
             self.overtaken = 0;
@@ -173,8 +190,9 @@ impl State {
         };
         let queued = self.queue(rank).pop_front()?;
         self.granted += 1;
-        let granted =
-            Granted { number: self.granted, rank, call: queued.call, began: now, lowered: self.lowered };
+        let level = (self.running.len() + 1) as f64;
+        let (number, lowered) = (self.granted, self.lowered);
+        let granted = Granted { number, rank, call: queued.call, began: now, level, lowered };
         self.running.insert(granted.number, granted);
         Some((queued, granted))
     }
@@ -187,20 +205,41 @@ impl State {
         let [load, swap] = &mut self.alone;
         let alone = if matches!(granted.call, Call::Load) { load } else { swap };
         let took = deadline(Duration::ZERO) - granted.began;
-        if running == 1 && self.granted == granted.number {
+        if granted.level <= 1.0 && self.granted == granted.number {
             // Also where the store has become slower for good.
             *alone = took;
         }
         *alone = took.min(*alone);
-        if took > SLOW.max(*alone + *alone / 2) {
+        let slow = took > SLOW.max((*alone + *alone / 2).min(LONG.max(*alone + *alone / 20)));
+        if !slow {
+            let probes = *alone < LONG;
+            self.fast(granted.level, running, probes);
+        } else if granted.lowered == self.lowered {
             // Once for all that were under way together.
-            if granted.lowered == self.lowered {
-                self.lowered += 1;
-                self.limit = (self.limit * 0.75).max(1.0);
-            }
-        } else if running >= self.limit as usize {
-            self.limit = (self.limit + 1.0 / self.limit).min(HIGHEST_LIMIT);
+            self.lowered += 1;
+            self.limit = (self.limit * 0.75).min(self.limit - 1.0).max(1.0);
+            self.ceiling = (granted.level - 1.0).max(self.limit);
         }
+    }
+
+    /// A call among so many was not slow.
+    fn fast(&mut self, level: f64, running: usize, probes: bool) {
+        if level > self.ceiling {
+            self.ceiling = HIGHEST_LIMIT;
+        }
+        if running < self.limit as usize {
+            return;
+        }
+        self.limit = if self.lowered == 0 {
+            // Twice as many each round.
+            (self.limit + 1.0).min(HIGHEST_LIMIT)
+        } else if self.limit < self.ceiling {
+            (self.limit + 1.0 / self.limit).min(self.ceiling)
+        } else if probes {
+            (self.limit + 1.0 / PROBE_AFTER).min(HIGHEST_LIMIT)
+        } else {
+            self.limit
+        };
     }
 }
 

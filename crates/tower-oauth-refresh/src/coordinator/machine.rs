@@ -404,7 +404,9 @@ impl Machine {
     /// the store may take.
     pub(crate) fn had_to_wait(&mut self, now: Now) -> Duration {
         if let Some(asked) = self.asked.replace(now) {
-            self.began = self.began.map(|began| began.after(now.since(asked)));
+            let waited = now.since(asked);
+            self.began = self.began.map(|began| began.after(waited));
+            self.tried = self.tried.map(|tried| tried.after(waited));
         }
         self.store_limit(now)
     }

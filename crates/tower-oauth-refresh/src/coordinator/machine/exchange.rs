@@ -71,7 +71,8 @@ impl Machine {
         }
         self.tried.get_or_insert(now);
         if self.exhausted(now) {
-            return self.fail(RefreshError::new(ErrorKind::TimedOut));
+            let slow = self.sends == 0 && self.late_marks + self.store_failures > 0;
+            return self.fail(if slow { too_slow() } else { RefreshError::new(ErrorKind::TimedOut) });
         }
         let Lease { expected, record, at, doubt } = lease;
         let mut record = record.aged(now.since(at));
@@ -155,8 +156,7 @@ impl Machine {
         if self.late_marks < LATE_MARKS && !self.exhausted(now) {
             return self.renew(now, lots, attempt);
         }
-        let error = store_error(Arc::new(StoreError::unavailable("it takes too long to answer")));
-        self.clear(now, lots, attempt, None, Err(error))
+        self.clear(now, lots, attempt, None, Err(too_slow()))
     }
 
     fn send(&mut self, now: Now, lots: Lots, attempt: Attempt) -> Step {
@@ -403,4 +403,9 @@ impl Machine {
             Ok(Swapped::Done) | Err(_) => self.fail(verdict),
         }
     }
+}
+
+/// The error of a store that leaves no time to send.
+fn too_slow() -> RefreshError {
+    store_error(Arc::new(StoreError::unavailable("it takes too long to answer")))
 }

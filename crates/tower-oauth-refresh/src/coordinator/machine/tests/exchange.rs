@@ -89,14 +89,14 @@ fn a_store_too_slow_to_ever_send_is_given_up_and_the_mark_taken_back() {
         marks += usize::from(play.swap().1.mark.is_some());
         play.passes(SECOND * 3).swapped();
     }
-    assert_eq!(marks, 3);
+    assert_eq!(marks, 5);
     assert_eq!(play.failed().kind(), ErrorKind::Store);
     let source = std::error::Error::source(play.failed()).unwrap();
     assert_eq!(std::error::Error::source(source).unwrap().to_string(), "it takes too long to answer");
     assert!(play.failed().rests_until().is_none());
     let mut play = Play::knowing(5);
     play.late();
-    for _ in 0..2 {
+    for _ in 0..4 {
         let found = play.found_own_mark(SECOND * 3);
         play.loaded(found).passes(SECOND * 3);
         if play.swap().1.mark.is_some() {
