@@ -1,11 +1,15 @@
 //! What is left of secrets in the memory of this process.
 
 use std::os::unix::fs::FileExt as _;
+use std::sync::{Mutex, PoisonError};
 
 use super::*;
 
 /// Bytes that occur nowhere else, by their place.
 type Pattern = fn(u8) -> u8;
+
+/// A search holds copies of what it searches, which another one would find.
+static SEARCHING: Mutex<()> = Mutex::new(());
 
 /// How often 64 bytes out of the middle of the pattern are in the memory of this process.
 fn in_memory(pattern: Pattern) -> usize {
@@ -43,6 +47,7 @@ fn assert_leaves_nothing(pattern: Pattern, record: CredentialRecord) {
 
 #[test]
 fn of_a_key_that_was_read_and_written_nothing_is_left_in_memory() {
+    let _alone = SEARCHING.lock().unwrap_or_else(PoisonError::into_inner);
     let pattern: Pattern = |n| n.wrapping_mul(167) ^ 0xc3;
     let mut room = Vec::with_capacity(4096);
     room.extend((0..=255).map(pattern));
@@ -53,6 +58,7 @@ fn of_a_key_that_was_read_and_written_nothing_is_left_in_memory() {
 
 #[test]
 fn of_a_token_that_was_read_and_written_nothing_is_left_in_memory() {
+    let _alone = SEARCHING.lock().unwrap_or_else(PoisonError::into_inner);
     let pattern: Pattern = |n| b'A' + n.wrapping_mul(167) % 23;
     let mut record = full();
     record.tokens.as_mut().unwrap().refresh_token = Some(RefreshToken::new(text(pattern, "", "")));
@@ -61,6 +67,7 @@ fn of_a_token_that_was_read_and_written_nothing_is_left_in_memory() {
 
 #[test]
 fn of_a_member_of_a_newer_release_nothing_is_left_in_memory() {
+    let _alone = SEARCHING.lock().unwrap_or_else(PoisonError::into_inner);
     let pattern: Pattern = |n| b'a' + n.wrapping_mul(131) % 23;
     let json = zeroize::Zeroizing::new(text(pattern, "{\"new\":{\"rt\":\"", "\"}}"));
     let record = CredentialRecord { unknown: Unknown::json(&json), ..full() };
