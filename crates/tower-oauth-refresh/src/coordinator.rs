@@ -8,11 +8,13 @@ mod builder;
 mod driver;
 mod flight;
 mod gate;
+mod guard;
 mod holder;
 mod keep_fresh;
 mod limiter;
 mod login;
 mod machine;
+mod origins;
 mod outcome;
 mod per_thread;
 mod policy;
@@ -39,6 +41,8 @@ use self::limiter::Limiter;
 pub use self::login::{Login, Logout};
 pub(crate) use self::machine::Answer;
 use self::machine::Rank;
+pub(crate) use self::origins::OriginId;
+use self::origins::Origins;
 pub(crate) use self::per_thread::PerThread;
 use self::policy::Policy;
 pub(crate) use self::slot::{Current, Slot, TokenId};
@@ -52,6 +56,7 @@ use crate::events::{Event, EventKind, Events};
 use crate::foreign;
 use crate::generation::Generation;
 use crate::grant::Grant;
+use crate::origin::Origin;
 use crate::secret::AccessToken;
 use crate::store::record::{ClientPrint, Doubt, Holder, Life};
 use crate::store::{StoredKey, TokenStore};
@@ -77,6 +82,7 @@ pub struct RefreshCoordinator {
     /// Not asked by a layer with a fixed key.
     slots: Slots,
     roster: Roster,
+    origins: Origins,
     events: broadcast::Sender<Event>,
     activity: watch::Sender<Activity>,
 }
@@ -134,6 +140,7 @@ impl RefreshCoordinator {
             limiter: Limiter::new(builder.policy.store_limit),
             slots: Slots::new(builder.room),
             roster: Roster::default(),
+            origins: Origins::default(),
             events: broadcast::channel(256).0,
             activity: watch::Sender::default(),
         }))
@@ -302,6 +309,11 @@ impl RefreshCoordinator {
     /// What this process holds of the credential.
     pub(crate) fn slot(&self, key: &CredentialKey) -> Arc<Slot> {
         self.slots.get(key, || Slot::new(key.clone()))
+    }
+
+    /// How an origin is told from others.
+    pub(crate) fn origin(&self, origin: &Origin) -> OriginId {
+        self.origins.id(origin)
     }
 
     fn emit(&self, slot: &Slot, kind: EventKind) {

@@ -31,6 +31,8 @@ pub enum EventKind {
     Refreshed(Generation),
     /// This process took the set over from the store: somebody else had refreshed it, or stored it before.
     Adopted(Generation),
+    /// The API refuses this token, and another one would be refused just so. It is not refreshed for now.
+    LeftAlone(Generation),
     /// A refresh failed; [`RefreshError::needs_login`] tells whether for good.
     Failed(RefreshError),
     /// A received set could not be stored yet. The write goes on.
@@ -82,6 +84,9 @@ impl EventKind {
             Self::RefreshStarted => tracing::debug!(%key, "refresh started"),
             Self::Refreshed(generation) => tracing::info!(%key, %generation, "refreshed"),
             Self::Adopted(generation) => tracing::info!(%key, %generation, "adopted"),
+            Self::LeftAlone(generation) => {
+                tracing::warn!(%key, %generation, "a refused token is left alone for now");
+            }
             Self::Failed(error) if error.is_transient() => {
                 tracing::warn!(%key, error = ?error.kind(), code = error.code(), "refresh failed");
             }

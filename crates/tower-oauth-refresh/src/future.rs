@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::future::BoxFuture;
-use http::{HeaderMap, Request, Response, request};
+use http::{HeaderMap, HeaderValue, Request, Response, request};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -18,7 +18,7 @@ use tower_service::Service;
 use self::kept::Kept;
 use crate::body::ResponseBody;
 use crate::challenge::is_grpc;
-use crate::coordinator::{Slot, TokenId, Waiter};
+use crate::coordinator::{OriginId, Slot, TokenId, Waiter};
 use crate::error::RefreshError;
 use crate::layer::{Asks, Config};
 use crate::replay::{Replay, ReplayBody};
@@ -103,7 +103,7 @@ where
         waiter: Waiter,
         mut service: S,
         config: Arc<Config>,
-        slot: Arc<Slot>,
+        (slot, origin): (Arc<Slot>, OriginId),
         mut head: request::Parts,
         body: B,
     ) -> Self {
@@ -112,7 +112,8 @@ where
             ready_service(&mut service).await?;
             let current = config.coordinator.in_use(&slot)?;
             let (body, replay) = ReplayBody::recorded(body, config.body_limit);
-            let exchange = Exchange::begin(&head, replay, config, Some(slot), current.id());
+            let used = (current.id(), origin);
+            let exchange = Exchange::begin(&head, replay, config, Some(slot), used);
             current.attachment().attach(&mut head);
             let request = Request::from_parts(head, body);
             let mut answer = service.call(request).await.map_err(Into::into)?;
@@ -188,9 +189,9 @@ impl<B: Body + 'static> Exchange<B> {
         replay: Replay<B>,
         config: Arc<Config>,
         keyed: Option<Arc<Slot>>,
-        used: TokenId,
+        (used, origin): (TokenId, OriginId),
     ) -> Self {
-        let mut kept = Kept::new(used, keyed);
+        let mut kept = Kept::new(used, origin, keyed);
         if replay.check().is_ok() {
             kept.keep(head);
         }
@@ -204,19 +205,31 @@ impl<B: Body + 'static> Exchange<B> {
         let Self { config, mut kept, replay } = self;
         // The frames of its body are freed now, not when the answer has been read.
         drop(replay);
-        let (used, keyed) = (kept.used, kept.keyed.take());
+        let (used, origin, keyed) = (kept.used, kept.origin, kept.keyed.take());
         kept.spare();
         if !is_grpc(answer.headers()) {
+            if let Some(slot) = keyed.as_ref().or(config.fixed()) {
+                note_success(&answer, slot, used, origin);
+            }
             return answer.map(ResponseBody::plain);
         }
         let watcher = move |trailers: &HeaderMap| {
-            if trailers.get("grpc-status").is_some_and(|status| status == "16")
-                && let Some(slot) = keyed.as_ref().or(config.fixed())
-            {
-                drop(config.coordinator.refused(slot, used));
+            let status = trailers.get("grpc-status").map(HeaderValue::as_bytes);
+            match (status, keyed.as_ref().or(config.fixed())) {
+                (Some(b"16"), Some(slot)) => drop(config.coordinator.refused(slot, used, origin)),
+                (Some(b"0"), Some(slot)) => slot.accepted(used, origin),
+                _ => {}
             }
         };
         answer.map(|body| ResponseBody::watched(body, Box::new(watcher)))
+    }
+}
+
+/// Only a success shows that the token was accepted: other answers may be given before it is looked at.
+#[inline]
+fn note_success<R>(answer: &Response<R>, slot: &Slot, used: TokenId, origin: OriginId) {
+    if answer.status().is_success() && !is_grpc(answer.headers()) {
+        slot.accepted(used, origin);
     }
 }
 

@@ -18,7 +18,7 @@ use tower_layer::Layer;
 
 use crate::attach::Attachment;
 use crate::challenge::{is_challenge, wants_nonce};
-use crate::coordinator::{PerThread, RefreshCoordinator, Slot, Token, TokenId, Waiter};
+use crate::coordinator::{OriginId, PerThread, RefreshCoordinator, Slot, Token, TokenId, Waiter};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::origin::Origin;
@@ -45,9 +45,9 @@ pub struct RefreshLayer {
 pub(crate) struct Config {
     pub(crate) coordinator: Arc<RefreshCoordinator>,
     credential: Credential,
-    origins: Vec<Origin>,
-    /// Are requests without an authority managed?
-    relative: bool,
+    origins: Vec<(Origin, OriginId)>,
+    /// Where requests without an authority go, if they are managed.
+    relative: Option<OriginId>,
     pub(crate) body_limit: usize,
     /// In the order in which they are asked.
     classifiers: Vec<Classifier>,
@@ -115,7 +115,7 @@ impl RefreshLayer {
             coordinator,
             credential,
             origins: Vec::new(),
-            relative: false,
+            relative: None,
             body_limit: BODY_LIMIT,
             classifiers: Vec::new(),
         })
@@ -138,13 +138,16 @@ impl RefreshLayer {
     /// Redirects that the client below follows by itself are not seen here: let it drop the header when the
     /// origin changes, as most do.
     pub fn origin(self, origin: Origin) -> Self {
-        self.changed(|config| config.origins.push(origin))
+        self.changed(|config| {
+            let id = config.coordinator.origin(&origin);
+            config.origins.push((origin, id));
+        })
     }
 
     /// Requests without an authority get the token too, for they go to `origin`: the way of clients that
     /// are connected to one server, such as a tonic `Channel`.
     pub fn relative_requests_to(self, origin: Origin) -> Self {
-        self.changed(|config| config.relative = true).origin(origin)
+        self.changed(|config| config.relative = Some(config.coordinator.origin(&origin))).origin(origin)
     }
 
     /// Request bodies up to `bytes` are kept for a replay. Default: 64 KiB.
@@ -236,13 +239,13 @@ impl Config {
         Ok(self.coordinator.slot(key))
     }
 
-    /// Does a request to there get a token, if it has none?
+    /// The origin of a request to there, if it gets a token where it has none.
     #[inline]
-    pub(crate) fn may_receive(&self, uri: &Uri) -> bool {
+    pub(crate) fn may_receive(&self, uri: &Uri) -> Option<OriginId> {
         if uri.authority().is_none() && uri.scheme().is_none() {
             return self.relative;
         }
-        self.origins.iter().any(|origin| origin.matches(uri))
+        self.origins.iter().find(|(origin, _)| origin.matches(uri)).map(|(_, id)| *id)
     }
 
     /// What this answer asks of the request before it is one for the caller.
@@ -288,8 +291,8 @@ impl fmt::Debug for RefreshLayer {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RefreshLayer")
-            .field("origins", &self.origins)
-            .field("relative", &self.relative)
+            .field("origins", &self.origins.iter().map(|(origin, _)| origin).collect::<Vec<_>>())
+            .field("relative", &self.relative.is_some())
             .field("body_limit", &self.body_limit)
             .finish_non_exhaustive()
     }

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use http::Uri;
 use http::uri::Scheme;
+use sha2::{Digest as _, Sha256};
 
 /// An origin that may receive the access token: `https`, or `http` on this machine itself.
 ///
@@ -58,6 +59,13 @@ impl Origin {
         let spelled =
             if port == default_port(secure) { host.clone() } else { format!("{host}:{port}").into() };
         Ok(Self { secure, host, port, spelled })
+    }
+
+    /// The same for equal origins in every process and release.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut first = [0; 8];
+        first.iter_mut().zip(Sha256::digest(self.to_string())).for_each(|(to, from)| *to = from);
+        u64::from_be_bytes(first)
     }
 
     /// Does `uri` lead to this origin?

@@ -40,7 +40,8 @@ pub enum ReplayOutcome {
     Replayed(Generation),
     /// There was a newer token, or will be; the request's body could not be sent again.
     NotReplayable(NotReplayable),
-    /// The refused token had only just been refreshed: another one would be refused just so.
+    /// The refused token is left alone for now: this origin has never accepted it, or refuses too many, and
+    /// another one would be refused just so.
     TokenTooFresh,
     /// Somebody logged in anew meanwhile, perhaps as somebody else: the request was not sent under that
     /// login.

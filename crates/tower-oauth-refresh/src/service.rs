@@ -67,23 +67,24 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = self.config.mine();
-        if !config.may_receive(request.uri()) || request.headers().contains_key(AUTHORIZATION) {
+        let origin = config.may_receive(request.uri());
+        let Some(origin) = origin.filter(|_| !request.headers().contains_key(AUTHORIZATION)) else {
             return ResponseFuture::plain(self.inner.call(request.map(ReplayBody::plain)));
-        }
+        };
         let config = config.clone();
         let (mut head, body) = request.into_parts();
         match config.token(&head) {
             // Nothing is boxed, waited for or locked where the token is good.
             Next::Send { token, used, keyed } => {
                 let (body, replay) = ReplayBody::recorded(body, config.body_limit);
-                let exchange = Exchange::begin(&head, replay, config, keyed, used);
+                let exchange = Exchange::begin(&head, replay, config, keyed, (used, origin));
                 token.attach(&mut head);
                 let call = self.inner.call(Request::from_parts(head, body));
                 ResponseFuture::sending(call, self.inner.clone(), exchange)
             }
             Next::Wait(waiter, slot) => {
                 self.give_readiness_back();
-                ResponseFuture::waiting(waiter, self.inner.clone(), config, slot, head, body)
+                ResponseFuture::waiting(waiter, self.inner.clone(), config, (slot, origin), head, body)
             }
             Next::Fail(error) => {
                 self.give_readiness_back();

@@ -23,6 +23,12 @@ const RINGS: &[Ring] = &[
     Ring { name: "clocks", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::clocks::" },
     Ring { name: "latency", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::latency::" },
     Ring {
+        name: "refusals",
+        package: "tower-oauth-refresh",
+        target: &["--lib"],
+        filter: "service::tests::refusals::",
+    },
+    Ring {
         name: "answers",
         package: "tower-oauth-refresh",
         target: &["--lib"],

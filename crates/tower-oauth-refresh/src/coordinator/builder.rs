@@ -225,8 +225,8 @@ impl Builder {
         self
     }
 
-    /// A token that this coordinator itself refreshed less than this ago is not refreshed because the API
-    /// refuses it: another one would be refused just so. Default: 5 s.
+    /// A token that was refreshed less than this ago is not refreshed because an API refuses it that has never
+    /// accepted it: another one would be refused just so. Default: 5 s.
     pub fn challenge_min_age(mut self, age: Duration) -> Self {
         self.policy.challenge_min_age = age;
         self

@@ -98,6 +98,7 @@ async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
             machine.close();
         }
         let now = flight.now();
+        machine.want(slot.wanted());
         let step = machine.step(now, lots, event);
         flight.own.clone_from(machine.own());
         let over = matches!(step, Step::Done);

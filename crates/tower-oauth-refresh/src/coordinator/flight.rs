@@ -11,8 +11,10 @@ use futures_util::future::{Either, ready};
 use http::HeaderValue;
 
 use super::driver;
+use super::guard::Wanted;
 use super::machine::{Note, Own};
-use super::policy::RECHECK;
+use super::origins::OriginId;
+use super::policy::{RECHECK, REFUSED_RECHECK};
 use super::slot::{Current, Slot, State, TokenId, Told};
 use super::waiter::{Waiter, Waiters};
 use super::{RefreshCoordinator, jitter};
@@ -38,7 +40,7 @@ pub(crate) enum Refusal {
     /// A newer token is there already.
     Replay(Arc<Current>),
     Wait(Waiter),
-    /// The token is fresh: another one would be refused just so.
+    /// The token is left alone: another one would be refused just so.
     TooFresh,
     Fail(RefreshError),
 }
@@ -108,39 +110,37 @@ impl RefreshCoordinator {
         if let Some(current) = slot.usable(now) {
             return Token::Ready(current);
         }
-        match self.join(slot, state, now) {
+        match self.join(slot, state, now, Wanted::DUE) {
             Ok(waiter) => Token::Wait(waiter),
             Err(error) => Token::Fail(error),
         }
     }
 
-    /// What to do about a request that carried `used` and was refused.
-    pub(crate) fn refused(self: &Arc<Self>, slot: &Arc<Slot>, used: TokenId) -> Refusal {
+    /// What to do about a request to `origin` that carried `used` and was refused.
+    pub(crate) fn refused(self: &Arc<Self>, slot: &Arc<Slot>, used: TokenId, origin: OriginId) -> Refusal {
         let now = self.clock.now();
         let mut state = slot.state();
-        if let Some(current) = slot.current.load_full() {
-            let same = current.id() == used;
-            if !same && current.is_usable(now) {
+        let mut wanted = Wanted::DUE;
+        if let Some(current) = slot.current.load_full().filter(|current| current.is_usable(now)) {
+            if current.id() != used {
                 return Refusal::Replay(current);
             }
-            if same && !slot.may_refresh(&mut state, &current, &self.policy, now) {
-                return Refusal::TooFresh;
-            }
+            let Some(refused) = slot.refused(&mut state, used, origin, now) else { return Refusal::TooFresh };
+            wanted = Wanted::refused(refused);
         }
-        match self.join(slot, state, now) {
+        match self.join(slot, state, now, wanted) {
             Ok(waiter) => Refusal::Wait(waiter),
             Err(error) => Refusal::Fail(error),
         }
     }
 
-    /// A replay was refused too. What is remembered of it keeps later requests from spending a refresh
-    /// token each, however far apart they come.
-    pub(crate) fn refused_again(&self, slot: &Slot, used: &Current) {
+    /// A replay was refused too: whatever else the API accepts with this token, it has not accepted it before.
+    pub(crate) fn refused_again(&self, slot: &Slot, used: &Current, origin: OriginId) {
         let now = self.clock.now();
         let mut state = slot.state();
         let newest = slot.current.load();
         if newest.as_ref().is_some_and(|newest| newest.id() == used.id()) {
-            slot.refused_though_new(&mut state, used, now);
+            slot.refused(&mut state, used.id(), origin, now);
         }
     }
 
@@ -150,7 +150,7 @@ impl RefreshCoordinator {
         let Some(current) = slot.usable(now).filter(|current| current.is_ahead_due(now)) else { return };
         // Before it flies: how it ends decides what comes next.
         current.set_ahead(None);
-        match self.join(slot, state, now) {
+        match self.join(slot, state, now, Wanted::DUE) {
             Ok(_) => {}
             // Others may be on one.
             Err(error) if error.kind() == ErrorKind::NoRuntime => current.set_ahead(Some(now)),
@@ -164,6 +164,7 @@ impl RefreshCoordinator {
         slot: &Arc<Slot>,
         mut state: MutexGuard<'_, State>,
         now: Now,
+        wanted: Wanted,
     ) -> Result<Waiter, RefreshError> {
         let limit = self.policy.wait_limit;
         if driver::flies(self, &slot.key) {
@@ -177,11 +178,12 @@ impl RefreshCoordinator {
         }
         // Also to wait for a flight: the deadline is a timer.
         let runtime = driver::runtime()?;
-        if let Some(flight) = &state.flight {
+        if let Some(flight) = &mut state.flight {
+            flight.wanted.and(wanted);
             return flight.join(runtime, limit);
         }
         let guard = self.enter().ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
-        let waiter = state.flight.insert(Box::new(Waiters::new())).join(runtime.clone(), limit)?;
+        let waiter = state.flight.insert(Box::new(Waiters::new(wanted))).join(runtime.clone(), limit)?;
         let known = slot.current.load().as_ref().map(|current| current.held());
         let (epoch, dead) = (state.epoch, state.dead.as_deref().cloned());
         let own = state.own.as_deref().cloned().unwrap_or_default();
@@ -300,18 +302,17 @@ impl Flight {
     }
 
     fn believe(&self, state: &mut State, outcome: Outcome, now: Now) -> (Told, Option<EventKind>) {
-        let (held, born) = match outcome {
-            Outcome::Refreshed(held) => (held, Some(now)),
-            Outcome::Adopted(held) => (held, None),
+        let (held, event) = match outcome {
+            Outcome::Refreshed(held) => (held, EventKind::Refreshed as fn(_) -> _),
+            Outcome::Adopted(held) => (held, EventKind::Adopted as fn(_) -> _),
+            Outcome::Kept(until) => return self.keep(state, until, now),
             Outcome::Failed(error) => {
                 self.stand(state, &error, now);
                 return (Err(error), None);
             }
         };
-        let generation = held.generation;
-        let event =
-            if born.is_some() { EventKind::Refreshed(generation) } else { EventKind::Adopted(generation) };
-        let told = match self.coordinator.current(&self.slot, held, born) {
+        let event = event(held.generation);
+        let told = match self.coordinator.current(&self.slot, held) {
             Some(current) => {
                 let current = Arc::new(current);
                 self.slot.publish(state, current.clone());
@@ -324,6 +325,22 @@ impl Flight {
             }
         };
         (told, Some(event))
+    }
+
+    /// Those who were refused are told of the token that they know. The record is looked at again soon.
+    fn keep(&self, state: &mut State, until: Now, now: Now) -> (Told, Option<EventKind>) {
+        let Some(current) = self.slot.usable(now) else {
+            return (Err(RefreshError::new(ErrorKind::Aborted)), None);
+        };
+        let wanted = state.flight.as_ref().map_or(Wanted::DUE, |waiters| waiters.wanted.clone());
+        let soon = now.after(now.until(until).min(REFUSED_RECHECK));
+        let news = Slot::leave_alone(state, &wanted, soon);
+        if wanted.due {
+            // Somebody wanted to refresh it ahead, a moment too late for this flight.
+            current.set_ahead(Some(now));
+        }
+        let event = news.then(|| EventKind::LeftAlone(current.generation()));
+        (Ok(current), event)
     }
 
     /// A failure answers for the requests to come, for a while. A hard one takes the token away; any other
@@ -366,8 +383,8 @@ impl RefreshCoordinator {
         foreign::call(|| self.clock.now()).unwrap_or(last)
     }
 
-    pub(super) fn current(&self, slot: &Slot, held: Held, born: Option<Now>) -> Option<Current> {
+    pub(super) fn current(&self, slot: &Slot, held: Held) -> Option<Current> {
         let unit = jitter(self.me.coordinator, slot.key.as_str(), held.generation);
-        Current::new(held, &self.policy, born, unit)
+        Current::new(held, &self.policy, unit)
     }
 }

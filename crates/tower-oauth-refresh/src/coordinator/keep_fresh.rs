@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::guard::Wanted;
 use super::machine::Rank;
 use super::{Activity, RefreshCoordinator, driver, jitter};
 use crate::coordinator::outcome::Held;
@@ -162,12 +163,12 @@ impl RefreshCoordinator {
         // A verdict that the store did not take is not forgotten for this.
         if slot.current.load().is_none()
             && state.dead.is_none()
-            && let Some(current) = self.current(&slot, held, None)
+            && let Some(current) = self.current(&slot, held)
         {
             slot.publish(&mut state, Arc::new(current));
         }
         // Nobody waits here: the flight has a task of its own, and its turn at the endpoint.
-        let _ = self.join(&slot, state, now);
+        let _ = self.join(&slot, state, now, Wanted::DUE);
         Look::Again(soon)
     }
 }

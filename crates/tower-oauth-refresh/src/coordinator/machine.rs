@@ -25,6 +25,7 @@ use self::commit::Commit;
 use self::exchange::{Attempt, Lease};
 pub(super) use self::judge::verdict_error;
 pub(crate) use self::own::Own;
+use super::guard::{Refused, Wanted};
 use super::policy::{COMMIT_LIMIT, Policy, SETTLE};
 use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
@@ -65,6 +66,10 @@ pub(crate) struct Machine {
     late_marks: u32,
     /// The foreign version that is being watched for lying still, and since when.
     settling: Option<(Version, Now)>,
+    /// Why something newer is wanted.
+    wanted: Wanted,
+    /// Of these refusals, the ones that the refresh is for.
+    charged: Vec<Refused>,
     /// Whose mark the write of ours would replace.
     succeeding: Option<Holder>,
     notes: Vec<Note>,
@@ -312,6 +317,8 @@ impl Machine {
             store_failures: 0,
             late_marks: 0,
             settling: None,
+            wanted: Wanted::DUE,
+            charged: Vec::new(),
             succeeding: None,
             notes: Vec::new(),
             in_hand: None,
@@ -323,6 +330,11 @@ impl Machine {
     pub(crate) fn ended(mut self, ended: Option<LoginId>) -> Self {
         self.ended = ended;
         self
+    }
+
+    /// Why something newer is wanted, by now: further callers have reasons of their own.
+    pub(crate) fn want(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
     }
 
     /// Takes in what happened and says what to do. [`Self::notes`] come first.

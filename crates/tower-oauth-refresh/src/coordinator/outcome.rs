@@ -12,6 +12,8 @@ pub(crate) enum Outcome {
     Refreshed(Held),
     /// Somebody else did, and this flight took it over.
     Adopted(Held),
+    /// The token in use was refused, and is left alone until then. Nobody else has a newer one.
+    Kept(Now),
     /// There is no newer token set, for a transient or a hard reason.
     Failed(RefreshError),
 }

@@ -26,7 +26,7 @@ pub(crate) struct Policy {
     pub(crate) wait_limit: Duration,
     /// Is a token refreshed in the background before it expires?
     pub(crate) refresh_ahead: bool,
-    /// A token that this coordinator refreshed less than this ago is not refreshed for a challenge.
+    /// A token that was refreshed less than this ago, and never accepted, is not refreshed for a challenge.
     pub(crate) challenge_min_age: Duration,
     /// Are access tokens bound to a key?
     pub(crate) dpop: bool,
@@ -79,10 +79,8 @@ pub(crate) const LATE_MARKS: u32 = 5;
 pub(crate) const MAX_SENDS: u32 = 4;
 /// Nobody asks again for a client that was refused, or a user who has to act.
 pub(crate) const COOL_DOWN: Duration = Duration::from_secs(60);
-/// A refused generation is left alone at first for this long …
-pub(crate) const STORM_INTERVAL: Duration = Duration::from_secs(30);
-/// … and at last for this long.
-pub(crate) const STORM_INTERVAL_MAX: Duration = Duration::from_secs(300);
+/// While a refused token is left alone, the record is looked at this often: another process may have a newer one.
+pub(crate) const REFUSED_RECHECK: Duration = Duration::from_secs(1);
 /// A received set is used for this long, however short its life: no request that comes later is a refresh of its own.
 pub(crate) const USED_AT_LEAST: Duration = Duration::from_secs(1);
 /// A server's wish to be asked sooner than this, or than half the lifetime, is not met.

@@ -1,5 +1,6 @@
 //! What this process holds of one credential: the current token set, and whoever is refreshing it.
 
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -9,9 +10,11 @@ use http::HeaderValue;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
+use super::guard::{Refused, Wanted};
 use super::machine::Own;
+use super::origins::{Accepted, OriginId};
 use super::per_thread::PerThread;
-use super::policy::{self, Policy, STORM_INTERVAL, STORM_INTERVAL_MAX, TURN_LIMIT, doubled};
+use super::policy::{self, Policy, TURN_LIMIT};
 use super::waiter::Waiters;
 use crate::attach::{Attachment, authorization, copy};
 use crate::clock::{Clock, Now};
@@ -31,6 +34,7 @@ pub(crate) struct Slot {
     pub(super) asked_for: AtomicBool,
     /// One atomic load on the path of every request.
     pub(crate) current: ArcSwapOption<Current>,
+    accepted: Accepted,
     // A std mutex: held for a few assignments, never across an await.
     state: Mutex<State>,
 }
@@ -52,7 +56,8 @@ pub(super) struct State {
     pub(super) given_back: Option<bool>,
     /// The login that was ended here while the store could not be written: over until there is another one.
     pub(super) ended: Option<Box<LoginId>>,
-    storm: Option<Box<Storm>>,
+    /// Here once the token in use was refused.
+    refused: Option<Box<RefusedToken>>,
     /// Here while somebody installs, logs out or forgets: whose turn it is.
     pub(super) turns: Option<Arc<tokio::sync::Mutex<()>>>,
 }
@@ -91,8 +96,8 @@ pub(crate) struct Current {
     looked: AtomicU64,
     /// Time of boot, in milliseconds, from which a background refresh is due.
     ahead: AtomicU64,
-    /// When this coordinator itself refreshed it: in milliseconds since it was asked for.
-    born: Option<u32>,
+    /// Of the header: tells two sets of one generation apart.
+    hash: u64,
 }
 
 /// Which token set a request carried.
@@ -100,15 +105,15 @@ pub(crate) struct Current {
 pub(crate) struct TokenId {
     pub(crate) login: LoginId,
     pub(crate) generation: Generation,
+    hash: u64,
 }
 
-/// A token that was refused although fresh.
+/// The token in use, once it was refused.
 #[derive(Debug)]
-struct Storm {
-    refused: Generation,
-    /// How many of them one after the other.
-    times: u32,
-    until: Now,
+struct RefusedToken {
+    token: TokenId,
+    /// By whom, and until when it is left alone for that.
+    by: Vec<(Refused, Option<Now>)>,
 }
 
 /// Between close looks at the time, in milliseconds. Twice that is seen to be free of deadlines, since a
@@ -123,6 +128,7 @@ impl Slot {
             key,
             asked_for: AtomicBool::new(false),
             current: ArcSwapOption::empty(),
+            accepted: Accepted::default(),
             state: Mutex::default(),
         }
     }
@@ -144,44 +150,74 @@ impl Slot {
         self.current.load_full().filter(|current| current.is_usable(now))
     }
 
-    /// Makes `fresh` the current set, unless something newer is there. The caller holds the state.
+    /// Makes `fresh` the current set, unless it or something newer is there. The caller holds the state.
     pub(super) fn publish(&self, state: &mut State, fresh: Arc<Current>) {
-        let older =
-            self.current.load().as_ref().is_some_and(|current| {
-                current.login == fresh.login && fresh.generation <= current.generation
-            });
+        let older = self.current.load().as_ref().is_some_and(|current| {
+            // A store that lost a write has had this generation twice: what it holds now counts.
+            current.login == fresh.login
+                && (fresh.generation < current.generation || fresh.id() == current.id())
+        });
         if !older {
-            self.current.store(Some(fresh));
+            self.begin(state, Some(fresh));
         }
         state.standing = None;
         state.dead = None;
     }
 
-    /// A token that came with a replay was refused as well.
-    pub(super) fn refused_though_new(&self, state: &mut State, current: &Current, now: Now) {
-        if current.born.is_some() && current.is_usable(now) {
-            Storm::feed(&mut state.storm, current.generation, now);
+    /// The current set from now on. The caller holds the state.
+    pub(super) fn begin(&self, state: &mut State, current: Option<Arc<Current>>) {
+        if let Some(fresh) = &current {
+            // A token that a refresh returned unchanged is as good as before.
+            let same = self.current.load_full().filter(|old| old.header == fresh.header);
+            let refused = state.refused.take();
+            let carried = same.map_or(0, |old| {
+                let refused = refused.filter(|refused| refused.token == old.id());
+                self.accepted.bits(old.generation) & !refused.map_or(0, |refused| refused.bits())
+            });
+            self.accepted.begin(fresh.generation, carried);
         }
+        self.current.store(current);
     }
 
-    /// May a refused token be refreshed, or would that feed a storm?
-    pub(super) fn may_refresh(
+    /// An API has accepted this token.
+    #[inline]
+    pub(crate) fn accepted(&self, used: TokenId, origin: OriginId) {
+        self.accepted.by(origin, used.generation);
+    }
+
+    /// Takes note of a refusal of the token in use. `None`: it is left alone for now.
+    pub(super) fn refused(
         &self,
         state: &mut State,
-        current: &Current,
-        policy: &Policy,
+        used: TokenId,
+        origin: OriginId,
         now: Now,
-    ) -> bool {
-        if !current.is_usable(now) {
-            return true;
+    ) -> Option<Refused> {
+        let token = RefusedToken::of(&mut state.refused, used);
+        if let Some((refused, until)) = token.by.iter().find(|(refused, _)| refused.origin == origin) {
+            return until.is_none_or(|until| now.reached(until)).then_some(*refused);
         }
-        let generation = current.generation;
-        if current.is_fresh(policy, now) {
-            Storm::feed(&mut state.storm, generation, now);
-            return false;
+        // What it was before the first refusal counts: some paths of an API accept anything.
+        let accepted = self.accepted.bits(used.generation) & origin.bit() != 0;
+        let refused = Refused { origin, accepted };
+        token.by.push((refused, None));
+        Some(refused)
+    }
+
+    /// Why those who wait for the flight do.
+    pub(super) fn wanted(&self) -> Wanted {
+        self.state().flight.as_ref().map_or(Wanted::DUE, |waiters| waiters.wanted.clone())
+    }
+
+    /// Until then, the refused token is left alone. Is this news?
+    pub(super) fn leave_alone(state: &mut State, wanted: &Wanted, until: Now) -> bool {
+        let Some(token) = state.refused.as_deref_mut() else { return false };
+        let mut news = false;
+        for (_, alone) in token.by.iter_mut().filter(|(refused, _)| wanted.refused.contains(refused)) {
+            news |= alone.is_none();
+            *alone = Some(until);
         }
-        let blocks = |storm: &Storm| storm.refused == generation && !now.reached(storm.until);
-        !state.storm.as_deref().is_some_and(blocks)
+        news
     }
 }
 
@@ -200,13 +236,14 @@ impl Drop for Turn<'_> {
 
 impl Current {
     /// `None`: the access token is not one to bear, or cannot stand in a header.
-    pub(super) fn new(held: Held, policy: &Policy, born: Option<Now>, unit: f64) -> Option<Self> {
+    pub(super) fn new(held: Held, policy: &Policy, unit: f64) -> Option<Self> {
         let scheme = policy.scheme();
         if !held.tokens.token_type.eq_ignore_ascii_case(scheme) {
             return None;
         }
         let Held { login, generation, tokens, obtained } = held;
         let header = authorization(scheme, tokens.access_token.as_ref()?)?;
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&header);
         let ahead = policy::ahead_from(&tokens, obtained, unit).filter(|_| policy.refresh_ahead);
         Some(Self {
             login,
@@ -223,8 +260,7 @@ impl Current {
             copies: OnceLock::new(),
             looked: AtomicU64::new(0),
             ahead: AtomicU64::new(ahead.map_or(u64::MAX, |at| millis(at.boot))),
-            born: born
-                .map(|born| millis(born.boot.saturating_sub(obtained.boot)).try_into().unwrap_or(u32::MAX)),
+            hash,
         })
     }
 
@@ -255,7 +291,7 @@ impl Current {
     }
 
     pub(crate) fn id(&self) -> TokenId {
-        TokenId { login: self.login, generation: self.generation }
+        TokenId { login: self.login, generation: self.generation, hash: self.hash }
     }
 
     /// What a request with this token gets.
@@ -314,29 +350,22 @@ impl Current {
         self.ahead
             .store(next.map_or(u64::MAX, |next| millis(next.boot).saturating_add(1)), Ordering::Relaxed);
     }
-
-    /// Did this coordinator refresh it a moment ago? A short token's moment is half its life.
-    fn is_fresh(&self, policy: &Policy, now: Now) -> bool {
-        let half = self.expires_in.map_or(Duration::MAX, |life| life / 2);
-        let floor = policy.challenge_min_age.min(half);
-        self.born.is_some_and(|born| {
-            let born = self.obtained.boot.saturating_add(Duration::from_millis(born.into()));
-            now.boot.saturating_sub(born) < floor
-        })
-    }
 }
 
-// ===== impl Storm =====
+// ===== impl RefusedToken =====
 
-impl Storm {
-    fn feed(storm: &mut Option<Box<Self>>, generation: Generation, now: Now) {
-        let times = match storm.as_deref() {
-            Some(last) if last.refused == generation => return,
-            Some(last) if last.refused.next() == generation => last.times.saturating_add(1),
-            _ => 1,
-        };
-        let until = now.after(doubled(STORM_INTERVAL, times, STORM_INTERVAL_MAX));
-        *storm = Some(Box::new(Self { refused: generation, times, until }));
+impl RefusedToken {
+    /// What is known of the refusals of this token. Of another it is forgotten.
+    fn of(known: &mut Option<Box<Self>>, token: TokenId) -> &mut Self {
+        if known.as_ref().is_none_or(|known| known.token != token) {
+            *known = None;
+        }
+        known.get_or_insert_with(|| Box::new(Self { token, by: Vec::new() }))
+    }
+
+    /// The origins that have refused it.
+    fn bits(&self) -> u64 {
+        self.by.iter().fold(0, |bits, (refused, _)| bits | refused.origin.bit())
     }
 }
 

@@ -197,12 +197,19 @@ impl World {
         let slot = self.coordinator.slot(&"k".into());
         let used = slot.current.load_full().unwrap();
         let text = |current: Arc<Current>| current.access_token().expose_secret().to_owned();
-        match self.coordinator.refused(&slot, used.id()) {
-            Refusal::Replay(current) => Some(Ok(text(current))),
-            Refusal::Wait(waiter) => Some(waiter.wait().await.map(text)),
+        let told = |current: Arc<Current>| (current.id() != used.id()).then(|| Ok(text(current)));
+        match self.coordinator.refused(&slot, used.id(), OriginId::default()) {
+            Refusal::Replay(current) => told(current),
+            Refusal::Wait(waiter) => waiter.wait().await.map_or_else(|error| Some(Err(error)), told),
             Refusal::Fail(error) => Some(Err(error)),
             Refusal::TooFresh => None,
         }
+    }
+
+    /// The API accepts the token in use.
+    fn accept(&self) {
+        let slot = self.coordinator.slot(&"k".into());
+        slot.accepted(slot.current.load_full().unwrap().id(), OriginId::default());
     }
 
     async fn stored(&self) -> Option<crate::store::record::CredentialRecord> {

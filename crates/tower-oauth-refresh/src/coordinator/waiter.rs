@@ -11,6 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 
 use super::driver;
+use super::guard::Wanted;
 use super::slot::Told;
 use crate::clock::deadline;
 use crate::error::{ErrorKind, RefreshError};
@@ -18,7 +19,11 @@ use crate::foreign;
 
 /// Those who wait for one flight.
 #[derive(Debug)]
-pub(super) struct Waiters(broadcast::Sender<Told>);
+pub(super) struct Waiters {
+    outcomes: broadcast::Sender<Told>,
+    /// Why they wait.
+    pub(super) wanted: Wanted,
+}
 
 /// Waits for the outcome of a flight.
 #[derive(Debug)]
@@ -32,8 +37,8 @@ pub(crate) struct Waiter {
 const MAX_WAITERS: usize = 2_000_000;
 
 impl Waiters {
-    pub(super) fn new() -> Self {
-        Self(broadcast::Sender::new(1))
+    pub(super) fn new(wanted: Wanted) -> Self {
+        Self { outcomes: broadcast::Sender::new(1), wanted }
     }
 
     /// One more, of this runtime, who waits for this long.
@@ -41,16 +46,16 @@ impl Waiters {
         if self.count() >= MAX_WAITERS {
             return Err(RefreshError::new(ErrorKind::TooManyWaiters));
         }
-        Ok(Waiter { outcomes: self.0.subscribe(), until: deadline(limit), runtime })
+        Ok(Waiter { outcomes: self.outcomes.subscribe(), until: deadline(limit), runtime })
     }
 
     /// Where they are told.
     pub(super) fn outcomes(&self) -> broadcast::Sender<Told> {
-        self.0.clone()
+        self.outcomes.clone()
     }
 
     pub(super) fn count(&self) -> usize {
-        self.0.receiver_count()
+        self.outcomes.receiver_count()
     }
 }
 

@@ -11,7 +11,7 @@ use http_body::Body;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::{Exchange, ready_service};
+use super::{Exchange, note_success, ready_service};
 use crate::body::{RefusedBody, ResponseBody};
 use crate::coordinator::{Current, Refusal, Slot, Waiter, runtime};
 use crate::error::{ErrorKind, RefreshError};
@@ -81,7 +81,9 @@ where
             return Ok(exchange.accepted(answer));
         };
         if asks == Asks::Token {
-            config.coordinator.refused_again(slot, &token);
+            config.coordinator.refused_again(slot, &token, exchange.kept.origin);
+        } else {
+            note_success(&answer, slot, token.id(), exchange.kept.origin);
         }
         let outcome = ReplayOutcome::Replayed(token.generation());
         let mut response = answer.map(ResponseBody::plain);
@@ -96,13 +98,15 @@ where
         slot: &Arc<Slot>,
         body: &mut RefusedBody<R>,
     ) -> Result<Arc<Current>, ReplayOutcome> {
-        let used = self.kept.used;
+        let (used, origin) = (self.kept.used, self.kept.origin);
         let (refusal, replayable) = match asks {
             Asks::Nonce => {
                 let same = self.config.coordinator.same_login(slot, used);
                 (Refusal::Replay(same.ok_or(ReplayOutcome::LoginChanged)?), self.replay.check())
             }
-            Asks::Nothing | Asks::Token => (self.config.coordinator.refused(slot, used), self.replay.check()),
+            Asks::Nothing | Asks::Token => {
+                (self.config.coordinator.refused(slot, used, origin), self.replay.check())
+            }
         };
         let token = match (refusal, replayable) {
             (Refusal::TooFresh, _) => return Err(ReplayOutcome::TokenTooFresh),
@@ -110,7 +114,11 @@ where
             // The flight goes on for the next request; this one need not wait for it.
             (_, Err(reason)) => return Err(ReplayOutcome::NotReplayable(reason)),
             (Refusal::Wait(waiter), Ok(())) => {
-                wait_and_read(waiter, body).await.map_err(ReplayOutcome::Failed)?
+                let token = wait_and_read(waiter, body).await.map_err(ReplayOutcome::Failed)?;
+                if token.id() == used {
+                    return Err(ReplayOutcome::TokenTooFresh);
+                }
+                token
             }
             (Refusal::Replay(token), Ok(())) => {
                 read_for_a_moment(body).await;
@@ -124,10 +132,10 @@ where
     /// The request once more, with this token, and what is kept of it now.
     fn again(self, token: &Current) -> Result<(Request<ReplayBody<B>>, Self), ReplayOutcome> {
         let Self { config, mut kept, replay } = self;
-        let keyed = kept.keyed.take();
+        let (keyed, origin) = (kept.keyed.take(), kept.origin);
         let (body, replay) = replay.again().map_err(ReplayOutcome::NotReplayable)?;
         let mut head = kept.again();
-        let exchange = Self::begin(&head, replay, config, keyed, token.id());
+        let exchange = Self::begin(&head, replay, config, keyed, (token.id(), origin));
         token.attachment().attach(&mut head);
         Ok((Request::from_parts(head, body), exchange))
     }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderName, HeaderValue, Method, Request, Uri, Version, request};
 
-use crate::coordinator::{Slot, TokenId};
+use crate::coordinator::{OriginId, Slot, TokenId};
 
 /// A request's head, as the caller made it, and the token it went out with.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) used: TokenId,
+    /// Where it was sent.
+    pub(crate) origin: OriginId,
     /// The credential, where the layer has many.
     pub(crate) keyed: Option<Arc<Slot>>,
     method: Method,
@@ -40,10 +42,10 @@ thread_local! {
 
 impl Kept {
     /// The token of a request, and nothing yet of its head.
-    pub(super) fn new(used: TokenId, keyed: Option<Arc<Slot>>) -> Box<Self> {
+    pub(super) fn new(used: TokenId, origin: OriginId, keyed: Option<Arc<Slot>>) -> Box<Self> {
         let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop()).ok().flatten();
         let mut kept = spare.unwrap_or_else(|| Self::empty(used));
-        kept.used = used;
+        (kept.used, kept.origin) = (used, origin);
         kept.keyed = keyed;
         kept
     }
@@ -61,6 +63,7 @@ impl Kept {
     fn empty(used: TokenId) -> Box<Self> {
         Box::new(Self {
             used,
+            origin: OriginId::default(),
             keyed: None,
             method: Method::GET,
             uri: None,

@@ -50,6 +50,21 @@ pub(crate) struct CredentialRecord {
     pub(crate) forgotten: bool,
     /// Of this login, by a newer release.
     pub(crate) unknown: Unknown,
+    /// What refreshes for refused tokens there were lately.
+    pub(crate) refusals: Vec<Refusals>,
+}
+
+/// The refreshes for tokens that one origin has refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refusals {
+    /// The fingerprint of the origin.
+    pub(crate) origin: u64,
+    /// In a row, for tokens that it had never accepted.
+    pub(crate) futile: u32,
+    /// Since the last of those, at the moment of the write.
+    pub(crate) age: Duration,
+    /// For tokens that it had accepted: what is left of their cost at the moment of the write. Time pays it.
+    pub(crate) debt: Duration,
 }
 
 /// Names one login of a credential.
@@ -183,6 +198,7 @@ impl CredentialRecord {
             unrevoked: Vec::new(),
             forgotten: false,
             unknown: Unknown::default(),
+            refusals: Vec::new(),
         }
     }
 
@@ -222,6 +238,7 @@ impl CredentialRecord {
         if let Some(tokens) = &mut aged.tokens {
             tokens.age = tokens.age.saturating_add(later);
         }
+        aged.refusals.iter_mut().for_each(|refusals| *refusals = refusals.aged(later));
         aged
     }
 
@@ -231,6 +248,13 @@ impl CredentialRecord {
 
     pub(crate) fn decode(body: &RecordBody) -> Result<Self, StoreError> {
         wire::decode(body.bytes()).map_err(|error| error.at(body.version()))
+    }
+}
+
+impl Refusals {
+    /// The same `later` than it was written.
+    pub(crate) fn aged(self, later: Duration) -> Self {
+        Self { age: self.age.saturating_add(later), debt: self.debt.saturating_sub(later), ..self }
     }
 }
 

@@ -203,9 +203,15 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     ),
     of(
         "the storm guard is asleep",
+        JUDGE,
+        "least.filter(|least| !least.is_zero())",
+        "least.filter(|_| false)",
+    ),
+    of(
+        "it is forgotten that an API has accepted a token",
         SLOT,
-        "            Storm::feed(&mut state.storm, generation, now);\n            return false;",
-        "            return true;",
+        "self.accepted.bits(used.generation) & origin.bit() != 0",
+        "self.accepted.bits(used.generation) & origin.bit() == u64::MAX",
     ),
     of(
         "a logout leaves no tombstone",

@@ -83,7 +83,7 @@ impl RefreshCoordinator {
         state.dead = None;
         state.own = None;
         state.ended = None;
-        slot.current.store(self.current(slot, held, None).map(Arc::new));
+        slot.begin(&mut state, self.current(slot, held).map(Arc::new));
         drop(state);
         drop(before);
         self.emit(slot, EventKind::Installed(generation));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::exchange::Attempt;
 use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, Swapped};
 use crate::clock::Now;
+use crate::coordinator::guard::charge;
 use crate::coordinator::outcome::Held;
 use crate::coordinator::policy::{COMMIT_RETRY, Policy, UNREADABLE_RETRY, doubled, settle};
 use crate::error::{ErrorKind, RefreshError};
@@ -75,7 +76,8 @@ impl Machine {
             unread: 0,
             doubt: None,
         };
-        self.write(now, lots, commit, attempt.version, &attempt.record)
+        let base = attempt.record.aged(now.since(attempt.written));
+        self.write(now, lots, commit, attempt.version, &base)
     }
 
     /// Writes the set over `base`, of this version.
@@ -94,6 +96,8 @@ impl Machine {
         record.retired = commit.retired;
         record.doubt = commit.doubt;
         record.unknown = base.unknown.clone();
+        record.refusals.clone_from(&base.refusals);
+        self.charged.iter().for_each(|refused| charge(&mut record.refusals, *refused));
         record.tokens = Some(Tokens { age: now.since(commit.obtained), ..commit.tokens.clone() });
         if commit.useless {
             record.failures = commit.failures.saturating_add(1);

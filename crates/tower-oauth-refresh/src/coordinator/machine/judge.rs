@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::exchange::Lease;
 use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, store_error};
 use crate::clock::Now;
-use crate::coordinator::policy::{COMMIT_RETRY, POLL, SETTLE, SETTLE_AT_MOST};
+use crate::coordinator::guard;
+use crate::coordinator::policy::{self, COMMIT_RETRY, POLL, SETTLE, SETTLE_AT_MOST};
 use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 use crate::grant::Grant;
@@ -99,9 +100,16 @@ impl Machine {
 
     /// Does the record hold another token set than the one that is not good enough?
     fn is_news(&self, record: &CredentialRecord) -> bool {
-        self.known
-            .as_ref()
-            .is_none_or(|known| known.login != record.login || known.generation < record.generation)
+        let Some(known) = &self.known else { return true };
+        let same = record.tokens.as_ref().is_some_and(|tokens| tokens.same_access_token(&known.tokens));
+        known.login != record.login
+            || if same {
+                // A refresh has returned it unchanged, which does not help where it was refused.
+                known.generation < record.generation && self.wanted.due
+            } else {
+                // A store that lost a write has had one generation twice.
+                known.generation <= record.generation
+            }
     }
 
     /// Was the store set back, to a refresh token that has been spent?
@@ -119,6 +127,7 @@ impl Machine {
         let mut record = CredentialRecord::empty(known.login, known.generation);
         record.marks = seen.snapshot.record.marks;
         record.unknown = seen.snapshot.record.unknown.clone();
+        record.refusals = seen.record(now).refusals;
         record.tokens = Some(known.tokens.clone());
         if let Some(tokens) = &mut record.tokens {
             tokens.age = now.since(known.obtained);
@@ -132,6 +141,9 @@ impl Machine {
         let record = &seen.snapshot.record;
         let Some(mark) = &record.mark else {
             self.succeeding = None;
+            if let Some(until) = self.left_alone(now, seen) {
+                return self.finish(Outcome::Kept(until));
+            }
             let age = seen.snapshot.age.saturating_add(now.since(seen.at));
             let binds = |rest: &&Rest| rest.client.is_none_or(|client| client == self.client);
             if let Some(rest) = record.rest.as_ref().filter(|rest| rest.wait > age).filter(binds) {
@@ -155,6 +167,9 @@ impl Machine {
             }
             return self.watch(pause);
         }
+        if let Some(until) = self.left_alone(now, seen) {
+            return self.finish(Outcome::Kept(until));
+        }
         if !ours {
             self.succeeding = Some(mark.holder.clone());
         }
@@ -163,6 +178,26 @@ impl Machine {
         let doubt = record.doubt.or(theirs);
         let lease = Lease { expected: Some(seen.snapshot.version), record: seen.record(now), doubt, at: now };
         self.lease(now, lots, lease)
+    }
+
+    /// Until when the token in use is kept although it was refused. `None`: it is to be refreshed.
+    fn left_alone(&mut self, now: Now, seen: &Seen) -> Option<Now> {
+        self.charged.clear();
+        let known = self.known.as_ref()?;
+        if self.wanted.due || !policy::usable(&known.tokens, now.since(known.obtained)) {
+            return None;
+        }
+        let age = seen.snapshot.age.saturating_add(now.since(seen.at));
+        let held = now.boot.saturating_sub(known.obtained.boot);
+        let mut least: Option<Duration> = None;
+        for refused in &self.wanted.refused {
+            let wait = guard::left_alone(&seen.snapshot.record, age, held, *refused, &self.policy);
+            if wait.is_zero() {
+                self.charged.push(*refused);
+            }
+            least = Some(least.map_or(wait, |least| least.min(wait)));
+        }
+        least.filter(|least| !least.is_zero()).map(|least| now.after(least))
     }
 
     /// How long a foreign mark still has to be waited for. Its holder may be frozen with a request on the

@@ -94,7 +94,7 @@ fn a_token_that_was_replaced_meanwhile_is_not_refreshed_for_its_age() {
         }
         let mut held = old.held();
         (held.generation, held.tokens.refresh_in) = (held.generation.next(), None);
-        let fresh = world.coordinator.current(&slot, held, None).unwrap();
+        let fresh = world.coordinator.current(&slot, held).unwrap();
         slot.publish(&mut state, Arc::new(fresh));
         drop(state);
     });

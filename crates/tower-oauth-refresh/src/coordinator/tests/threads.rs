@@ -28,7 +28,7 @@ async fn threads_that_meet_at_an_expired_or_refused_token_refresh_it_once() {
                 if caller % 2 == 0 {
                     return coordinator.token("k").await.unwrap().expose_secret().to_owned();
                 }
-                let current = match coordinator.refused(&slot, used) {
+                let current = match coordinator.refused(&slot, used, OriginId::default()) {
                     Refusal::Replay(current) => current,
                     Refusal::Wait(waiter) => waiter.wait().await.unwrap(),
                     other => panic!("{other:?}"),

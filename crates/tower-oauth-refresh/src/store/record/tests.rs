@@ -53,6 +53,12 @@ pub(crate) fn full() -> CredentialRecord {
         unrevoked: vec![Tokens::refresh_only("unrevoked".into())],
         forgotten: true,
         unknown: Unknown::default(),
+        refusals: vec![Refusals {
+            origin: u64::MAX,
+            futile: 3,
+            age: Duration::from_millis(5),
+            debt: Duration::from_secs(60),
+        }],
     }
 }
 
@@ -190,11 +196,18 @@ fn rest() -> impl Strategy<Value = Rest> {
 }
 
 prop_compose! {
+    fn refusals()(origin: u64, futile: u32, age in ms(), debt in ms()) -> Refusals {
+        Refusals { origin, futile, age, debt }
+    }
+}
+
+prop_compose! {
     fn record()(
         (login, generation, marks, failures) in any::<(u128, u64, u64, u32)>(), doubt in doubt(),
         under: Option<(u128, u64, u64)>, retired: Option<u64>, life in life(),
         tokens in prop::option::of(tokens()), mark in prop::option::of(mark()), rest in prop::option::of(rest()),
         unrevoked in prop::collection::vec(tokens(), 0..2), forgotten: bool,
+        refusals in prop::collection::vec(refusals(), 0..3),
     ) -> CredentialRecord {
         let under = under
             .map(|(nonce, number, spent)| Under { nonce, number, spent: Generation::new(spent) });
@@ -202,7 +215,7 @@ prop_compose! {
             (LoginId(login), Generation::new(generation), retired.map(Fingerprint));
         CredentialRecord {
             login, generation, life, tokens, under, retired, marks, mark, rest, failures, doubt,
-            unrevoked, forgotten, unknown: Unknown::default(),
+            unrevoked, forgotten, refusals, unknown: Unknown::default(),
         }
     }
 }

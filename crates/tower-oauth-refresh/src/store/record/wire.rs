@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use super::unknown::{Unknown, UnknownWire};
 use super::{
-    ClientPrint, CredentialRecord, Doubt, Fingerprint, Generation, Holder, Life, LoginId, Mark, Rest,
-    RestReason,
+    ClientPrint, CredentialRecord, Doubt, Fingerprint, Generation, Holder, Life, LoginId, Mark, Refusals,
+    Rest, RestReason,
 };
 use super::{StoreError, Tokens, Under, Verdict, envelope};
 use crate::secret::{AccessToken, BoundKey, RefreshToken};
@@ -41,6 +41,16 @@ struct RecordWire<'a> {
     forgotten: bool,
     #[serde(flatten)]
     unknown: UnknownWire,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refusals: Vec<RefusalsWire>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RefusalsWire {
+    origin: u64,
+    futile: u32,
+    age_ms: u64,
+    debt_ms: u64,
 }
 
 /// A key's bytes, as Base64. No copy of them is made that would not be overwritten.
@@ -123,6 +133,7 @@ pub(super) fn encode(record: &CredentialRecord) -> Vec<u8> {
         unrevoked: record.unrevoked.iter().map(TokensWire::of).collect(),
         forgotten: record.forgotten,
         unknown: record.unknown.wire(),
+        refusals: record.refusals.iter().map(RefusalsWire::of).collect(),
     };
     envelope::wrap(&Zeroizing::new(json(&wire)))
 }
@@ -174,6 +185,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CredentialRecord, StoreError> {
         unrevoked: wire.unrevoked.into_iter().map(TokensWire::into_tokens).collect(),
         forgotten: wire.forgotten,
         unknown: Unknown::of(wire.unknown),
+        refusals: wire.refusals.into_iter().map(RefusalsWire::into_refusals).collect(),
     })
 }
 
@@ -279,6 +291,22 @@ impl DoubtWire {
         let since = Duration::from_millis(self.sent_at_ms);
         let sent_at = SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH);
         Doubt { sent_at, pid: self.pid }
+    }
+}
+
+impl RefusalsWire {
+    fn of(refusals: &Refusals) -> Self {
+        let Refusals { origin, futile, age, debt } = *refusals;
+        Self { origin, futile, age_ms: millis(age), debt_ms: millis(debt) }
+    }
+
+    fn into_refusals(self) -> Refusals {
+        Refusals {
+            origin: self.origin,
+            futile: self.futile,
+            age: Duration::from_millis(self.age_ms),
+            debt: Duration::from_millis(self.debt_ms),
+        }
     }
 }
 

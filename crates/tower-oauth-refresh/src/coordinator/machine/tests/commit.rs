@@ -316,11 +316,11 @@ fn a_token_that_comes_dead_is_stored_with_a_rest_that_grows() {
 #[test]
 fn the_token_in_use_is_stored_with_the_life_it_had() {
     let mut record = fresh(5, "refresh-5");
-    record.tokens.as_mut().unwrap().access_token = Some("access-6".into());
+    record.tokens.as_mut().unwrap().access_token = Some("access-held".into());
     record.tokens.as_mut().unwrap().age = SECOND * 3500;
     let mut play = Play::knowing(5);
     play.loaded(snapshot(record)).passes(SECOND).swapped();
-    play.answered(Answer::Tokens(TokenSet::new("access-6")));
+    play.answered(Answer::Tokens(TokenSet::new("access-held")));
     let tokens = play.swap().1.tokens.clone().unwrap();
     assert_eq!((tokens.expires_in, tokens.at_least), (Some(SECOND * 99), Some(SECOND * 99)));
     assert_eq!(refresh(play.swap().1), Some("refresh-5"));

@@ -1,10 +1,12 @@
 //! Looking at a record: adopt, wait, give up, or take the lease.
 
 use super::*;
+use crate::coordinator::guard::{Refused, Wanted};
+use crate::coordinator::origins::OriginId;
 use crate::coordinator::policy::{POLL, SETTLE, SETTLE_AT_MOST};
 use crate::grant::Grant;
 use crate::secret::BoundKey;
-use crate::store::record::{ClientPrint, Doubt, Life, Rest, RestReason, Verdict};
+use crate::store::record::{ClientPrint, Doubt, Life, Refusals, Rest, RestReason, Verdict};
 
 #[test]
 fn a_newer_generation_is_adopted_without_a_write() {
@@ -27,8 +29,79 @@ fn a_new_process_adopts_what_is_stored_and_counts_its_age_from_before_the_load()
 #[test]
 fn the_generation_that_was_refused_is_not_adopted_though_it_looks_usable() {
     let mut play = Play::knowing(5);
-    play.loaded(snapshot(fresh(5, "refresh-5")));
+    let mut refused = fresh(5, "refresh-5");
+    refused.tokens.as_mut().unwrap().access_token = Some("access-held".into());
+    play.loaded(snapshot(refused));
     assert!(play.swap().1.mark.is_some());
+}
+
+#[test]
+fn a_refused_token_is_not_adopted_under_another_generation() {
+    for due in [true, false] {
+        let mut returned = fresh(6, "refresh-6");
+        returned.tokens.as_mut().unwrap().access_token = Some("access-held".into());
+        let mut play = Play::knowing(5);
+        let refused = Refused { origin: OriginId { name: 1, place: 0 }, accepted: true };
+        play.machine.want(if due { Wanted::DUE } else { Wanted::refused(refused) });
+        play.loaded(snapshot(returned));
+        if due {
+            assert_eq!(play.adopted().generation, Generation::new(6));
+        } else {
+            play.swapped();
+            assert_eq!(play.sends(), Some("refresh-6"));
+        }
+    }
+}
+
+#[test]
+fn a_refresh_for_a_refused_token_is_counted_when_it_is_stored_and_not_before() {
+    let refused = |name, accepted| Refused { origin: OriginId { name, place: 0 }, accepted };
+    let mut record = fresh(5, "refresh-5");
+    record.tokens.as_mut().unwrap().access_token = Some("access-held".into());
+    let mut play = Play::knowing(5);
+    let mut wanted = Wanted::refused(refused(1, false));
+    wanted.and(Wanted::refused(refused(2, true)));
+    play.machine.want(wanted.clone());
+    play.loaded(snapshot(record.clone()));
+    assert!(play.swap().1.refusals.is_empty());
+    play.swapped().passes(SECOND).answered(Answer::Tokens(set("access-6", Some("refresh-6"))));
+    let stored = play.swap().1.clone();
+    let entry = |origin: u64| stored.refusals.iter().find(|entry| entry.origin == origin).copied().unwrap();
+    assert_eq!((entry(1).futile, entry(1).debt), (1, Duration::ZERO));
+    assert_eq!((entry(2).futile, entry(2).debt), (0, SECOND * 60));
+    // Where a newer one is needed in any case, nothing is.
+    let mut play = Play::knowing(5);
+    wanted.and(Wanted::DUE);
+    play.machine.want(wanted);
+    play.loaded(snapshot(record)).swapped().answered(Answer::Tokens(set("access-6", None)));
+    assert!(play.swap().1.refusals.is_empty());
+}
+
+#[test]
+fn a_token_that_is_left_alone_is_kept_and_what_was_counted_is_not_lost() {
+    let mut record = fresh(5, "refresh-5");
+    record.tokens.as_mut().unwrap().access_token = Some("access-held".into());
+    let refusals = Refusals { origin: 1, futile: 3, age: SECOND, debt: Duration::ZERO };
+    record.refusals = vec![refusals];
+    let mut play = Play::knowing(5);
+    let refused = Refused { origin: OriginId { name: 1, place: 0 }, accepted: false };
+    play.machine.want(Wanted::refused(refused));
+    play.loaded(snapshot(record.clone()));
+    let Some(Outcome::Kept(until)) = play.told.last() else { panic!("{:?}", play.told) };
+    assert_eq!(play.now.until(*until), SECOND * 19);
+    // Also not by a refresh for another reason, nor by a store that is set right.
+    for known in [5, 6] {
+        let mut play = Play::knowing(known);
+        play.loaded(snapshot(record.clone()));
+        assert_eq!(play.swap().1.refusals, [refusals]);
+    }
+}
+
+#[test]
+fn a_generation_that_the_store_has_had_twice_is_adopted_with_its_other_token() {
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(fresh(5, "refresh-5")));
+    assert_eq!(access(play.adopted()), "access-new");
 }
 
 #[test]

@@ -74,18 +74,20 @@ impl Process {
             Token::Fail(error) => return Err(failed(error)),
         };
         if far.accepts(used.access_token().expose_secret()) {
+            slot.accepted(used.id(), OriginId::default());
             return Ok(());
         }
-        let again = match self.coordinator.refused(&slot, used.id()) {
+        let again = match self.coordinator.refused(&slot, used.id(), OriginId::default()) {
             Refusal::Replay(current) => current,
             Refusal::Wait(waiter) => waiter.wait().await.map_err(failed)?,
             Refusal::TooFresh => return Err("401, and the token is fresh".to_owned()),
             Refusal::Fail(error) => return Err(failed(error)),
         };
         if far.accepts(again.access_token().expose_secret()) {
+            slot.accepted(again.id(), OriginId::default());
             return Ok(());
         }
-        self.coordinator.refused_again(&slot, &again);
+        self.coordinator.refused_again(&slot, &again, OriginId::default());
         Err("401, and the replay too".to_owned())
     }
 }

@@ -130,7 +130,8 @@ impl Room {
             Act::Refused => {
                 let (used, new) = (self.slot.current.load_full(), !self.flies());
                 if let Some(used) = used
-                    && let Refusal::Wait(waiter) = self.coordinator.refused(&self.slot, used.id())
+                    && let Refusal::Wait(waiter) =
+                        self.coordinator.refused(&self.slot, used.id(), OriginId::default())
                 {
                     self.ask(waiter, new);
                 }

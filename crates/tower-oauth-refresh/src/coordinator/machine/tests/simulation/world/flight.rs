@@ -81,6 +81,7 @@ impl World {
                         self.tell(|| format!("process {id}: adopted generation {}", held.generation));
                         self.processes[id].memory = Some(held);
                     }
+                    Outcome::Kept(_) => self.tell(|| format!("process {id}: keeps its token")),
                     Outcome::Failed(error) => {
                         self.tell(|| format!("process {id}: {:?}", error.kind()));
                         if error.needs_login() {
