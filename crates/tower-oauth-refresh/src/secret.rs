@@ -1,8 +1,8 @@
 //! Tokens and secrets that nothing prints.
 //!
 //! Each kind is its own type, so that one cannot be sent where the other belongs, and each shows only its
-//! name in `Debug`. A secret is exposed in three files of this crate and nowhere else: `attach.rs` (the
-//! `Authorization` header), `endpoint/request.rs` (the token request) and `store/record.rs` (the record).
+//! name in `Debug`. A secret is exposed on its way into the `Authorization` header (`attach.rs`), into the token request
+//! (`endpoint/request.rs`) and into a record (`store/`), and nowhere else.
 
 use std::fmt;
 use std::sync::Arc;

@@ -276,8 +276,8 @@ impl RefreshCoordinator {
         Ok(Snapshot { version, record: decoded, age: record.age, holder_dead })
     }
 
-    /// Until the time is over, the store tells of a change, or a shutdown begins that this need not wait for. One that panics when it is asked for changes has
-    /// none to tell.
+    /// Until the time is over, the store tells of a change, or a shutdown begins that this need not wait for. A store
+    /// that panics when it is asked for changes has none to tell.
     async fn pause(&self, slot: &Slot, pause: Duration, holds_set: bool) {
         let changed = guarded(async {
             let stored = self.stored_key(slot.key.clone());
