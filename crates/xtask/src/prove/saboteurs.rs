@@ -20,7 +20,8 @@ const EXCHANGE: &str = "coordinator/machine/exchange.rs";
 const COMMIT: &str = "coordinator/machine/commit.rs";
 const FLIGHT: &str = "coordinator/flight.rs";
 const SLOT: &str = "coordinator/slot.rs";
-const LOGIN: &str = "coordinator/login.rs";
+const BEGIN: &str = "coordinator/login/begin.rs";
+const END: &str = "coordinator/login/end.rs";
 const POLICY: &str = "coordinator/policy.rs";
 
 /// The rules of the protocol, each alone, then mistakes that others have made.
@@ -29,25 +30,31 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         "rule 1: the retry goes out under the old mark",
         EXCHANGE,
         "            return self.renew(now, lots, attempt);\n        }\n        let wait",
-        "            return self.send(now, attempt);\n        }\n        let wait",
+        "            return self.send(now, lots, attempt);\n        }\n        let wait",
     ),
     of(
         "rule 1: sends though the mark lost its race",
         EXCHANGE,
-        "Ok(Swapped::Conflict(_)) => self.look(now),\n            // Maybe written: look once.",
-        "Ok(Swapped::Conflict(_)) => self.send(now, attempt),\n            // Maybe written: look once.",
+        "Ok(Swapped::Conflict(found)) => self.looked(now, lots, since, Ok(found)),",
+        "Ok(Swapped::Conflict(_)) => self.send(now, lots, attempt),",
     ),
     of(
         "rule 1: sends though the store did not take the mark",
         EXCHANGE,
-        "                self.unsent = Some(attempt.nonce);\n                self.store_failures += 1;",
-        "                if self.store_failures == 0 {\n                    return self.send(now, attempt);\n                }\n                self.unsent = Some(attempt.nonce);\n                self.store_failures += 1;",
+        "                self.store_failures += 1;\n                if self.store_failures > 1 || self.sends > 0 {",
+        "                self.store_failures += 1;\n                if self.store_failures == 1 {\n                    return self.send(now, lots, attempt);\n                }\n                if self.store_failures > 1 || self.sends > 0 {",
     ),
     of(
         "rule 2: sends however late",
         EXCHANGE,
-        "if now.since(since) > SEND_WINDOW",
-        "if now.since(since) > SEND_WINDOW * 1000",
+        "if now.since(since) <= SEND_WINDOW =>",
+        "if now.since(since) <= SEND_WINDOW * 1000 =>",
+    ),
+    of(
+        "rule 2: sends under a mark however old",
+        EXCHANGE,
+        "if age <= SEND_WINDOW {",
+        "if age <= SEND_WINDOW * 1000 {",
     ),
     of(
         "rule 3: takes a foreign mark at once",
@@ -88,8 +95,14 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "rule 4: keeps a set of an ended login",
         COMMIT,
-        "let Some(refresh_token) = commit.rotated else {",
-        "let Some(refresh_token) = commit.rotated.filter(|_| false) else {",
+        "let Some(refresh_token) = commit.rotated.filter(|_| revoke) else {",
+        "let Some(refresh_token) = commit.rotated.filter(|_| revoke && false) else {",
+    ),
+    of(
+        "rule 4: gives back a set of a login that was only forgotten",
+        COMMIT,
+        "return self.give_back(commit, !seen.snapshot.record.forgotten);",
+        "return self.give_back(commit, true);",
     ),
     of(
         "rule 4: drops its set for a foreign mark",
@@ -136,12 +149,12 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "rule 5: the verdict is written over anything",
         EXCHANGE,
-        "Ok(Swapped::Conflict(_)) => self.look(now),\n            // Where the store",
+        "Ok(Swapped::Conflict(_)) => self.look(),\n            // Where the store",
         "Ok(Swapped::Conflict(_)) => self.fail(verdict),\n            // Where the store",
     ),
     of(
         "rule 5: a verdict lifts nothing on install",
-        LOGIN,
+        BEGIN,
         "let before = state.standing.take();\n        state.dead = None;\n",
         "let before = None::<()>;\n",
     ),
@@ -154,10 +167,10 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "rule 7: the mark is not released",
         EXCHANGE,
-        "        record.mark = None;\n        record.failures = record.failures.saturating_add(1);",
-        "        record.failures = record.failures.saturating_add(1);",
+        "        record.mark = None;\n        record.rest = rest;",
+        "        record.rest = rest;",
     ),
-    of("rule 7: no rest is left", EXCHANGE, "        record.rest = Some(rest);", "        let _ = rest;"),
+    of("rule 7: no rest is left", EXCHANGE, "        record.rest = rest;", "        let _ = rest;"),
     of(
         "rule 9: the set back store is believed",
         JUDGE,
@@ -167,8 +180,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "told before it is stored",
         COMMIT,
-        "        self.phase = Phase::Committing { commit, since: now };\n        Step::Swap {",
-        "        self.notes.push(Note::Tell(Outcome::Refreshed(commit.held())));\n        self.phase = Phase::Committing { commit, since: now };\n        Step::Swap {",
+        "        self.phase = Phase::Committing { commit };\n        Step::Swap {",
+        "        self.notes.push(Note::Tell(Outcome::Refreshed(commit.held())));\n        self.phase = Phase::Committing { commit };\n        Step::Swap {",
     ),
     of(
         "a dead refresh token is known by its credential",
@@ -213,23 +226,24 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         "self.accepted.bits(used.generation) & origin.bit() != 0",
         "self.accepted.bits(used.generation) & origin.bit() == u64::MAX",
     ),
-    of(
-        "a logout leaves no tombstone",
-        LOGIN,
-        "found.logged_out().filter(|_| found.login == login)",
-        "found.logged_out().filter(|_| false && found.login == login)",
-    ),
+    of("a logout leaves no tombstone", END, "_ => Change::Write(Box::new(new)),", "_ => Change::Remove,"),
     of(
         "a logout removes the record under a foreign mark",
-        LOGIN,
-        "            && !foreign\n",
-        "            && (!foreign || true)\n",
+        END,
+        "removes: !foreign && landed",
+        "removes: landed",
     ),
     of(
         "a logout does not revoke",
-        LOGIN,
-        "let confirmed = self.endpoint.revoke(refresh_token, ended.bound_key, limit).await;",
-        "let confirmed = limit.is_zero() || !refresh_token.expose_secret().is_empty();",
+        END,
+        "&& self.endpoint.revoke(token, key(), limit).await",
+        "&& !token.is_empty()",
+    ),
+    of(
+        "a logout leaves the access token alive",
+        END,
+        "&& self.endpoint.revoke_access(token, key(), limit).await",
+        "&& !token.is_empty()",
     ),
     of(
         "a panic leaves its waiters alone",
@@ -242,6 +256,12 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
         "coordinator/waiter.rs",
         ".filter(|here| here.id() != runtime.id())",
         ".filter(|_| false)",
+    ),
+    of(
+        "a caller waits without end",
+        "coordinator/waiter.rs",
+        "Ok(over) => over.map(|()| Err(RefreshError::new(ErrorKind::TimedOut))),",
+        "Ok(_) => Poll::Pending,",
     ),
     of(
         "a flight begins under the lock that its end takes",
@@ -276,8 +296,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "the store has all the time it wants",
         "coordinator/driver.rs",
-        "match timeout(limit,",
-        "match timeout(limit * 10_000,",
+        "let answer = timeout(limit,",
+        "let answer = timeout(limit * 10_000,",
     ),
     of(
         "Retry-After is not kept",
@@ -337,8 +357,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "a verdict that the store has lost is kept to oneself",
         JUDGE,
-        "if record.mark.as_ref().is_none_or(marked) {",
-        "if record.mark.as_ref().is_some_and(marked) {",
+        "if record.mark.as_ref().is_none_or(|mark| self.own.wrote(mark)) {",
+        "if record.mark.as_ref().is_some_and(|mark| self.own.wrote(mark)) {",
     ),
     of(
         "jitter is drawn for every call",
