@@ -178,7 +178,8 @@ impl Heard {
     /// The answer, if it can be told what is missing of it. A JSON object lacks its end where it breaks off, but the
     /// beginning of a form is a form.
     fn answer(self) -> Option<Response<Bytes>> {
-        let tells = self.ended || self.body.trim_ascii_start().starts_with(b"{");
+        let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
+        let tells = self.ended || body.trim_ascii_start().starts_with(b"{");
         let mut head = self.head?;
         // What the client has put there may panic when it is dropped.
         let _ = foreign::call(|| drop(std::mem::take(&mut head.extensions)));
@@ -298,6 +299,8 @@ mod tests {
         for end in ends {
             let object = send(move || body(&[b"{\"refresh_token\":", b"\"rt\","], end)).await.unwrap();
             assert_eq!(object.body(), &b"{\"refresh_token\":\"rt\","[..]);
+            let marked = send(move || body(&[b"\xef\xbb\xbf", b"{\"refresh_token\":\"rt\","], end)).await;
+            assert!(marked.is_ok(), "a byte order mark before it");
             let form = send(move || body(&[b"refresh_token=r"], end)).await;
             assert!(matches!(form, Err(Unsent::InDoubt)), "half a token, or a whole one");
             assert!(matches!(send(move || body(&[], end)).await, Err(Unsent::InDoubt)));
