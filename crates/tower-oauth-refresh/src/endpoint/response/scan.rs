@@ -73,6 +73,13 @@ impl<'a> Object<'a> {
         Some(Member { name, value, certain })
     }
 
+    /// Are there members behind the brace before `from`, so that it stands for another byte? Not in a document of its
+    /// own, such as what a server that fails later appends: no byte of an object that becomes a brace is before one.
+    fn goes_on(&self, from: usize) -> bool {
+        let appended = matches!(self.text.get(space(self.text, from)), Some(b'{' | b'[' | b'<'));
+        !appended && next_member(self.text, from).is_some()
+    }
+
     /// Goes on with the first member that begins behind `from`.
     fn repair(&mut self, from: usize) {
         let may = self.repairs < MAX_REPAIRS;
@@ -93,7 +100,7 @@ impl<'a> Iterator for Object<'a> {
                         return Some(member);
                     }
                 }
-                b'}' if self.repairs == 0 && next_member(self.text, start).is_none() => {
+                b'}' if self.repairs == 0 && !self.goes_on(start + 1) => {
                     self.whole = true;
                     self.at = self.text.len();
                     return None;

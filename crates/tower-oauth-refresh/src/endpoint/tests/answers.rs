@@ -303,8 +303,19 @@ fn whatever_stands_in_a_member_that_nobody_needs_changes_nothing() {
 
 #[test]
 fn what_stands_around_an_answer_changes_nothing() {
-    let tails: [&[u8]; 8] =
-        [b"<!-- notice -->", b"\0\0\0", b"}", b"\r\n\r\n", b"\xff", b"]]>", b",", b"{\"ok\":true}"];
+    let tails: [&[u8]; 11] = [
+        b"<!-- notice -->",
+        b"\0\0\0",
+        b"}",
+        b"\r\n\r\n",
+        b"\xff",
+        b"]]>",
+        b",",
+        b"{\"ok\":true}",
+        b"\n{\"status\":500,\"error\":\"invalid_grant\",\"refresh_token\":\"another\"}",
+        b"[1,{\"status\":500,\"error\":\"invalid_grant\"}]",
+        b"<script>x={\"a\":1,\"error\":\"invalid_grant\",\"access_token\":\"another\"}</script>",
+    ];
     for sample in samples().iter().filter(|sample| !sample.is_form()) {
         let expected = sample.outcome(sample.body);
         for tail in tails {
