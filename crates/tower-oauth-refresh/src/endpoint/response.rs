@@ -64,10 +64,12 @@ pub(super) struct ServerError {
 
 impl Answer {
     /// Reads a body: a JSON object whatever its content type claims, else a form where the content type
-    /// allows it (RFC 6749 §5.1 knows the first only; some servers predate it).
+    /// allows it (RFC 6749 §5.1 knows the first only; some servers predate it), else the object that a
+    /// server's own notice stands before.
     pub(super) fn parse(headers: &HeaderMap, body: &[u8], dialect: AnswerDialect) -> Self {
         let form = || may_be_form(headers).then(|| Raw::form(body, dialect)).flatten();
-        let raw = Raw::json(body, dialect).or_else(form);
+        let behind = || Raw::json(behind_notice(headers, body)?, dialect);
+        let raw = Raw::json(body, dialect).or_else(form).or_else(behind);
         raw.map_or_else(Self::unreadable, |raw| Self::from_raw(raw, dialect))
     }
 
@@ -138,11 +140,29 @@ impl TokenSet {
 
 /// Servers that answer with a form call it by its name or plain text.
 fn may_be_form(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let media_type = media_type(headers);
     ["application/x-www-form-urlencoded", "text/plain"]
         .iter()
         .any(|form| media_type.eq_ignore_ascii_case(form))
+}
+
+/// The first object with a member, in what is called JSON and begins as none: a warning of the server's language or
+/// a guard against scripts is before it. A page is not searched, nor a list of objects.
+fn behind_notice<'a>(headers: &HeaderMap, body: &'a [u8]) -> Option<&'a [u8]> {
+    let is_list = body.trim_ascii_start().starts_with(b"[");
+    if is_list || !media_type(headers).eq_ignore_ascii_case("application/json") {
+        return None;
+    }
+    let mut braces = body.iter().enumerate().filter(|(_, byte)| **byte == b'{');
+    braces.find_map(|(at, _)| {
+        let inside = body.get(at + 1..)?.trim_ascii_start();
+        inside.starts_with(b"\"").then(|| body.get(at..)).flatten()
+    })
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim()
 }
 
 fn token_set(raw: &mut Raw, dialect: AnswerDialect) -> Result<TokenSet, Unusable> {
