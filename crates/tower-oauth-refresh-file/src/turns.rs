@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem::take;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
@@ -34,6 +35,9 @@ struct Queue<C> {
 /// Passed on when it is dropped: at the end of a round, or because its runtime has ended before it began.
 pub(crate) struct Turn<C: Call>(Arc<Turns<C>>);
 
+/// A round that is to begin on another thread, until it does.
+type Round<C> = Arc<Mutex<Option<(Turn<C>, C)>>>;
+
 impl<C: Call> Turns<C> {
     /// Has the call carried out that `call` makes of the sender of its answer. One that is dropped before has not
     /// happened; what has begun is finished.
@@ -44,8 +48,10 @@ impl<C: Call> Turns<C> {
         let runtime = Handle::try_current().map_err(StoreError::unavailable)?;
         let (answer, answered) = oneshot::channel();
         self.queue_or_begin(runtime, call(answer));
-        let ended =
-            |_| Err(StoreError::unavailable("the call panicked, or its runtime ended before it began"));
+        let ended = |_| {
+            let why = "the call panicked, or its runtime ended or could start no thread before it began";
+            Err(StoreError::unavailable(why))
+        };
         answered.await.unwrap_or_else(ended)
     }
 
@@ -74,7 +80,18 @@ impl<C: Call> Turns<C> {
 
 impl<C: Call> Turn<C> {
     fn begin(self, runtime: &Handle, call: C) {
-        drop(runtime.spawn_blocking(move || call.carry_out(self)));
+        let round = Arc::new(Mutex::new(Some((self, call))));
+        let on_thread = round.clone();
+        let carry_out = move || {
+            if let Some((turn, call)) = begun(&on_thread) {
+                call.carry_out(turn);
+            }
+        };
+        // Where tokio can start no thread it panics, and keeps what it was to run until it can: perhaps for ever, while
+        // all others wait for the turn.
+        if catch_unwind(AssertUnwindSafe(|| drop(runtime.spawn_blocking(carry_out)))).is_err() {
+            drop(begun(&round));
+        }
     }
 
     /// Takes all that wait, in their order.
@@ -82,6 +99,11 @@ impl<C: Call> Turn<C> {
         let waiting = take(&mut self.0.queue().waiting);
         waiting.into_iter().map(|(_, call)| call).filter(|call| !call.is_dropped())
     }
+}
+
+/// The round, for whoever is first to take it.
+fn begun<C: Call>(round: &Round<C>) -> Option<(Turn<C>, C)> {
+    round.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 impl<C: Call> Drop for Turn<C> {
@@ -103,5 +125,60 @@ impl<C> Default for Turns<C> {
 impl<C> fmt::Debug for Turns<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turns").finish_non_exhaustive()
+    }
+}
+
+// Elsewhere a thread may be started with any stack.
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::mpsc;
+    use std::task::{Context, Waker};
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    /// Keeps its turn until it is told not to.
+    struct Held {
+        until: Option<mpsc::Receiver<()>>,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    }
+
+    impl Call for Held {
+        fn is_dropped(&self) -> bool {
+            self.answer.is_closed()
+        }
+
+        fn carry_out(self, turn: Turn<Self>) {
+            let _ = self.until.map(|until| until.recv());
+            drop(turn);
+            let _ = self.answer.send(Ok(()));
+        }
+    }
+
+    fn begin(runtime: &Runtime, call: Pin<&mut impl Future>) {
+        let _entered = runtime.enter();
+        assert!(call.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+
+    #[test]
+    fn where_no_thread_can_be_started_a_call_fails_and_no_other() {
+        let runs = Builder::new_current_thread().build().unwrap();
+        // No thread with such a stack can be started.
+        let starved = Builder::new_current_thread().thread_stack_size(1 << 46).build().unwrap();
+        let turns = Arc::new(Turns::default());
+        let enter = |until| turns.clone().enter(move |answer| Held { until, answer });
+        let (go, until) = mpsc::channel();
+        let mut calls = [enter(Some(until)), enter(None), enter(None), enter(None)].map(Box::pin);
+        for (call, runtime) in calls.iter_mut().zip([&runs, &starved, &starved, &runs]) {
+            begin(runtime, call.as_mut());
+        }
+        go.send(()).unwrap();
+        let carried_out = calls.map(|call| runs.block_on(call).is_ok());
+        assert_eq!(carried_out, [true, false, false, true]);
+        // Nobody has the turn any more.
+        assert!(starved.block_on(enter(None)).is_err());
+        assert!(runs.block_on(enter(None)).is_ok());
     }
 }
