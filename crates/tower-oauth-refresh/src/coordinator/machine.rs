@@ -15,6 +15,7 @@ mod commit;
 mod exchange;
 mod judge;
 mod own;
+mod seen;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use self::commit::Commit;
 use self::exchange::{Attempt, Lease};
 pub(super) use self::judge::verdict_error;
 pub(crate) use self::own::Own;
+use self::seen::Seen;
 use super::guard::{Refused, Wanted};
 use super::policy::{COMMIT_LIMIT, Policy, SETTLE};
 use crate::clock::Now;
@@ -285,13 +287,6 @@ pub(crate) struct Lots {
     pub(crate) unit: f64,
 }
 
-/// A [`Snapshot`] and the time before it was asked for.
-#[derive(Debug)]
-struct Seen {
-    at: Now,
-    snapshot: Snapshot,
-}
-
 // ===== impl Machine =====
 
 impl Machine {
@@ -482,27 +477,6 @@ impl Machine {
     fn exhausted(&self, now: Now) -> bool {
         let tried = self.tried.map_or(Duration::ZERO, |tried| now.since(tried));
         tried >= self.policy.flight_limit || self.sends >= super::policy::MAX_SENDS
-    }
-}
-
-impl Seen {
-    /// The record as it is `now`: its ages have grown since it was written.
-    fn record(&self, now: Now) -> CredentialRecord {
-        self.snapshot.record.aged(self.snapshot.age.saturating_add(now.since(self.at)))
-    }
-
-    /// The token set, if it is good to send.
-    fn usable(&self, now: Now) -> Option<Held> {
-        let record = &self.snapshot.record;
-        let tokens = record.tokens.as_ref()?;
-        let age = tokens.age.saturating_add(self.snapshot.age);
-        let held = Held {
-            login: record.login,
-            generation: record.generation,
-            tokens: tokens.clone(),
-            obtained: self.at.before(age),
-        };
-        super::policy::usable(tokens, age.saturating_add(now.since(self.at))).then_some(held)
     }
 }
 
