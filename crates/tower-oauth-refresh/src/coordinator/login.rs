@@ -11,8 +11,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use self::begin::{Begun, Over};
-use super::RefreshCoordinator;
 use super::machine::Rank;
+use super::{RefreshCoordinator, runtime};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
@@ -105,7 +105,7 @@ impl RefreshCoordinator {
     /// not be read or written, or holds a record that cannot be read: what is in it may be a login that lives.
     /// The error of the verdict ([`InvalidGrant`](ErrorKind::InvalidGrant) or
     /// [`LostRotation`](ErrorKind::LostRotation)), if the server has refused this very refresh token for good:
-    /// it is not sent again.
+    /// it is not sent again. [`ErrorKind::NoRuntime`], outside of a tokio runtime: `login` was not called.
     ///
     /// # Cancel safety
     ///
@@ -119,6 +119,8 @@ impl RefreshCoordinator {
     where
         F: Future<Output = Result<TokenSet, Box<dyn StdError + Send + Sync>>>,
     {
+        // The time limits of the store's calls are timers.
+        runtime()?;
         let (this, slot) = (self.clone(), self.slot(&key.into()));
         let found = self.load(&slot, Rank::Begun).await;
         let found = found.map_err(|error| RefreshError::new(ErrorKind::Store).with_source(error))?;

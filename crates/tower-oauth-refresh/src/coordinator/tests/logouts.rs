@@ -302,3 +302,13 @@ async fn an_install_does_not_wait_for_the_flight_of_the_login_before() {
     logout.await.unwrap().unwrap();
     assert_eq!(world.token().await.unwrap(), "next");
 }
+
+#[test]
+fn a_login_that_is_asked_for_outside_of_tokio_is_an_error_and_no_panic() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let world = runtime.block_on(async { World::new() });
+    let login = world.coordinator.login_if_needed("k", |_| async { Ok(TokenSet::new("t")) });
+    let error = login.now_or_never().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoRuntime);
+}
