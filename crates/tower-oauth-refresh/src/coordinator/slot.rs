@@ -137,6 +137,11 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Does it know what the store does not: that a login has ended?
+    pub(super) fn must_stay(&self) -> bool {
+        self.state().ended.is_some()
+    }
+
     pub(super) async fn turn(&self) -> Result<Turn<'_>, RefreshError> {
         let turns = self.state().turns.get_or_insert_default().clone();
         // Whoever has it may be on a runtime that stands still.

@@ -114,7 +114,7 @@ impl Held {
         for _ in 0..2 {
             let mut left = enough - out.len();
             let idle = |slot: &mut Arc<Slot>| {
-                let held = Arc::strong_count(slot) > 1;
+                let held = Arc::strong_count(slot) > 1 || slot.must_stay();
                 let go = left > 0 && !held && !slot.asked_for.swap(false, Ordering::Relaxed);
                 left -= usize::from(go);
                 go

@@ -312,3 +312,17 @@ fn a_login_that_is_asked_for_outside_of_tokio_is_an_error_and_no_panic() {
     let error = login.now_or_never().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoRuntime);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_that_the_store_did_not_take_is_not_undone_by_other_credentials() {
+    let world = World::with(|b| b.room(64));
+    world.install(HOUR).await;
+    world.store.faults.down.store(true, Ordering::SeqCst);
+    let _ = world.coordinator.logout("k").await.unwrap_err();
+    for n in 0..1000 {
+        drop(world.coordinator.slot(&format!("k{n}").into()));
+    }
+    world.store.faults.down.store(false, Ordering::SeqCst);
+    tokio::time::sleep(SECOND * 2).await;
+    assert!(world.token().await.unwrap_err().needs_login());
+}
