@@ -133,3 +133,12 @@ async fn debug_tells_the_endpoint_and_how_many_credentials_and_no_token() {
     assert!(shown.contains("as.example") && shown.contains("credentials: 1"), "{shown}");
     assert!(!shown.contains("access-1") && !shown.contains("refresh-1"), "{shown}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_installed_access_token_that_no_header_holds_is_refreshed() {
+    let world = World::new();
+    let mut set = world.server.login(HOUR);
+    set.access_token = "from a file\n".into();
+    world.coordinator.install("k", set).await.unwrap();
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
