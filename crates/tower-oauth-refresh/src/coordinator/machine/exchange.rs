@@ -9,6 +9,7 @@ use crate::clock::Now;
 use crate::coordinator::policy::{COOL_DOWN, LATE_MARKS, Policy, SEND_WINDOW};
 use crate::error::{Cause, ErrorKind, RefreshError};
 use crate::grant::Grant;
+use crate::secret::RefreshToken;
 use crate::store::record::{
     CredentialRecord, Doubt, Fingerprint, Life, Mark, Rest, RestReason, Tokens, Verdict,
 };
@@ -187,8 +188,12 @@ impl Machine {
                 let tokens = self.received(&attempt.record, set);
                 self.commit(now, lots, attempt, sent, tokens)
             }
-            Answer::Unusable { refresh_token: Some(refresh_token) } => {
-                self.commit(now, lots, attempt, sent, Tokens::refresh_only(refresh_token))
+            Answer::Unusable { refresh_token: Some(new) } => {
+                let spent = attempt.record.refresh_token().cloned();
+                match self.unless_retired(&attempt.record, Some(new)).or(spent) {
+                    Some(token) => self.commit(now, lots, attempt, sent, Tokens::refresh_only(token)),
+                    None => self.doubt(now, lots, attempt),
+                }
             }
             Answer::Unusable { refresh_token: None } | Answer::Lost => self.doubt(now, lots, attempt),
             Answer::GrantDead { code } => {
@@ -215,12 +220,7 @@ impl Machine {
 
     /// What an answer is worth beside what was known before.
     fn received(&mut self, record: &CredentialRecord, mut set: TokenSet) -> Tokens {
-        let of = |token| Fingerprint::of(record.login, token);
-        if record.retired.is_some() && set.refresh_token.as_ref().map(of) == record.retired {
-            // Submitting a superseded token could end the login: the one just spent is kept.
-            self.notes.push(Note::RetiredTokenReturned);
-            set.refresh_token = None;
-        }
+        set.refresh_token = self.unless_retired(record, set.refresh_token);
         let kept = record.tokens.as_ref();
         let known = kept.and_then(|kept| kept.scope.as_deref()).unwrap_or_default();
         if let Some(scope) = &set.scope
@@ -231,6 +231,20 @@ impl Machine {
             self.notes.push(Note::ScopeReduced);
         }
         Tokens::received(&set, kept)
+    }
+
+    /// The refresh token of an answer. Submitting a superseded one could end the login: the one just spent is kept.
+    fn unless_retired(
+        &mut self,
+        record: &CredentialRecord,
+        new: Option<RefreshToken>,
+    ) -> Option<RefreshToken> {
+        let of = |token: &RefreshToken| Fingerprint::of(record.login, token);
+        if record.retired.is_some() && new.as_ref().map(of) == record.retired {
+            self.notes.push(Note::RetiredTokenReturned);
+            return None;
+        }
+        new
     }
 
     /// No answer: the same refresh token is sent once more at once, for that is what grace windows are

@@ -325,3 +325,15 @@ fn the_token_in_use_is_stored_with_the_life_it_had() {
     assert_eq!((tokens.expires_in, tokens.at_least), (Some(SECOND * 99), Some(SECOND * 99)));
     assert_eq!(refresh(play.swap().1), Some("refresh-5"));
 }
+
+#[test]
+fn a_retired_refresh_token_beside_an_unusable_access_token_is_not_taken_back() {
+    let mut record = expired();
+    record.retired = Some(fingerprint("refresh-4"));
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(record)).swapped();
+    play.answered(Answer::Unusable { refresh_token: Some("refresh-4".into()) });
+    assert!(matches!(play.notes.as_slice(), [Note::RetiredTokenReturned]));
+    assert_eq!(refresh(play.swap().1), Some("refresh-5"));
+    assert_eq!(play.swap().1.retired, Some(fingerprint("refresh-4")));
+}
