@@ -21,6 +21,7 @@ use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
+use crate::foreign::{self, guarded};
 use crate::generation::Generation;
 use crate::store::record::Life;
 
@@ -197,13 +198,14 @@ async fn looks(coordinator: &Weak<RefreshCoordinator>) -> Option<Duration> {
         if coordinator.activity.borrow().closed {
             return None;
         }
-        let now = coordinator.clock.now().boot;
-        let (key, every) = match coordinator.roster.due(now) {
+        let Ok(now) = foreign::call(|| coordinator.clock.now()) else { return Some(NAP) };
+        let (key, every) = match coordinator.roster.due(now.boot) {
             Ok(due) => due,
             Err(nap) => return Some(nap),
         };
-        let look = coordinator.look_at(&key, every).await;
-        if coordinator.roster.again(key.clone(), &look, coordinator.clock.now().boot) {
+        // One credential's clock or store that panics ends the care for no other.
+        let look = guarded(coordinator.look_at(&key, every)).await.unwrap_or(Look::Again(LEAST));
+        if coordinator.roster.again(key.clone(), &look, coordinator.now_or(now).boot) {
             coordinator.emit(&coordinator.slot(&key), EventKind::LetGo);
         }
     }

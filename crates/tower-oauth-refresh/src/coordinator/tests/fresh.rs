@@ -167,3 +167,29 @@ async fn telling_another_time_leaves_one_look_for_each() {
     }
     assert_eq!(world.coordinator.roster.looks(), 200);
 }
+
+/// Panics when it is told to.
+#[derive(Debug)]
+struct Panicky(Arc<StepClock>, AtomicBool);
+
+impl Clock for Panicky {
+    fn now(&self) -> Now {
+        assert!(!self.1.swap(false, Ordering::SeqCst), "the clock panics");
+        self.0.now()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_panics_once_ends_no_care() {
+    let world = World::new();
+    let clock = Arc::new(Panicky(world.clock.clone(), AtomicBool::new(false)));
+    let c = clock.clone();
+    let coordinator = World::coordinator(&world.server, &world.store, &world.clock, |b| b.clock(c));
+    coordinator.install("k", world.server.login(DAY * 365)).await.unwrap();
+    coordinator.keep_fresh("k", DAY * 10).unwrap();
+    tokio::time::sleep(SECOND).await;
+    clock.1.store(true, Ordering::SeqCst);
+    tokio::time::sleep(DAY * 30).await;
+    assert!(!clock.1.load(Ordering::SeqCst), "it has panicked");
+    assert!(world.server.submissions() >= 2, "{}", world.server.submissions());
+}
