@@ -66,6 +66,7 @@ pub(crate) struct Machine {
     doubts: u32,
     store_failures: u32,
     late_marks: u32,
+    restores: u32,
     /// The foreign version that is being watched for lying still, and since when.
     settling: Option<(Version, Now)>,
     /// Why something newer is wanted.
@@ -311,6 +312,7 @@ impl Machine {
             doubts: 0,
             store_failures: 0,
             late_marks: 0,
+            restores: 0,
             settling: None,
             wanted: Wanted::DUE,
             charged: Vec::new(),
@@ -341,8 +343,11 @@ impl Machine {
                 self.look()
             }
             (Phase::Watching, Event::Woke)
-            | (Phase::Restoring, Event::Swapped(Ok(_)))
+            | (Phase::Restoring, Event::Swapped(Ok(Swapped::Done)))
             | (Phase::Revoking, Event::Revoked) => self.look(),
+            (Phase::Restoring, Event::Swapped(Ok(Swapped::Conflict(found)))) => {
+                self.looked(now, lots, since, Ok(found))
+            }
             (Phase::Restoring, Event::Swapped(Err(error))) => self.fail(store_error(error)),
             (Phase::Looking, Event::Loaded(loaded)) => {
                 self.looked = true;

@@ -75,6 +75,8 @@ pub(crate) const UNREADABLE_RETRY: Duration = Duration::from_secs(60);
 pub(crate) const POLL: Duration = Duration::from_millis(250);
 /// A store in which so many marks of one flight, one after the other, are too old to send under is too slow.
 pub(crate) const LATE_MARKS: u32 = 5;
+/// A store that still has an older record after this many writes of one flight does not tell what was written last.
+pub(crate) const RESTORES: u32 = 3;
 /// Attempts of one flight, whatever their reasons.
 pub(crate) const MAX_SENDS: u32 = 4;
 /// Nobody asks again for a client that was refused, or a user who has to act.

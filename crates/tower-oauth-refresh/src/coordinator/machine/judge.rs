@@ -8,7 +8,7 @@ use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, store_err
 use crate::attach::authorization;
 use crate::clock::Now;
 use crate::coordinator::guard;
-use crate::coordinator::policy::{self, COMMIT_RETRY, POLL, SETTLE, SETTLE_AT_MOST};
+use crate::coordinator::policy::{self, COMMIT_RETRY, POLL, RESTORES, SETTLE, SETTLE_AT_MOST};
 use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 use crate::grant::Grant;
@@ -132,6 +132,10 @@ impl Machine {
         let Some(known) = &self.known else {
             return self.look();
         };
+        self.restores += 1;
+        if self.restores > RESTORES {
+            return self.fail(store_error(Arc::new(StoreError::unavailable("its records are out of date"))));
+        }
         self.notes.push(Note::StoreRegressed);
         let mut record = CredentialRecord::empty(known.login, known.generation);
         record.marks = seen.snapshot.record.marks;

@@ -231,3 +231,51 @@ async fn the_first_flight_after_a_crash_succeeds_with_any_exchange_limit() {
         crashed.abort();
     }
 }
+
+/// Loads give a copy that is late.
+#[derive(Clone)]
+struct Stale {
+    records: Flaky,
+    old: Arc<Mutex<Option<Record>>>,
+    loads: Arc<AtomicUsize>,
+}
+
+impl TokenStore for Stale {
+    fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.loads.fetch_add(1, Ordering::SeqCst);
+            if let Some(old) = self.old.lock().unwrap().clone() {
+                return Ok(Some(old));
+            }
+            self.records.load(key).await
+        })
+    }
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a StoredKey,
+        expected: Option<Version>,
+        new: Option<&'a RecordBody>,
+    ) -> BoxFuture<'a, Result<Swap, StoreError>> {
+        self.records.compare_and_swap(key, expected, new)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_loads_are_late_is_not_asked_without_end() {
+    let world = World::new();
+    let stale = Stale { records: world.store.clone(), old: Arc::default(), loads: Arc::default() };
+    let s = stale.clone();
+    let coordinator = World::coordinator(&world.server, &world.store, &world.clock, |b| b.store(s));
+    coordinator.install("k", world.server.login(Duration::ZERO)).await.unwrap();
+    let old = stale.load(&coordinator.stored_key("k")).await.unwrap();
+    coordinator.token("k").await.unwrap();
+    *stale.old.lock().unwrap() = old;
+    tokio::time::sleep(HOUR).await;
+    let before = stale.loads.load(Ordering::SeqCst);
+    let told = coordinator.token("k").await;
+    let loads = stale.loads.load(Ordering::SeqCst) - before;
+    assert!(loads < 100, "{loads} {told:?}");
+    assert!(told.is_ok(), "{told:?}");
+}
