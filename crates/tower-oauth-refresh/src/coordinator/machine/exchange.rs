@@ -365,23 +365,31 @@ impl Machine {
         since: Now,
         loaded: Result<Option<Snapshot>, Arc<StoreError>>,
     ) -> Step {
+        // Client credentials spend no refresh token, though a server may have given one.
+        let spent = attempt.record.fingerprint().filter(|_| self.policy.grant == Grant::RefreshToken);
+        let verdict = spent.map(|fingerprint| Verdict {
+            generation: attempt.record.generation,
+            fingerprint,
+            doubt: attempt.record.doubt,
+            code: code.clone(),
+        });
         let snapshot = match loaded {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => return self.fail(RefreshError::new(ErrorKind::NotInstalled)),
-            Err(error) => return self.fail(store_error(error)),
+            Err(error) => {
+                // The next flight reads again, and need not ask the server.
+                self.notes.extend(verdict.map(Note::Condemned));
+                return self.fail(store_error(error));
+            }
         };
         let seen = Seen { at: since, snapshot };
         if seen.snapshot.version != attempt.version {
             // The refused token is known to be no good: only something newer will do.
             return self.judge(now, lots, seen);
         }
-        // Client credentials spend no refresh token, though a server may have given one.
-        let spent = attempt.record.fingerprint().filter(|_| self.policy.grant == Grant::RefreshToken);
-        let Some(fingerprint) = spent else {
+        let Some(verdict) = verdict else {
             return self.client_refused(now, lots, attempt, Some(code));
         };
-        let generation = attempt.record.generation;
-        let verdict = Verdict { generation, fingerprint, doubt: attempt.record.doubt, code };
         self.notes.push(Note::Condemned(verdict.clone()));
         self.condemn(lots, attempt.version, &attempt.record, verdict)
     }

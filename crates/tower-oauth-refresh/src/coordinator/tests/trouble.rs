@@ -279,3 +279,23 @@ async fn a_store_whose_loads_are_late_is_not_asked_without_end() {
     assert!(loads < 100, "{loads} {told:?}");
     assert!(told.is_ok(), "{told:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_which_the_store_fails_is_neither_sent_again_nor_in_doubt() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let dead = Reply::Status(400, r#"{"error":"invalid_grant"}"#, None);
+    world.server.always(Reply::Held(Box::new(dead)));
+    let caller = world.ask();
+    world.server.arrived.notified().await;
+    world.store.faults.down.store(true, Ordering::SeqCst);
+    world.server.released.0.add_permits(100);
+    let first = caller.await.unwrap().unwrap_err();
+    world.store.faults.down.store(false, Ordering::SeqCst);
+    tokio::time::sleep(SECOND * 60).await;
+    let second = world.token().await.unwrap_err();
+    assert_eq!(
+        (first.kind(), second.kind(), world.server.submissions()),
+        (ErrorKind::Store, ErrorKind::InvalidGrant, 1)
+    );
+}
