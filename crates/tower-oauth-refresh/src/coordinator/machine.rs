@@ -463,7 +463,8 @@ impl Machine {
 
     fn finish(&mut self, outcome: Outcome) -> Step {
         self.phase = Phase::Over;
-        if !matches!(outcome, Outcome::Failed(_)) {
+        // Of a token that is kept, nothing has changed in the store.
+        if matches!(outcome, Outcome::Refreshed(_) | Outcome::Adopted(_)) {
             self.own = Own::default();
         }
         self.notes.push(Note::Tell(outcome));

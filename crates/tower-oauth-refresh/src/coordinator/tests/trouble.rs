@@ -299,3 +299,33 @@ async fn a_refusal_after_which_the_store_fails_is_neither_sent_again_nor_in_doub
         (ErrorKind::Store, ErrorKind::InvalidGrant, 1)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_is_left_alone_makes_no_mark_of_ours_a_foreign_one() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.token().await.unwrap();
+    world.accept();
+    // In doubt: the mark stays.
+    world.server.always(Reply::Lost);
+    let error = world.refuse().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InDoubt);
+    *world.server.always.lock().unwrap() = None;
+    // The server keeps the newest.
+    let newest = world.stored_refresh_token().await.unwrap();
+    *world.server.newest.lock().unwrap() = newest;
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    let slot = world.coordinator.slot(&"k".into());
+    let used = slot.current.load_full().unwrap();
+    let other = OriginId { name: 1, place: 1 };
+    match world.coordinator.refused(&slot, used.id(), other) {
+        Refusal::Wait(waiter) => {
+            let told = waiter.wait().await.unwrap();
+            assert_eq!(told.id(), used.id(), "left alone");
+        }
+        other => panic!("{other:?}"),
+    }
+    let before = world.clock.now();
+    world.refuse().await.unwrap().unwrap();
+    assert!(world.clock.now().since(before) < SECOND, "{:?}", world.clock.now().since(before));
+}
