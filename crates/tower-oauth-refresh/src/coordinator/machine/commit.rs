@@ -59,7 +59,8 @@ impl Machine {
         let other = |token: &&RefreshToken| Some(Fingerprint::of(login, token)) != spent_token;
         let kept = attempt.record.tokens.as_ref();
         let kept = kept.map(|kept| (kept, kept.age.saturating_add(sent.since(attempt.written))));
-        let (took, failures) = (now.since(sent), attempt.record.failures);
+        // By the clock that does not jump: what it adds to the life of a token would outlast the jump.
+        let (took, failures) = (now.boot.saturating_sub(sent.boot), attempt.record.failures);
         let useless = settle(&mut tokens, kept, took, failures, lots.unit);
         let rotated = tokens.refresh_token.as_ref().filter(other).cloned();
         let commit = Commit {

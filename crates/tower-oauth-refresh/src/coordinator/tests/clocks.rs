@@ -81,3 +81,18 @@ fn the_system_clock_can_tell_of_a_time_before_boot() {
     let year = HOUR * 24 * 366;
     assert_eq!(now.boot.saturating_sub(now.before(year).boot), year);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_jumps_during_an_exchange_gives_no_token_a_longer_life() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::held()]);
+    let caller = world.ask();
+    world.server.arrived.notified().await;
+    world.clock.wall_ahead.store(3600 * 48, Ordering::SeqCst);
+    world.server.released.0.add_permits(1);
+    caller.await.unwrap().unwrap();
+    world.clock.wall_ahead.store(0, Ordering::SeqCst);
+    tokio::time::sleep(HOUR * 2).await;
+    assert_eq!(world.token().await.unwrap(), "access-3");
+}
