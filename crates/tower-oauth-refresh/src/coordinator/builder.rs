@@ -269,7 +269,8 @@ impl Builder {
     /// The coordinator, which talks to the authorization server through `transport`.
     ///
     /// Never hand it the client that the layer wraps, nor one whose concurrency is limited together with
-    /// it: a request that waits for a refresh would wait for itself.
+    /// it: a request that waits for a refresh would wait for itself. It must send each request once, without retries
+    /// or redirects: a last attempt that finds no connection would hide that the refresh token was sent before.
     ///
     /// # Errors
     ///
