@@ -47,6 +47,8 @@ impl Raw {
                 // Of no use here, and as secret as the others.
                 "id_token" => {}
                 _ if !member.certain && raw.members.get(name).is_some() => {}
+                // An answer with a token is no refusal; an object inside of it may be about one.
+                "error" if !member.certain && matches!(raw.access_token, Sole::One(Value::String(_))) => {}
                 _ if keep_all || KNOWN.contains(&name) => {
                     let text = member.value.filter(|text| text.len() <= MAX_KEPT);
                     if let Some(value) = text.and_then(value) {

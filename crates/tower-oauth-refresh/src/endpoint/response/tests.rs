@@ -337,6 +337,12 @@ fn what_belongs_to_an_inner_object_is_not_taken_for_the_answer_s_own() {
     ));
     assert_eq!(set.access_token.expose_secret(), "at");
     assert_eq!(set.refresh_token.expect("kept").expose_secret(), "rt");
+    // The inner object lacks its end, as far as the brackets tell.
+    let inner = answer(
+        r#"{"access_token":"at","refresh_token":"rt","user":{"n":"a"b{","x":1,"error":"invalid_grant"},"y":2}"#,
+    );
+    assert_eq!(inner.error, None);
+    assert_eq!(tokens(inner).refresh_token.expect("kept").expose_secret(), "rt");
     let first = answer(r#"{"refresh_token":"rt","user":{"id":{"refresh_token":"y"},"access_token":"at"}"#);
     assert_eq!(fault(first), saved("the token response is not an object of members"));
 }
