@@ -160,8 +160,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     ),
     of(
         "rule 6: adopts what is expired",
-        "coordinator/machine.rs",
-        "super::policy::usable(tokens, age.saturating_add(now.since(self.at))).then_some(held)",
+        "coordinator/machine/seen.rs",
+        "policy::usable(tokens, age.saturating_add(now.since(self.at))).then_some(held)",
         "{\n            let _ = now;\n            Some(held)\n        }",
     ),
     of(
@@ -198,8 +198,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "no look at the generation before a refresh",
         FLIGHT,
-        "if !same && current.is_usable(now) {",
-        "if false && current.is_usable(now) {",
+        "if current.id() != used {",
+        "if false && current.id() != used {",
     ),
     of(
         "the outcome of an older login is believed",
@@ -309,14 +309,14 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "any host gets the token",
         "layer.rs",
-        "self.origins.iter().any(|origin| origin.matches(uri))",
-        "self.origins.iter().any(|origin| origin.matches(uri) || true)",
+        "self.origins.iter().find(|(origin, _)| origin.matches(uri))",
+        "self.origins.iter().find(|(origin, _)| origin.matches(uri) || true)",
     ),
     of(
         "the token stands beside the caller's own header",
         "service.rs",
-        " || request.headers().contains_key(AUTHORIZATION)",
-        "",
+        "origin.filter(|_| !request.headers().contains_key(AUTHORIZATION))",
+        "origin.filter(|_| !request.headers().contains_key(AUTHORIZATION) || true)",
     ),
     of(
         "another account repeats the request",
