@@ -1,6 +1,7 @@
 //! Stores that need a server.
 
 mod postgres;
+mod restart;
 mod runtimes;
 
 use tower_oauth_refresh::{RecordBody, StoreError, StoredKey, Swap, TokenStore, Version};

@@ -19,13 +19,18 @@ pub(crate) struct Services {
 pub(crate) fn everything() -> Result<Services, Stop> {
     node::ready()?;
     install(&["chromium", "chromium-driver"], || Chromium::installed().is_some())?;
+    stores()
+}
+
+/// For what is asked of stores: without the servers that others wrote, and without a browser.
+pub(crate) fn stores() -> Result<Services, Stop> {
     // What the tests look at files with.
     install(&["strace"], || output("strace", &["-V"]).is_some())?;
     install(&["sqlite3"], || output("sqlite3", &["--version"]).is_some())?;
     databases()
 }
 
-/// Without the servers that others wrote, and without a browser.
+/// Nothing but servers.
 pub(crate) fn databases() -> Result<Services, Stop> {
     install(&["postgresql"], || Postgres::installed().is_some())?;
     install(&["redis-server"], || Redis::installed().is_some())?;

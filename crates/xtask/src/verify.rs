@@ -3,6 +3,7 @@
 //! Every ring is a set of ordinary tests, so that `cargo xtask test` runs a short slice of each. Here they run in an
 //! optimised build and for `VERIFY_ROUNDS` times as long.
 
+use crate::prepare::{self, Services};
 use crate::step::{Outcome, Stop, cargo, run as step};
 
 const ROUNDS: u64 = 20;
@@ -48,9 +49,22 @@ const RINGS: &[Ring] = &[
         target: &["--test", "it"],
         filter: "files::syscalls::",
     },
+    Ring {
+        name: "restart",
+        package: "workspace-tests",
+        target: &["--test", "it"],
+        filter: "stores::restart::",
+    },
     Ring { name: "records", package: "tower-oauth-refresh", target: &["--lib"], filter: "record" },
     Ring { name: "logouts", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::logouts::" },
 ];
+
+impl Ring {
+    /// The tests of a crate are its own business; those across crates look at databases and files.
+    fn needs_services(&self) -> bool {
+        self.package == "workspace-tests"
+    }
+}
 
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
     let mut rounds = ROUNDS;
@@ -66,11 +80,14 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
             return Err(Stop::Because(format!("verify: no ring {word:?}; there are: {}", names())));
         }
     }
-    for ring in RINGS.iter().filter(|ring| named.is_empty() || named.contains(&ring.name)) {
+    let rings = || RINGS.iter().filter(|ring| named.is_empty() || named.contains(&ring.name));
+    let services = if rings().any(Ring::needs_services) { prepare::stores()? } else { Services::default() };
+    for ring in rings() {
         step(
             cargo(["test", "--profile", "fuzz", "--package", ring.package])
                 .args(ring.target)
                 .args(["--", "--nocapture", ring.filter])
+                .envs(services.variables())
                 .env("VERIFY_ROUNDS", rounds.to_string()),
         )?;
     }

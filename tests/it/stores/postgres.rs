@@ -32,13 +32,13 @@ async fn open(url: &str) -> PostgresStore {
 }
 
 /// A schema of the test's own in the shared database.
-struct Schema {
+pub(super) struct Schema {
     name: String,
     options: PgConnectOptions,
 }
 
 impl Schema {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::at(&address("DATABASE_URL")).await
     }
 
@@ -60,6 +60,10 @@ impl Schema {
         PgPoolOptions::new().max_connections(6).connect_with(options).await.unwrap()
     }
 
+    pub(super) async fn pool_of(&self, options: PgPoolOptions) -> PgPool {
+        options.connect_with(self.options.clone()).await.unwrap()
+    }
+
     /// Migrated.
     async fn store(&self) -> PostgresStore {
         let store = PostgresStore::new(self.pool().await);
@@ -67,12 +71,12 @@ impl Schema {
         store
     }
 
-    async fn remove(self) {
+    pub(super) async fn remove(self) {
         run(&self.pool().await, format!("DROP SCHEMA {} CASCADE", self.name)).await;
     }
 }
 
-async fn run(pool: &PgPool, sql: impl Into<String>) {
+pub(super) async fn run(pool: &PgPool, sql: impl Into<String>) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.into())).execute(pool).await.unwrap();
 }
 
