@@ -254,7 +254,9 @@ impl RefreshCoordinator {
             return is_idle(&self.activity.borrow());
         }
         let mut activity = self.activity.subscribe();
-        tokio::time::timeout(limit, activity.wait_for(is_idle)).await.is_ok()
+        // The runtime whose timer this is may end before.
+        let idle = foreign::guarded(tokio::time::timeout(limit, activity.wait_for(is_idle))).await;
+        idle.map_or_else(|_| is_idle(&self.activity.borrow()), |idle| idle.is_ok())
     }
 
     fn is_closed(&self) -> bool {
@@ -280,9 +282,11 @@ impl RefreshCoordinator {
 
     /// Begins or ends a login, in a task that its caller's end does not cut off.
     fn detached<T: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
         task: impl Future<Output = T> + Send + 'static,
     ) -> Result<tokio::task::JoinHandle<T>, RefreshError> {
+        self.resume(slot);
         self.activity.send_modify(|activity| activity.logins += 1);
         let active = Active(self.activity.clone(), |activity| &mut activity.logins);
         driver::detach(async move {

@@ -36,6 +36,12 @@ const RINGS: &[Ring] = &[
         filter: "endpoint::tests::answers::",
     },
     Ring { name: "panics", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::panics::" },
+    Ring {
+        name: "runtimes",
+        package: "tower-oauth-refresh",
+        target: &["--lib"],
+        filter: "tests::runtimes::",
+    },
     Ring { name: "files", package: "tower-oauth-refresh-file", target: &["--lib"], filter: "tests::many::" },
     Ring {
         name: "processes",

@@ -14,21 +14,21 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::RefreshCoordinator;
 use super::flight::Flight;
 use super::gate::Place;
 use super::limiter::{Call, Permit};
-use super::machine::{Answer, Event, Lots, Machine, Note, Rank, Snapshot, Step, Swapped, TurnedAway};
+use super::machine::{Answer, Event, Lots, Note, Rank, Snapshot, Step, Swapped, TurnedAway};
 use super::policy::{COMMIT_RETRY, Policy};
 use super::slot::Slot;
-use super::{Active, RefreshCoordinator};
 use crate::clock::Now;
-use crate::coordinator::outcome::{Held, Outcome};
+use crate::coordinator::outcome::Outcome;
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
 use crate::foreign::{self, guarded};
 use crate::secret::{BoundKey, RefreshToken};
-use crate::store::record::{CredentialRecord, Verdict};
+use crate::store::record::CredentialRecord;
 use crate::store::{Record, RecordBody, StoreError, Swap, Version};
 
 tokio::task_local! {
@@ -47,27 +47,15 @@ pub(crate) fn runtime() -> Result<Handle, RefreshError> {
 }
 
 /// Starts the flight's task.
-pub(super) fn launch(
-    runtime: &Handle,
-    mut flight: Flight,
-    known: Option<Held>,
-    dead: Option<Verdict>,
-    active: Active,
-) {
-    let coordinator = flight.coordinator.clone();
-    let (me, client) = (coordinator.me(), coordinator.client_print());
+pub(super) fn launch(runtime: &Handle, mut flight: Flight) {
     // Not the caller's task: no request can cancel it.
     drop(runtime.spawn(async move {
         let id = (flight.coordinator.me.coordinator, flight.slot.key.clone());
-        // Outside of what may unwind: a received token set is in it.
-        let ended = flight.slot.state().ended.as_deref().copied();
-        let mut machine = Machine::new(coordinator.policy, me, known, dead)
-            .remembering(flight.own.clone(), client)
-            .ended(ended);
         let flying = async {
             let mut event = Event::Begin;
-            while AssertUnwindSafe(fly(&mut flight, &mut machine, event)).catch_unwind().await.is_err()
-                && machine.salvage()
+            // The flight is outside of what may unwind: a received token set is in its machine.
+            while AssertUnwindSafe(fly(&mut flight, event)).catch_unwind().await.is_err()
+                && flight.machine.salvage()
             {
                 sleep(COMMIT_RETRY).await;
                 event = Event::Woke;
@@ -75,7 +63,7 @@ pub(super) fn launch(
         };
         FLYING.scope(id, flying).await;
         // Whatever it ended in, the flight tells its waiters when it is dropped, if it has not done so.
-        drop((flight, active));
+        drop(flight);
     }));
 }
 
@@ -86,7 +74,7 @@ pub(super) fn detach<T: Send + 'static>(
     Ok(runtime()?.spawn(task))
 }
 
-async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
+async fn fly(flight: &mut Flight, mut event: Event) {
     let (coordinator, slot) = (&*flight.coordinator.clone(), &*flight.slot.clone());
     let failed = |error| Note::Tell(Outcome::Failed(error));
     let mut place = None;
@@ -95,36 +83,35 @@ async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
             return flight.note(failed(RefreshError::new(ErrorKind::Aborted)), true);
         };
         if coordinator.is_closed() {
-            machine.close();
+            flight.machine.close();
         }
         let now = flight.now();
-        machine.want(slot.wanted());
-        let step = machine.step(now, lots, event);
-        flight.own.clone_from(machine.own());
+        flight.machine.want(slot.wanted());
+        let step = flight.machine.step(now, lots, event);
         let over = matches!(step, Step::Done);
-        for note in machine.notes() {
+        for note in flight.machine.notes().collect::<Vec<_>>() {
             flight.note(note, over);
         }
-        if !machine.holds_place() {
+        if !flight.machine.holds_place() {
             drop(place.take());
         }
         event = match step {
             Step::Enter => match enter(coordinator, now).await {
                 Ok(free) => {
                     place = Some(free);
-                    machine.had_to_wait(flight.now());
+                    flight.had_to_wait();
                     Event::Entered
                 }
                 Err(why) => Event::TurnedAway(why),
             },
             Step::Load => {
-                let permit = coordinator.limiter.permit(machine.rank(), Call::Load).await;
-                let limit = machine.had_to_wait(flight.now());
+                let permit = coordinator.limiter.permit(flight.machine.rank(), Call::Load).await;
+                let limit = flight.had_to_wait();
                 Event::Loaded(coordinator.load_within(slot, permit, limit).await)
             }
             Step::Swap { expected, version, new } => {
-                let permit = coordinator.limiter.permit(machine.rank(), Call::Swap).await;
-                let limit = machine.had_to_wait(flight.now());
+                let permit = coordinator.limiter.permit(flight.machine.rank(), Call::Swap).await;
+                let limit = flight.had_to_wait();
                 let new = Some((version, &new));
                 Event::Swapped(coordinator.swap_within(slot, permit, expected, new, limit).await)
             }
@@ -133,7 +120,7 @@ async fn fly(flight: &mut Flight, machine: &mut Machine, mut event: Event) {
             }
             Step::Wait(pause) => {
                 flight.say();
-                coordinator.pause(slot, pause, machine.holds_set()).await;
+                coordinator.pause(slot, pause, flight.machine.holds_set()).await;
                 Event::Woke
             }
             Step::Revoke { refresh_token, bound_key } => {

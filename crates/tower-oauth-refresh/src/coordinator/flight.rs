@@ -9,15 +9,16 @@ use std::time::Duration;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{Either, ready};
 use http::HeaderValue;
+use tokio::runtime::Handle;
 
 use super::driver;
 use super::guard::Wanted;
-use super::machine::{Note, Own};
+use super::machine::{Machine, Note};
 use super::origins::OriginId;
 use super::policy::{RECHECK, REFUSED_RECHECK};
-use super::slot::{Current, Slot, State, TokenId, Told};
+use super::slot::{Current, Parked, Slot, State, TokenId, Told};
 use super::waiter::{Waiter, Waiters};
-use super::{RefreshCoordinator, jitter};
+use super::{Active, RefreshCoordinator, jitter};
 use crate::attach::Attachment;
 use crate::clock::Now;
 use crate::coordinator::outcome::{Held, Outcome};
@@ -182,23 +183,58 @@ impl RefreshCoordinator {
             flight.wanted.and(wanted);
             return flight.join(runtime, limit);
         }
-        let guard = self.enter().ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
-        let waiter = state.flight.insert(Box::new(Waiters::new(wanted))).join(runtime.clone(), limit)?;
+        self.start(slot, state, now, wanted, &runtime)
+    }
+
+    /// Goes on with a received token set whose runtime has ended.
+    pub(super) fn resume(self: &Arc<Self>, slot: &Arc<Slot>) {
+        if slot.state().parked.is_none() {
+            return;
+        }
+        let (Ok(runtime), now) = (driver::runtime(), self.clock.now()) else { return };
+        let state = slot.state();
+        if state.flight.is_none() && state.parked.is_some() {
+            let _ = self.start(slot, state, now, Wanted::DUE, &runtime);
+        }
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        mut state: MutexGuard<'_, State>,
+        now: Now,
+        wanted: Wanted,
+        runtime: &Handle,
+    ) -> Result<Waiter, RefreshError> {
+        // What was parked is stored also during a shutdown.
+        let (parked, active) = match state.parked.take() {
+            Some(parked) => (Some(parked.commit), Some(parked.active)),
+            None => (None, self.enter()),
+        };
+        let active = active.ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
+        let waiters = state.flight.insert(Box::new(Waiters::new(wanted)));
+        let waiter = waiters.join(runtime.clone(), self.policy.wait_limit)?;
         let known = slot.current.load().as_ref().map(|current| current.held());
         let (epoch, dead) = (state.epoch, state.dead.as_deref().cloned());
         let own = state.own.as_deref().cloned().unwrap_or_default();
+        let ended = state.ended.as_deref().copied();
         // A runtime that is ending drops the flight at once, and that one takes the state to say so.
         drop(state);
+        let machine = Machine::new(self.policy, self.me(), known, dead)
+            .remembering(own, self.client_print())
+            .ended(ended)
+            .carrying(parked);
         let flight = Flight {
             coordinator: self.clone(),
             slot: slot.clone(),
             epoch,
             last: now,
-            own,
+            machine,
             unsaid: Vec::new(),
             ended: false,
+            active: Some(active),
         };
-        driver::launch(&runtime, flight, known, dead, guard);
+        driver::launch(runtime, flight);
         Ok(waiter)
     }
 }
@@ -211,11 +247,12 @@ pub(super) struct Flight {
     epoch: u32,
     /// The last reading of the clock.
     last: Now,
-    /// What the next flight has to remember.
-    pub(super) own: Own,
+    pub(super) machine: Machine,
     /// What others hear of once nothing waits for it.
     unsaid: Vec<EventKind>,
     ended: bool,
+    /// Until it is over. Goes with a token set that another flight has to store.
+    active: Option<Active>,
 }
 
 impl Flight {
@@ -245,6 +282,12 @@ impl Flight {
         self.last
     }
 
+    /// The step that was asked for had to wait for its turn until now. How long a call of the store may take.
+    pub(super) fn had_to_wait(&mut self) -> Duration {
+        let now = self.now();
+        self.machine.had_to_wait(now)
+    }
+
     /// Whoever hears of it may take long, and is in nobody's way by then.
     pub(super) fn say_later(&mut self, kind: EventKind) {
         self.unsaid.push(kind);
@@ -263,7 +306,7 @@ impl Flight {
         // It may be the last of an error of the store's own: that goes after the lock.
         let before = state.standing.clone();
         if over {
-            let own = std::mem::take(&mut self.own);
+            let own = self.machine.own().clone();
             let own = if state.epoch == self.epoch { own } else { own.of_another_login() };
             state.own = Some(own).filter(|own| !own.is_empty()).map(Box::new);
         }
@@ -353,12 +396,16 @@ impl Flight {
         // Others may succeed meanwhile.
         let looks = state.own.as_ref().is_some_and(|own| own.rests()) && now.until(until) > RECHECK;
         let until = if looks { now.after(RECHECK) } else { until };
-        state.standing = Some(Box::new((error.clone(), until)));
+        // Another flight need not wait where there is a token set to store.
+        if state.parked.is_none() {
+            state.standing = Some(Box::new((error.clone(), until)));
+        }
         let ends = error.needs_login()
             && error.kind() != ErrorKind::NeedsUser
             && error.kind() != ErrorKind::NoRefreshToken;
         // Where nothing can refresh it, there is no sense in trying before it is refused or has expired.
-        let again = self.coordinator.policy.refresh_ahead && error.kind() != ErrorKind::NoRefreshToken;
+        let again = (self.coordinator.policy.refresh_ahead || state.parked.is_some())
+            && error.kind() != ErrorKind::NoRefreshToken;
         if ends {
             self.slot.current.store(None);
         } else if again && let Some(current) = self.slot.current.load().as_ref() {
@@ -370,7 +417,12 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.ended {
-            // The task panicked, or its runtime went away. Nobody hangs for it.
+            // The task panicked, or its runtime went away. Nobody hangs for it, and no token set is lost by it.
+            if let Some(commit) = self.machine.hand_over()
+                && let Some(active) = self.active.take()
+            {
+                self.slot.state().parked = Some(Box::new(Parked { commit, active }));
+            }
             self.tell(Outcome::Failed(RefreshError::new(ErrorKind::Aborted)), true);
         }
         self.say();

@@ -71,7 +71,8 @@ impl RefreshCoordinator {
         tokens: TokenSet,
     ) -> Result<Generation, RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
-        let task = self.detached(async move { this.install_now(&slot, &tokens, Over::Anything).await })?;
+        let task = self
+            .detached(&slot.clone(), async move { this.install_now(&slot, &tokens, Over::Anything).await })?;
         match task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))? {
             Begun::New(generation) | Begun::Kept(generation) => Ok(generation),
         }
@@ -131,7 +132,7 @@ impl RefreshCoordinator {
         };
         let failed = |error| RefreshError::new(ErrorKind::LoginFailed).with_source(Arc::from(error));
         let tokens = login(why).await.map_err(failed)?;
-        let task = self.detached(async move {
+        let task = self.detached(&slot.clone(), async move {
             let begun = this.install_now(&slot, &tokens, Over::WhatHasEnded).await;
             (begun, tokens)
         })?;
@@ -160,7 +161,7 @@ impl RefreshCoordinator {
     /// The logout goes on when this is dropped: the revocation request is sent all the same.
     pub async fn logout(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<Logout, RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
-        let task = self.detached(async move { this.logout_now(&slot).await })?;
+        let task = self.detached(&slot.clone(), async move { this.logout_now(&slot).await })?;
         task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
     }
 
@@ -176,7 +177,7 @@ impl RefreshCoordinator {
     /// The work goes on when this is dropped. Nothing is sent to the server.
     pub async fn forget(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<(), RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
-        let task = self.detached(async move { this.forget_now(&slot).await })?;
+        let task = self.detached(&slot.clone(), async move { this.forget_now(&slot).await })?;
         task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
     }
 }

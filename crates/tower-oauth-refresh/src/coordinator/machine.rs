@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use self::commit::Commit;
+pub(crate) use self::commit::Commit;
 use self::exchange::{Attempt, Lease};
 pub(super) use self::judge::verdict_error;
 pub(crate) use self::own::Own;
@@ -334,13 +334,22 @@ impl Machine {
         self.wanted = wanted;
     }
 
+    /// The same, with a token set that an earlier flight received and could not store.
+    pub(crate) fn carrying(mut self, in_hand: Option<Commit>) -> Self {
+        self.in_hand = in_hand;
+        self
+    }
+
     /// Takes in what happened and says what to do. [`Self::notes`] come first.
     pub(crate) fn step(&mut self, now: Now, lots: Lots, event: Event) -> Step {
         let since = self.asked.replace(now).unwrap_or(now);
         match (std::mem::replace(&mut self.phase, Phase::Over), event) {
             (Phase::Ready, Event::Begin) => {
                 self.began = Some(now);
-                self.look()
+                match self.in_hand.clone() {
+                    Some(commit) => self.resume(now, commit),
+                    None => self.look(),
+                }
             }
             (Phase::Watching, Event::Woke)
             | (Phase::Restoring, Event::Swapped(Ok(Swapped::Done)))
@@ -401,6 +410,11 @@ impl Machine {
     /// Is there a received token set that is not stored yet?
     pub(crate) fn holds_set(&self) -> bool {
         self.in_hand.is_some()
+    }
+
+    /// The received token set that is not stored yet, for another flight to go on with.
+    pub(crate) fn hand_over(&mut self) -> Option<Commit> {
+        self.in_hand.take()
     }
 
     /// A step did not come to its end. Is there a received token set that is to be stored all the same? Then the

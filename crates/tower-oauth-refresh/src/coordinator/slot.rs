@@ -10,8 +10,9 @@ use http::HeaderValue;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
+use super::Active;
 use super::guard::{Refused, Wanted};
-use super::machine::Own;
+use super::machine::{Commit, Own};
 use super::origins::{Accepted, OriginId};
 use super::per_thread::PerThread;
 use super::policy::{self, Policy, TURN_LIMIT};
@@ -54,12 +55,21 @@ pub(super) struct State {
     pub(super) own: Option<Box<Own>>,
     /// A set that came too late for its login was given back: has the server confirmed it?
     pub(super) given_back: Option<bool>,
+    /// A received token set that is not stored, and whose runtime has ended: the next flight goes on with it.
+    pub(super) parked: Option<Box<Parked>>,
     /// The login that was ended here while the store could not be written: over until there is another one.
     pub(super) ended: Option<Box<LoginId>>,
     /// Here once the token in use was refused.
     refused: Option<Box<RefusedToken>>,
     /// Here while somebody installs, logs out or forgets: whose turn it is.
     pub(super) turns: Option<Arc<tokio::sync::Mutex<()>>>,
+}
+
+/// A token set between two flights. It counts as under way.
+#[derive(Debug)]
+pub(super) struct Parked {
+    pub(super) commit: Commit,
+    pub(super) active: Active,
 }
 
 /// The turn to begin or end a login: in this process, one after another does.
@@ -137,9 +147,10 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does it know what the store does not: that a login has ended?
+    /// Does it know what the store does not: that a login has ended, or a received token set?
     pub(super) fn must_stay(&self) -> bool {
-        self.state().ended.is_some()
+        let state = self.state();
+        state.ended.is_some() || state.parked.is_some()
     }
 
     pub(super) async fn turn(&self) -> Result<Turn<'_>, RefreshError> {

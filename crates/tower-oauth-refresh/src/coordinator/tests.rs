@@ -17,6 +17,7 @@ mod orders;
 mod panics;
 mod records;
 pub(super) mod refusals;
+mod runtimes;
 mod sharing;
 mod shutdown;
 mod threads;

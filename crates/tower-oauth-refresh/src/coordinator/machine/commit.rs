@@ -18,7 +18,7 @@ use crate::store::record::{
 
 /// A token set on its way into the store.
 #[derive(Clone, Debug)]
-pub(super) struct Commit {
+pub(crate) struct Commit {
     login: LoginId,
     under: Under,
     tokens: Tokens,
@@ -130,6 +130,15 @@ impl Machine {
             Ok(Swapped::Conflict(None)) => self.reconcile(now, lots, commit, None),
             Err(error) => self.hold(now, commit, since, error),
         }
+    }
+
+    /// Goes on with a set of an earlier flight. Its callers have gone: those of this one are held from here.
+    pub(super) fn resume(&mut self, now: Now, commit: Commit) -> Step {
+        if self.ended == Some(commit.login) {
+            // The store may not know of the end, and would take the set.
+            return self.give_back(commit, true);
+        }
+        self.reload(Commit { received: now, ..commit })
     }
 
     pub(super) fn reload(&mut self, commit: Commit) -> Step {
