@@ -8,6 +8,7 @@ mod clocks;
 mod fleet;
 mod fresh;
 mod glance;
+mod hangs;
 mod latency;
 mod life;
 mod logins;
