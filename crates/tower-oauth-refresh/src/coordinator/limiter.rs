@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::machine::Rank;
 use crate::clock::deadline;
+use crate::foreign;
 
 /// What is called. They need not take the same time.
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +145,8 @@ impl Limiter {
     fn grant(&self) {
         loop {
             let Some((queued, granted)) = self.state().next(self.longest) else { return };
-            if queued.tell.send(granted).is_err() {
+            // This wakes whoever waits, and that waker may panic: by then he has been told.
+            if let Ok(Err(_)) = foreign::call(|| queued.tell.send(granted)) {
                 // Went away.
                 self.state().running.remove(&granted.number);
             }

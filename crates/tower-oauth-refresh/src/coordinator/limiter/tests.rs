@@ -172,3 +172,20 @@ async fn a_burst_of_slow_calls_lowers_the_limit_once() {
     drop(calls);
     assert_eq!(limit(&limiter), 12);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_panics_reaches_nobody_whose_call_has_ended() {
+    struct Loud;
+    impl std::task::Wake for Loud {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("woken");
+        }
+    }
+    let limiter = limited(1);
+    let first = limiter.permit(Rank::Begun, Call::Load).await;
+    let waker = std::task::Waker::from(std::sync::Arc::new(Loud));
+    let mut waits = Box::pin(limiter.permit(Rank::New, Call::Load));
+    assert!(waits.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    drop(first);
+    assert!(waits.as_mut().now_or_never().is_some(), "it has its turn");
+}
