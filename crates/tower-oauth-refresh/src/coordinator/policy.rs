@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::attach::authorization;
 use crate::clock::Now;
 use crate::grant::Grant;
 use crate::store::record::{Mark, Tokens};
@@ -102,6 +103,14 @@ impl Policy {
     /// How access tokens are presented; of another type they are not.
     pub(crate) fn scheme(&self) -> &'static str {
         if self.dpop { "DPoP" } else { "Bearer" }
+    }
+
+    /// Is the access token of the type that is used here, and without a byte that no header can hold? Somebody may have
+    /// installed one with the line break at the end of a file.
+    pub(crate) fn can_send(&self, tokens: &Tokens) -> bool {
+        let scheme = self.scheme();
+        tokens.token_type.eq_ignore_ascii_case(scheme)
+            && tokens.access_token.as_ref().is_some_and(|token| authorization(scheme, token).is_some())
     }
 
     /// How long a mark of this process may be acted under.

@@ -101,7 +101,9 @@ impl RefreshCoordinator {
         if let Some(verdict) = verdict(slot, &seen.record) {
             return Some(verdict_error(&verdict));
         }
-        let serves = |tokens: &Tokens| usable(tokens, tokens.age.saturating_add(seen.age));
+        let serves = |tokens: &Tokens| {
+            usable(tokens, tokens.age.saturating_add(seen.age)) && self.policy.can_send(tokens)
+        };
         let lives = self.policy.grant == Grant::ClientCredentials
             || seen.record.refresh_token().is_some()
             || seen.record.tokens.as_ref().is_some_and(serves);

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::exchange::Lease;
 use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, store_error};
-use crate::attach::authorization;
 use crate::clock::Now;
 use crate::coordinator::guard;
 use crate::coordinator::policy::{self, COMMIT_RETRY, POLL, RESTORES, SETTLE, SETTLE_AT_MOST};
@@ -70,7 +69,7 @@ impl Machine {
         }
         if self.is_news(record)
             && let Some(held) = seen.usable(now)
-            && self.can_be_sent(&held.tokens)
+            && self.policy.can_send(&held.tokens)
         {
             return self.finish(Outcome::Adopted(held));
         }
@@ -111,14 +110,6 @@ impl Machine {
                 // A store that lost a write has had one generation twice.
                 known.generation <= record.generation
             }
-    }
-
-    /// Is the access token of the type that is used here, and without a byte that no header can hold? Somebody may have
-    /// installed one with the line break at the end of a file.
-    fn can_be_sent(&self, tokens: &Tokens) -> bool {
-        let scheme = self.policy.scheme();
-        tokens.token_type.eq_ignore_ascii_case(scheme)
-            && tokens.access_token.as_ref().is_some_and(|token| authorization(scheme, token).is_some())
     }
 
     /// Was the store set back, to a refresh token that has been spent?

@@ -326,3 +326,10 @@ async fn a_logout_that_the_store_did_not_take_is_not_undone_by_other_credentials
     tokio::time::sleep(SECOND * 2).await;
     assert!(world.token().await.unwrap_err().needs_login());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_access_token_that_no_header_holds_is_no_login_that_lives() {
+    let world = World::new();
+    world.coordinator.install("k", TokenSet::new("from a file\n").with_expires_in(HOUR)).await.unwrap();
+    assert!(matches!(world.start().await.1, Ok(Login::Begun(_))));
+}
