@@ -282,6 +282,8 @@ impl RefreshCoordinator {
             }
         };
         tokio::select! {
+            // In this order, so that a test sees the same calls of the store in each run.
+            biased;
             () = sleep(pause) => {}
             () = changed => {}
             () = self.closing(), if !holds_set && !self.is_closed() => {}
