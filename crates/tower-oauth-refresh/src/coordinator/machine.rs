@@ -334,12 +334,6 @@ impl Machine {
         self.wanted = wanted;
     }
 
-    /// The same, with a token set that an earlier flight received and could not store.
-    pub(crate) fn carrying(mut self, in_hand: Option<Commit>) -> Self {
-        self.in_hand = in_hand;
-        self
-    }
-
     /// Takes in what happened and says what to do. [`Self::notes`] come first.
     pub(crate) fn step(&mut self, now: Now, lots: Lots, event: Event) -> Step {
         let since = self.asked.replace(now).unwrap_or(now);
@@ -405,24 +399,6 @@ impl Machine {
     /// From now on no refresh token is sent. A set that was received is stored all the same.
     pub(crate) fn close(&mut self) {
         self.closed = true;
-    }
-
-    /// Is there a received token set that is not stored yet?
-    pub(crate) fn holds_set(&self) -> bool {
-        self.in_hand.is_some()
-    }
-
-    /// The received token set that is not stored yet, for another flight to go on with.
-    pub(crate) fn hand_over(&mut self) -> Option<Commit> {
-        self.in_hand.take()
-    }
-
-    /// A step did not come to its end. Is there a received token set that is to be stored all the same? Then the
-    /// machine waits for [`Event::Woke`].
-    pub(crate) fn salvage(&mut self) -> bool {
-        let Some(commit) = self.in_hand.clone() else { return false };
-        self.phase = Phase::Holding { commit };
-        true
     }
 
     /// The step that was asked for had to wait for its turn until `now`. This counts for nothing: a store call

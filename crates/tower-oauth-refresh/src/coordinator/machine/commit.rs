@@ -43,6 +43,30 @@ pub(crate) struct Commit {
 }
 
 impl Machine {
+    /// With a token set that an earlier flight received and could not store.
+    pub(crate) fn carrying(mut self, in_hand: Option<Commit>) -> Self {
+        self.in_hand = in_hand;
+        self
+    }
+
+    /// Is there a received token set that is not stored yet?
+    pub(crate) fn holds_set(&self) -> bool {
+        self.in_hand.is_some()
+    }
+
+    /// The received token set that is not stored yet, for another flight to go on with.
+    pub(crate) fn hand_over(&mut self) -> Option<Commit> {
+        self.in_hand.take()
+    }
+
+    /// A step did not come to its end. Is there a received token set that is to be stored all the same? Then the
+    /// machine waits for [`Event::Woke`](super::Event::Woke).
+    pub(crate) fn salvage(&mut self) -> bool {
+        let Some(commit) = self.in_hand.clone() else { return false };
+        self.phase = Phase::Holding { commit };
+        true
+    }
+
     pub(super) fn commit(
         &mut self,
         now: Now,
