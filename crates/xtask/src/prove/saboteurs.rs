@@ -266,8 +266,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "a flight begins under the lock that its end takes",
         FLIGHT,
-        "        drop(state);\n        let flight",
-        "        let flight",
+        "        drop(state);\n        let machine",
+        "        let machine",
     ),
     of(
         "an early refresh without a runtime is the last one",
@@ -278,7 +278,7 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "an early refresh that failed is tried again where it is turned off",
         FLIGHT,
-        "self.coordinator.policy.refresh_ahead && error",
+        "(self.coordinator.policy.refresh_ahead || state.parked.is_some())\n            && error",
         "error",
     ),
     of(
