@@ -168,6 +168,10 @@ fn waiting(counts: &Counts) -> Result<Vec<Row>, Failure> {
             bare("allocations"),
             counts.of("allocations of a waiter: ours"),
             0.0,
+        )
+        .instead(
+            1.0,
+            "A waiter's waker is wrapped, so that one that panics keeps no other waiter from being woken.",
         ),
         Row::counted(
             "2c",
@@ -177,8 +181,8 @@ fn waiting(counts: &Counts) -> Result<Vec<Row>, Failure> {
             96.0,
         )
         .instead(
-            184.0,
-            "A waiter knows its deadline, and around it stands the future that was asked for a token.",
+            400.0,
+            "A waiter has a timer of its own, and around it stands the future that was asked for a token.",
         ),
     ])
 }
