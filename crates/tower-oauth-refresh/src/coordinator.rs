@@ -12,6 +12,7 @@ mod guard;
 mod holder;
 mod keep_fresh;
 mod limiter;
+mod listen;
 mod login;
 mod machine;
 mod origins;
@@ -38,6 +39,7 @@ pub(crate) use self::flight::{Refusal, Token};
 use self::gate::Gate;
 use self::keep_fresh::Roster;
 use self::limiter::Limiter;
+use self::listen::Listener;
 pub use self::login::{Login, Logout};
 pub(crate) use self::machine::Answer;
 use self::machine::Rank;
@@ -82,6 +84,7 @@ pub struct RefreshCoordinator {
     /// Not asked by a layer with a fixed key.
     slots: Slots,
     roster: Roster,
+    listener: Listener,
     origins: Origins,
     events: broadcast::Sender<Event>,
     activity: watch::Sender<Activity>,
@@ -140,6 +143,7 @@ impl RefreshCoordinator {
             limiter: Limiter::new(builder.policy.store_limit),
             slots: Slots::new(builder.room),
             roster: Roster::default(),
+            listener: Listener::default(),
             origins: Origins::default(),
             events: broadcast::channel(256).0,
             activity: watch::Sender::default(),

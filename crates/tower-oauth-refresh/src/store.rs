@@ -68,6 +68,12 @@ pub trait TokenStore: Send + Sync + 'static {
 
     /// Tells the keys of records that somebody changed, where the store can know. Without it, or when
     /// the stream ends, waiters poll. May tell too much and may miss changes.
+    ///
+    /// Every coordinator that holds a token listens for as long as it lives, or until its shutdown, and loads a record
+    /// whose token it holds: a login that was ended elsewhere is over here within a second. Without it, and for a
+    /// change that was missed, it is over when the access token expires or is refused. A key whose record is gone is
+    /// told only where somebody removed it: its login is over, too. A stream that ends is asked for again, at least
+    /// every 30 seconds.
     fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
         None
     }

@@ -235,6 +235,8 @@ impl RefreshCoordinator {
             active: Some(active),
         };
         driver::launch(runtime, flight);
+        // It may bring a token whose login ends elsewhere.
+        self.listen();
         Ok(waiter)
     }
 }

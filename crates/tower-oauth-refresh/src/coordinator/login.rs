@@ -71,6 +71,7 @@ impl RefreshCoordinator {
         tokens: TokenSet,
     ) -> Result<Generation, RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
+        self.listen();
         let task = self
             .detached(&slot.clone(), async move { this.install_now(&slot, &tokens, Over::Anything).await })?;
         match task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))? {
@@ -103,7 +104,9 @@ impl RefreshCoordinator {
     /// # Errors
     ///
     /// [`ErrorKind::LoginFailed`], with what `login` said as its source. [`ErrorKind::Store`], if the store could
-    /// not be read or written, or holds a record that cannot be read: what is in it may be a login that lives.
+    /// not be read or written, or holds a record that cannot be read: what is in it may be a login that lives. Where it
+    /// is the write after `login` that fails, the new tokens are dropped, and are not revoked, for they may have been
+    /// written: the next call keeps them if they were, and asks for another login if not.
     /// The error of the verdict ([`InvalidGrant`](ErrorKind::InvalidGrant) or
     /// [`LostRotation`](ErrorKind::LostRotation)), if the server has refused this very refresh token for good:
     /// it is not sent again. [`ErrorKind::NoRuntime`], outside of a tokio runtime: `login` was not called.
@@ -132,6 +135,7 @@ impl RefreshCoordinator {
         };
         let failed = |error| RefreshError::new(ErrorKind::LoginFailed).with_source(Arc::from(error));
         let tokens = login(why).await.map_err(failed)?;
+        self.listen();
         let task = self.detached(&slot.clone(), async move {
             let begun = this.install_now(&slot, &tokens, Over::WhatHasEnded).await;
             (begun, tokens)
@@ -147,6 +151,9 @@ impl RefreshCoordinator {
     ///
     /// Once this returns, no request of this process carries a token of the login, and a refresh that was
     /// under way is given back at the server instead of being stored.
+    ///
+    /// Other processes that hold a valid token of the login stop sending it within a second where their store tells of
+    /// [changes](crate::TokenStore::changes), and otherwise when it expires or is refused.
     ///
     /// # Errors
     ///

@@ -161,6 +161,12 @@ impl Slot {
         Ok(Turn { slot: self, held: Some(held) })
     }
 
+    /// May somebody be about to publish a token set?
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.flight.is_some() || state.turns.is_some()
+    }
+
     /// The current set, if it is good to send.
     pub(crate) fn usable(&self, now: Now) -> Option<Arc<Current>> {
         self.current.load_full().filter(|current| current.is_usable(now))

@@ -54,7 +54,7 @@ impl Slots {
 
     /// The slot of this key; `make` makes one.
     pub(super) fn get(&self, key: &CredentialKey, make: impl FnOnce() -> Slot) -> Arc<Slot> {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hasher.hash_one(key.as_str());
         if let Some(slot) = self.read(hash).and_then(|held| find(&held, hash, key)) {
             return slot;
         }
@@ -67,11 +67,17 @@ impl Slots {
             put_out = held.sweep(self.room);
         }
         let slot = Arc::new(make());
-        held.slots.insert_unique(hash, slot.clone(), |slot| self.hasher.hash_one(&slot.key));
+        held.slots.insert_unique(hash, slot.clone(), |slot| self.hasher.hash_one(slot.key.as_str()));
         drop(held);
         // Their tokens are overwritten, which nobody has to wait for.
         drop(put_out);
         slot
+    }
+
+    /// The slot of the key of this name, if there is one. This is not a use of it.
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Slot>> {
+        let hash = self.hasher.hash_one(name);
+        self.read(hash)?.slots.find(hash, |slot| slot.key.as_str() == name).cloned()
     }
 
     /// How many there are.

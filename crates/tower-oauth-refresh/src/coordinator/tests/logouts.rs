@@ -1,5 +1,7 @@
 //! Logins that are begun only if needed, and logouts that end everything: the far side's account of them.
 
+mod everywhere;
+
 use futures_util::FutureExt as _;
 
 use super::*;
