@@ -3,8 +3,10 @@
 //! Every ring is a set of ordinary tests, so that `cargo xtask test` runs a short slice of each. Here they run in an
 //! optimised build and for `VERIFY_ROUNDS` times as long.
 
+use std::process::{Command, Output, Stdio};
+
 use crate::prepare::{self, Services};
-use crate::step::{Outcome, Stop, cargo, run as step};
+use crate::step::{Outcome, Stop, cargo, run as step, show};
 
 const ROUNDS: u64 = 20;
 
@@ -70,6 +72,24 @@ impl Ring {
     fn needs_services(&self) -> bool {
         self.package == "workspace-tests"
     }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = cargo(["test", "--profile", "fuzz", "--package", self.package]);
+        command.args(self.target).arg("--").args(arguments).arg(self.filter);
+        command
+    }
+
+    /// A filter that matches nothing would pass: the tests may have been renamed.
+    fn must_have_tests(&self) -> Outcome {
+        let mut list = self.command(&["--list"]);
+        let shown = show(&list);
+        let unable = |error| Stop::Because(format!("cannot run `{shown}`: {error}"));
+        let Output { stdout, .. } = list.stderr(Stdio::inherit()).output().map_err(unable)?;
+        if String::from_utf8_lossy(&stdout).contains(": test") {
+            return Ok(());
+        }
+        Err(Stop::Because(format!("verify: the ring {} has no tests: {shown}", self.name)))
+    }
 }
 
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
@@ -89,10 +109,9 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
     let rings = || RINGS.iter().filter(|ring| named.is_empty() || named.contains(&ring.name));
     let services = if rings().any(Ring::needs_services) { prepare::stores()? } else { Services::default() };
     for ring in rings() {
+        ring.must_have_tests()?;
         step(
-            cargo(["test", "--profile", "fuzz", "--package", ring.package])
-                .args(ring.target)
-                .args(["--", "--nocapture", ring.filter])
+            ring.command(&["--nocapture"])
                 .envs(services.variables())
                 .env("VERIFY_ROUNDS", rounds.to_string()),
         )?;
