@@ -208,8 +208,11 @@ impl<B: Body + 'static> Exchange<B> {
         let (used, origin, keyed) = (kept.used, kept.origin, kept.keyed.take());
         kept.spare();
         if !is_grpc(answer.headers()) {
-            if let Some(slot) = keyed.as_ref().or(config.fixed()) {
-                note_success(&answer, slot, used, origin);
+            // Only a success shows that the token was accepted: other answers may be given before it is looked at.
+            if answer.status().is_success()
+                && let Some(slot) = keyed.as_ref().or(config.fixed())
+            {
+                slot.accepted(used, origin);
             }
             return answer.map(ResponseBody::plain);
         }
@@ -222,14 +225,6 @@ impl<B: Body + 'static> Exchange<B> {
             }
         };
         answer.map(|body| ResponseBody::watched(body, Box::new(watcher)))
-    }
-}
-
-/// Only a success shows that the token was accepted: other answers may be given before it is looked at.
-#[inline]
-fn note_success<R>(answer: &Response<R>, slot: &Slot, used: TokenId, origin: OriginId) {
-    if answer.status().is_success() && !is_grpc(answer.headers()) {
-        slot.accepted(used, origin);
     }
 }
 

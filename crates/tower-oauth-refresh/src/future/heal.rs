@@ -11,8 +11,9 @@ use http_body::Body;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::{Exchange, note_success, ready_service};
+use super::{Exchange, ready_service};
 use crate::body::{RefusedBody, ResponseBody};
+use crate::challenge::is_grpc;
 use crate::coordinator::{Current, Refusal, Slot, Waiter, runtime};
 use crate::error::{ErrorKind, RefreshError};
 use crate::layer::Asks;
@@ -82,8 +83,8 @@ where
         };
         if asks == Asks::Token {
             config.coordinator.refused_again(slot, &token, exchange.kept.origin);
-        } else {
-            note_success(&answer, slot, token.id(), exchange.kept.origin);
+        } else if answer.status().is_success() && !is_grpc(answer.headers()) {
+            slot.accepted(token.id(), exchange.kept.origin);
         }
         let outcome = ReplayOutcome::Replayed(token.generation());
         let mut response = answer.map(ResponseBody::plain);
