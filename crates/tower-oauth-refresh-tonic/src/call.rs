@@ -58,8 +58,8 @@ fn with_status(error: BoxError) -> BoxError {
     let Some(found) = error.downcast_ref::<RefreshError>() else { return error };
     let code = match found.kind() {
         _ if found.needs_login() => Code::Unauthenticated,
-        _ if found.is_transient() => Code::Unavailable,
         ErrorKind::TooManyWaiters => Code::ResourceExhausted,
+        _ if found.is_transient() => Code::Unavailable,
         _ => Code::FailedPrecondition,
     };
     let mut status = Status::new(code, found.to_string());

@@ -40,13 +40,16 @@ pub enum ErrorKind {
     InDoubt,
     /// The token endpoint refused without saying why. Tokens are kept, later attempts are spaced.
     Refused,
-    /// The token store could not be read or written, so nothing was sent to the token endpoint.
+    /// The token store could not be read or written, or is too slow. Where it failed before a refresh, nothing was sent to
+    /// the token endpoint.
     Store,
     /// A new token set was received and could not be made durable yet; the write goes on.
     Unpersisted,
-    /// The refresh took longer than this caller was willing to wait; the refresh itself goes on.
+    /// A refresh took longer than [`wait_limit`](crate::Builder::wait_limit), and goes on. From `install`, `logout` and
+    /// `forget`: another one of this credential did not end within a minute, and nothing was done.
     TimedOut,
-    /// Too many requests wait for the same refresh already.
+    /// Too many requests wait for this refresh, or too many refreshes for the token endpoint
+    /// ([`concurrency_limit`](crate::Builder::concurrency_limit)). Try again later.
     TooManyWaiters,
     /// The task that ran the refresh ended without an outcome: it panicked, or its runtime stopped.
     Aborted,
@@ -69,14 +72,15 @@ pub enum ErrorKind {
     /// says why.
     LoginFailed,
     /// The server refuses this client, not this user (`invalid_client`, `unauthorized_client`, …). Nothing
-    /// was erased; mend the configuration.
+    /// was erased; repair the configuration. Also where this program's own configuration cannot work: `keep_fresh` under a
+    /// minute, a bound login without [`dpop`](crate::Builder::dpop).
     Configuration,
 
     /// A request to a named origin did not say which credential it wants.
     NoCredentialKey,
     /// There is no tokio runtime to run a refresh on.
     NoRuntime,
-    /// The coordinator was shut down.
+    /// The coordinator was shut down: no refresh is sent any more. Valid tokens are still served.
     ShutDown,
     /// The token endpoint's own client asked for the token that it is fetching: it goes through the layer
     /// that it serves.
@@ -133,8 +137,13 @@ impl RefreshError {
     /// May the same request succeed later without anybody doing anything?
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        use ErrorKind::{Aborted, InDoubt, Refused, Store, TimedOut, Unavailable, Unpersisted};
-        matches!(self.0.kind, Unavailable | InDoubt | Refused | Store | Unpersisted | TimedOut | Aborted)
+        use ErrorKind::{
+            Aborted, InDoubt, Refused, Store, TimedOut, TooManyWaiters, Unavailable, Unpersisted,
+        };
+        matches!(
+            self.0.kind,
+            Unavailable | InDoubt | Refused | Store | Unpersisted | TimedOut | TooManyWaiters | Aborted
+        )
     }
 
     /// The OAuth error code, where the server gave one (RFC 6749 §5.2).
