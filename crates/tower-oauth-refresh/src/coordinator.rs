@@ -241,10 +241,12 @@ impl RefreshCoordinator {
         Events(self.events.subscribe())
     }
 
-    /// Lets nothing more be sent to the token endpoint, and waits until the exchanges under way have ended and their
-    /// tokens are stored, and logins and logouts, too: at most for `limit`. `true`: nothing is under way. Valid tokens
-    /// go on being served; a refresh that has not been sent yet fails with [`ErrorKind::ShutDown`]. A login may still
-    /// be installed or ended afterwards, and is not waited for.
+    /// Sends no further refresh, and waits at most for `limit` until the exchanges under way have ended and their tokens
+    /// are stored, and until logins and logouts under way have ended. `true`: nothing is under way. `false`: something is,
+    /// or a received token set is not stored yet. Valid tokens are still served; a refresh that was not sent fails with
+    /// [`ErrorKind::ShutDown`].
+    ///
+    /// To log out at the end of a program, call [`logout`](Self::logout) first: one that begins later is not waited for.
     ///
     /// Outside of a tokio runtime it does not wait.
     ///

@@ -48,7 +48,7 @@ pub enum BuildError {
     /// A parameter that the library itself sends.
     #[error("the parameter {0:?} is sent by the library itself")]
     ReservedParameter(String),
-    /// A time limit with which no refresh can go right: `least` and `most` say what can.
+    /// A time limit outside of `least..=most`.
     #[error("{name} must be from {least:?} to {most:?}")]
     #[non_exhaustive]
     Limit {
@@ -198,15 +198,18 @@ impl Builder {
 
     /// Time limit of one exchange at the token endpoint. Default: 10 s.
     ///
-    /// From one second to five minutes. Coordinators of one credential may differ: a process that died during an
-    /// exchange is succeeded after the longer one of its limit and that of its successor, and three seconds.
+    /// From one second to five minutes, otherwise [`build`](Self::build) fails with [`BuildError::Limit`]. Processes that
+    /// share a credential may have different limits: where one dies during an exchange, another takes over after the longer
+    /// of their two limits and three seconds.
     pub fn exchange_limit(mut self, limit: Duration) -> Self {
         self.policy.exchange_limit = limit;
         self
     }
 
-    /// How long a request waits for a refresh before it fails. The refresh itself goes on. Default: 45 s,
-    /// enough to succeed another process that died.
+    /// How long a request waits for a refresh at most. Then it fails with
+    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), and the refresh goes on. Where the refresh fails sooner, the
+    /// request fails with it, whatever time it has left. Default: 45 s. To outlast a process that died, it has to be longer
+    /// than two exchange limits and three seconds.
     pub fn wait_limit(mut self, limit: Duration) -> Self {
         self.policy.wait_limit = limit;
         self

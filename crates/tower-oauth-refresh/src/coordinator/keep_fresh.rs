@@ -71,15 +71,15 @@ const AWAY_LOOKS: u32 = 16;
 const NAP: Duration = Duration::from_secs(60);
 
 impl RefreshCoordinator {
-    /// Sees from now on that the refresh token of `key` does not grow older than `every`, also while nobody
-    /// uses the credential: for servers that end a refresh token which was not used for some time. A third of
-    /// that time is a good `every`; one refresh of every day is not.
+    /// Refreshes the credential before its refresh token is older than `every`, also while nobody uses it: for servers that
+    /// end a refresh token which was not used for some time. `every` is at least a minute. A third of the server's limit is
+    /// a good value; refreshing more often only loads the server.
     ///
     /// One task looks after all credentials of a coordinator. It spreads them over the second half of
-    /// `every`, each at a place of its own, so that what was installed together is not refreshed together. It
-    /// lets go of a credential whose login has ended, or of which nothing has been stored for a time of `every`, until
-    /// it is told again: [`EventKind::LetGo`] says so. It ends with the coordinator or its [`shutdown`](Self::shutdown). What is looked after is not remembered in the store: say it again
-    /// after a restart. The task runs where this was called first; when that runtime has ended, the next call
+    /// `every`, each at a place of its own, so that what was installed together is not refreshed together. It stops for a
+    /// credential whose login has ended, or that had no record for a whole `every`, and emits [`EventKind::LetGo`]; call
+    /// this again to resume. It ends with the coordinator or its [`shutdown`](Self::shutdown). Nothing of it is kept in the
+    /// store: call this again after a restart. The task runs where this was called first; when that runtime has ended, the next call
     /// starts it where that one is made, for all.
     ///
     /// # Errors

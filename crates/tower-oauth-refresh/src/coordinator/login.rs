@@ -25,7 +25,9 @@ pub enum Logout {
     /// The server confirmed that the refresh token is revoked (RFC 7009 §2.2).
     Revoked,
     /// The server may still accept a token of this login: it has no revocation endpoint, did not confirm,
-    /// or a refresh was under way elsewhere whose new token only that process knows.
+    /// or a refresh was under way elsewhere whose new token only that process knows. Call `logout` again to repeat what
+    /// was not confirmed: it is kept for a week. Without
+    /// [`revocation_endpoint`](crate::Builder::revocation_endpoint) this is always the answer.
     NotRevoked,
     /// There was nothing to revoke.
     NothingStored,
@@ -34,14 +36,15 @@ pub enum Logout {
 /// What became of a login that was [asked for if needed](RefreshCoordinator::login_if_needed).
 #[derive(Debug)]
 #[non_exhaustive]
-#[must_use = "tokens that lost a race live on at the server"]
+#[must_use = "`LostRace` holds tokens that were not stored"]
 pub enum Login {
     /// A login was stored, and lives: no other was asked for.
     Kept(Generation),
     /// There was none, and the new one is stored.
     Begun(Generation),
-    /// Somebody else began a login meanwhile, which is kept. These are the tokens that are not needed: revoke them at
-    /// the server if nobody else has them.
+    /// Another process began a login meanwhile, and that one is kept. Where `login` obtained these tokens newly (browser,
+    /// device code), revoke them at the server. Where all processes read the same token (environment variable, file), do
+    /// **not** revoke it: the login that is kept uses it.
     LostRace(TokenSet),
 }
 
@@ -50,7 +53,8 @@ impl RefreshCoordinator {
     ///
     /// A hard verdict is lifted, also when the refresh token is the same as before. A refresh of the former
     /// login that is still under way is discarded, and revoked at the server. A record that cannot be read,
-    /// for its key is lost or it is damaged, is replaced, too: nothing else replaces one.
+    /// for its key is lost or it is damaged, is replaced, too. `logout` and `forget` end one; a
+    /// refresh and `login_if_needed` leave it alone.
     ///
     /// Where a program has tokens from its start, as in an environment variable, this would put the refresh token of
     /// its first start in place of the newest: see [`login_if_needed`](Self::login_if_needed).
@@ -92,7 +96,7 @@ impl RefreshCoordinator {
     /// # -> Result<(), tower_oauth_refresh::RefreshError> {
     /// use tower_oauth_refresh::TokenSet;
     ///
-    /// coordinator
+    /// let _login = coordinator
     ///     .login_if_needed("user-42", |_why| async {
     ///         Ok(TokenSet::from_refresh_token(std::env::var("REFRESH_TOKEN")?))
     ///     })
@@ -100,6 +104,9 @@ impl RefreshCoordinator {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// Whether a login lives is what the store says. The server is not asked: one that was revoked there is kept until a
+    /// refresh finds out.
     ///
     /// # Errors
     ///
@@ -109,7 +116,8 @@ impl RefreshCoordinator {
     /// written: the next call keeps them if they were, and asks for another login if not.
     /// The error of the verdict ([`InvalidGrant`](ErrorKind::InvalidGrant) or
     /// [`LostRotation`](ErrorKind::LostRotation)), if the server has refused this very refresh token for good:
-    /// it is not sent again. [`ErrorKind::NoRuntime`], outside of a tokio runtime: `login` was not called.
+    /// it is not sent again, and `login` has to bring another one. [`ErrorKind::TimedOut`], as for
+    /// [`install`](Self::install). [`ErrorKind::NoRuntime`], outside of a tokio runtime: `login` was not called.
     ///
     /// # Cancel safety
     ///

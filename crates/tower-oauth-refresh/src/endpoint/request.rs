@@ -23,7 +23,7 @@ use crate::store::record::ClientPrint;
 /// How the client proves at the authorization server who it is (RFC 6749 §2.3). Never probed: a refresh
 /// token sent in a failed trial may be a refresh token spent.
 ///
-/// Clones share the secret, which [`replace_secret`](Self::replace_secret) exchanges while the program runs.
+/// Clones share the secret, which [`replace_secret`](Self::replace_secret) replaces while the program runs.
 #[derive(Clone)]
 pub struct ClientAuth(Kind);
 
@@ -76,9 +76,9 @@ impl ClientAuth {
         Self(Kind::Assertion { id: id.into(), make: Arc::new(move || Box::pin(make())) })
     }
 
-    /// Exchanges the secret, in all clones of this: keep one beside the coordinator that is built with another. The
-    /// next attempt shows the new one, and where the old one was refused, nobody waits for that any longer.
-    /// `false`: there is no secret in it, and nothing is changed.
+    /// Replaces the client secret while the program runs, in this value and all its clones: keep one clone and give the
+    /// other to the coordinator. The next attempt sends the new secret; a pause because the old one was refused ends at
+    /// once. Returns `false`, and changes nothing, where this kind of authentication has no secret.
     pub fn replace_secret(&self, secret: impl Into<ClientSecret>) -> bool {
         let (Kind::Basic { secret: shown, .. } | Kind::Post { secret: shown, .. }) = &self.0 else {
             return false;

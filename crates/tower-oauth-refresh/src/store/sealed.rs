@@ -96,8 +96,8 @@ impl fmt::Debug for SealingKey {
 
 /// A store whose records are encrypted (XChaCha20-Poly1305) before the store beneath sees them.
 ///
-/// A record that cannot be opened is [unreadable](StoreError::is_unreadable) and stays where it is: the
-/// right key may come back. The credential's name, the version, the age and the length of a record are
+/// A record that cannot be opened is [unreadable](StoreError::is_unreadable) and stays until an `install`, `logout`
+/// or `forget`: the right key may come back. The credential's name, the version, the age and the length of a record are
 /// not hidden.
 ///
 /// # Turning it on and off
@@ -112,8 +112,10 @@ impl fmt::Debug for SealingKey {
 ///    live credential is its next refresh;
 /// 3. `Sealed::new(store, key)`: what is still not sealed can no longer be read.
 ///
-/// To turn it off, go the same way back. A process without the key that meets a sealed record, as where the first
-/// step is left out, fails with an unreadable record and loses nothing.
+/// Between steps 2 and 3, wait until every record has been written: refresh credentials that nobody uses once. What step 3
+/// cannot read is still there, and step 2 reads it again. To turn sealing off, go the same way back, and wait in the same
+/// place. A process that meets a record that it cannot read fails with
+/// [`ErrorKind::Store`](crate::ErrorKind::Store) and removes nothing.
 ///
 /// # Cancel safety
 ///
