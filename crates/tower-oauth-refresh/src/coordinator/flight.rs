@@ -214,9 +214,11 @@ impl RefreshCoordinator {
         let active = active.ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
         let waiters = state.flight.insert(Box::new(Waiters::new(wanted)));
         let waiter = waiters.join(runtime.clone(), self.policy.wait_limit)?;
-        let known = slot.current.load().as_ref().map(|current| current.held());
+        let current = slot.current.load_full();
+        let known = current.as_ref().map(|current| current.held());
         let (epoch, dead) = (state.epoch, state.dead.as_deref().cloned());
-        let own = state.own.as_deref().cloned().unwrap_or_default();
+        let mut own = state.own.as_deref().cloned().unwrap_or_default();
+        own.refreshed_known = current.is_some_and(|current| current.was_refreshed_here());
         let ended = state.ended.as_deref().copied();
         // A runtime that is ending drops the flight at once, and that one takes the state to say so.
         drop(state);
@@ -347,9 +349,9 @@ impl Flight {
     }
 
     fn believe(&self, state: &mut State, outcome: Outcome, now: Now) -> (Told, Option<EventKind>) {
-        let (held, event) = match outcome {
-            Outcome::Refreshed(held) => (held, EventKind::Refreshed as fn(_) -> _),
-            Outcome::Adopted(held) => (held, EventKind::Adopted as fn(_) -> _),
+        let (held, event, here) = match outcome {
+            Outcome::Refreshed(held) => (held, EventKind::Refreshed as fn(_) -> _, true),
+            Outcome::Adopted(held) => (held, EventKind::Adopted as fn(_) -> _, false),
             Outcome::Kept(until) => return self.keep(state, until, now),
             Outcome::Failed(error) => {
                 self.stand(state, &error, now);
@@ -359,7 +361,7 @@ impl Flight {
         let event = event(held.generation);
         let told = match self.coordinator.current(&self.slot, held) {
             Some(current) => {
-                let current = Arc::new(current);
+                let current = Arc::new(if here { current.refreshed_here() } else { current });
                 self.slot.publish(state, current.clone());
                 Ok(current)
             }

@@ -59,11 +59,11 @@ impl Wanted {
 }
 
 /// How long the token of this record, which was written `age` ago, is left alone although it was refused. This process
-/// has `held` it for some time, by a clock that does not jump.
+/// has `held` it for some time, by a clock that does not jump; `own`: it has refreshed it itself.
 pub(crate) fn left_alone(
     record: &CredentialRecord,
     age: Duration,
-    held: Duration,
+    (held, own): (Duration, bool),
     refused: Refused,
     policy: &Policy,
 ) -> Duration {
@@ -72,8 +72,9 @@ pub(crate) fn left_alone(
         let debt = entry.map_or(Duration::ZERO, |entry| entry.debt);
         return debt.saturating_add(REVOKED_COST).saturating_sub(REVOKED_CREDIT);
     }
-    // An API may learn of a new token later than we do. What somebody installed may be old.
-    let young = record.tokens.as_ref().filter(|_| record.under.is_some()).map(|tokens| {
+    // An API may learn of a new token later than the process that refreshed it. One that was found in the store may have
+    // been revoked before this process began.
+    let young = record.tokens.as_ref().filter(|_| own).map(|tokens| {
         let half = tokens.expires_in.map_or(Duration::MAX, |life| life / 2);
         policy.challenge_min_age.min(half).saturating_sub(tokens.age.saturating_add(age).min(held))
     });

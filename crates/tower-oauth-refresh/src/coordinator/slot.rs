@@ -108,6 +108,8 @@ pub(crate) struct Current {
     ahead: AtomicU64,
     /// Of the header: tells two sets of one generation apart.
     hash: u64,
+    /// Did this coordinator refresh it? Otherwise it was installed, or found in the store.
+    refreshed_here: bool,
 }
 
 /// Which token set a request carried.
@@ -283,7 +285,17 @@ impl Current {
             looked: AtomicU64::new(0),
             ahead: AtomicU64::new(ahead.map_or(u64::MAX, |at| millis(at.boot))),
             hash,
+            refreshed_here: false,
         })
+    }
+
+    /// This coordinator has refreshed it.
+    pub(super) fn refreshed_here(self) -> Self {
+        Self { refreshed_here: true, ..self }
+    }
+
+    pub(super) fn was_refreshed_here(&self) -> bool {
+        self.refreshed_here
     }
 
     /// The token set as it came.

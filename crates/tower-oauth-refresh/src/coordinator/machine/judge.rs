@@ -193,9 +193,10 @@ impl Machine {
         }
         let age = seen.snapshot.age.saturating_add(now.since(seen.at));
         let held = now.boot.saturating_sub(known.obtained.boot);
+        let own = self.own.refreshed_known;
         let mut least: Option<Duration> = None;
         for refused in &self.wanted.refused {
-            let wait = guard::left_alone(&seen.snapshot.record, age, held, *refused, &self.policy);
+            let wait = guard::left_alone(&seen.snapshot.record, age, (held, own), *refused, &self.policy);
             if wait.is_zero() {
                 self.charged.push(*refused);
             }

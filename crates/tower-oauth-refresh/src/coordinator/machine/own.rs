@@ -16,6 +16,8 @@ pub(crate) struct Own {
     rest: Option<OwnRest>,
     /// Attempts that never left this host, one after the other.
     pub(super) unsent: u32,
+    /// Did this process itself refresh the token set that the flight knows? Set for each flight.
+    pub(crate) refreshed_known: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
