@@ -363,7 +363,12 @@ async fn a_builder_has_the_token_and_the_revocation_endpoint() {
     coordinator.token("acme").await.unwrap();
     coordinator.logout("acme").await.unwrap();
     let asked: Vec<_> = asked.lock().unwrap().iter().map(Uri::to_string).collect();
-    assert_eq!(asked, ["https://as.example/token", "https://as.example/revoke"]);
+    let revoke = "https://as.example/revoke";
+    assert_eq!(
+        asked,
+        ["https://as.example/token", revoke, revoke],
+        "the refresh token, then the access token"
+    );
 }
 
 /// Values that nearly belong into a document.

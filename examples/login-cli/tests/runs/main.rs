@@ -67,7 +67,7 @@ async fn a_login_with_a_code_lasts_until_logout_which_the_server_confirms() {
 
     let (code, said) = program.run(&["logout"]).await;
     assert!(code == Some(0) && said.contains("the server has revoked"), "{said}");
-    assert_eq!(program.auth.ledger().revocations().len(), 1);
+    assert_eq!(program.auth.ledger().revocations().len(), 2, "the refresh token and the access token");
     let (code, said) = program.run(&["call", &program.api.url("/me")]).await;
     assert!(code == Some(2) && said.contains("run: login-cli login"), "{code:?} {said}");
     assert_eq!(program.api.ledger().api_requests().len(), 1, "nothing was sent without a login");
