@@ -67,13 +67,15 @@ where
                 Ok(answer) => {
                     Outcome { status: Some(200), said: said(answer.extensions().get::<RefreshReport>()) }
                 }
-                Err(status) if status.code() == Code::Unauthenticated => {
-                    Outcome { status: Some(401), said: String::new() }
-                }
                 Err(status) => {
                     let ours = status.source().and_then(|source| source.downcast_ref::<RefreshError>());
-                    let kind = ours.unwrap_or_else(|| panic!("{status:?}")).kind();
-                    Outcome { status: None, said: format!("{kind:?}") }
+                    match ours {
+                        Some(error) => Outcome { status: None, said: format!("{:?}", error.kind()) },
+                        None if status.code() == Code::Unauthenticated => {
+                            Outcome { status: Some(401), said: String::new() }
+                        }
+                        None => panic!("{status:?}"),
+                    }
                 }
             }
         })
