@@ -100,7 +100,7 @@ pub fn counted(counts: &Counts) -> Result<(Vec<Row>, Runs), Failure> {
         700.0,
     )
     .instead(
-        760.0,
+        770.0,
         "Eight pointers and words, empty for most: refused tokens, own attempts, a set whose runtime ended, a logout that \
              the store did not take; and what tells two sets of one generation apart.",
     ));
