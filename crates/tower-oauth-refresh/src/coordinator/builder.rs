@@ -228,8 +228,8 @@ impl Builder {
         self
     }
 
-    /// A token that was refreshed less than this ago is not refreshed because an API refuses it that has never
-    /// accepted it: another one would be refused just so. Default: 5 s.
+    /// A token that this coordinator refreshed less than this ago is not refreshed because an API refuses it that has
+    /// never accepted it: another one would be refused as well. Default: 5 s.
     pub fn challenge_min_age(mut self, age: Duration) -> Self {
         self.policy.challenge_min_age = age;
         self
