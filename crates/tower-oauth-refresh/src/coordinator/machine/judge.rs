@@ -57,9 +57,10 @@ impl Machine {
             return self.fail(RefreshError::new(ErrorKind::Configuration).with_code(Some("bound_token")));
         }
         if let Some(verdict) = self.dead.take_if(|dead| record.fingerprint() == Some(dead.fingerprint)) {
-            // The store did not take the verdict when it was given, or has lost it since. Whoever is asking the
-            // server himself will hear it there.
-            if record.mark.as_ref().is_none_or(|mark| self.own.wrote(mark)) {
+            // The store did not take the verdict when it was given, or has lost it since. A process that is asking the
+            // server itself will hear it there; under a mark that has had its life, nobody is.
+            let had_its_life = |mark: &Mark| seen.snapshot.age >= self.policy.foreign_mark_life(mark);
+            if record.mark.as_ref().is_none_or(|mark| self.own.wrote(mark) || had_its_life(mark)) {
                 return self.condemn(lots, seen.snapshot.version, record, verdict);
             }
             return self.fail(verdict_error(&verdict));

@@ -231,6 +231,21 @@ fn a_verdict_that_the_store_has_lost_or_did_not_take_is_written_again() {
 }
 
 #[test]
+fn a_verdict_is_written_over_a_foreign_mark_that_has_had_its_life() {
+    for (age, written) in [(5, false), (12, true)] {
+        let mut play = forewarned();
+        let mut found = snapshot(marked(expired(), 7, 70));
+        found.age = SECOND * age;
+        play.loaded(found);
+        if written {
+            assert!(matches!(play.swap().1.life, Life::Dead(_)));
+            play.swapped();
+        }
+        assert_eq!(play.failed().kind(), ErrorKind::InvalidGrant);
+    }
+}
+
+#[test]
 fn a_store_that_cannot_be_read_is_a_transient_failure_and_nothing_is_sent() {
     let mut play = Play::knowing(5);
     play.load_fails();
