@@ -12,6 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tower::{Service, service_fn};
 use tower_oauth_refresh::{
     BoxFuture, BoxStream, Clock, Now, Record, RecordBody, StoreError, StoredKey, Swap, SystemClock,
@@ -82,6 +83,12 @@ impl Watched {
         }
         let text = std::str::from_utf8(record.body.bytes()).expect("records are not sealed");
         let text = text.replace(r#""boot":""#, r#""boot":"not "#);
+        // The content begins behind this member and ends before the last brace. Its checksum stands in front of it.
+        let (head, content) = text.split_once(r#","record":"#).expect("a record has content");
+        let content = content.strip_suffix('}').expect("a record ends with a brace");
+        let (head, _) = head.split_once(r#""sum":""#).expect("a record has a checksum");
+        let sum: String = Sha256::digest(content).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let text = format!(r#"{head}"sum":"{sum}","record":{content}}}"#);
         Record::new(RecordBody::new(record.body.version(), text.into_bytes()), record.age)
     }
 }
