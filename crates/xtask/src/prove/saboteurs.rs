@@ -357,8 +357,8 @@ pub(crate) const SABOTEURS: &[Saboteur] = &[
     of(
         "a verdict that the store has lost is kept to oneself",
         JUDGE,
-        "if record.mark.as_ref().is_none_or(|mark| self.own.wrote(mark)) {",
-        "if record.mark.as_ref().is_some_and(|mark| self.own.wrote(mark)) {",
+        "if record.mark.as_ref().is_none_or(|mark| self.own.wrote(mark) || had_its_life(mark)) {",
+        "if record.mark.as_ref().is_some_and(|mark| self.own.wrote(mark) || had_its_life(mark)) {",
     ),
     of(
         "jitter is drawn for every call",
