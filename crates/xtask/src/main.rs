@@ -36,7 +36,8 @@ usage: cargo xtask <command>
           every history up to a length and a number of faults
   mutants [machine] [engine] [classifier]
           every small change to these, and whether a unit test notices: hours
-  prove   takes out one rule after the other, and sees who notices
+  prove [WORD…] [--page]
+          breaks one promise after the other, and expects the test that is named for it to fail
   providers
           the table of constants and the page of the documentation, from providers.json
   simulate [--histories N] [--fresh]
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
         ["doc"] => doc::run(),
         ["explore", bounds @ ..] => explore::run(bounds),
         ["mutants", parts @ ..] => mutants::run(parts),
-        ["prove", names @ ..] => prove::run(names),
+        ["prove", words @ ..] => prove::run(words),
         ["providers"] => providers::run(),
         ["simulate", options @ ..] => simulate::run(options),
         ["million", arguments @ ..] => million::run(arguments),

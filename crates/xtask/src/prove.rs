@@ -1,120 +1,193 @@
-//! `cargo xtask prove [NAME…]`: does anything notice when a rule is taken out?
+//! `cargo xtask prove [WORD…]`: breaks one promise after the other, and expects the test that is named for it to fail.
 //!
-//! Every saboteur is one change to the engine, made in a copy of the tree and never in the tree itself. The
-//! simulation, the search and the unit tests each have a look; the first two tell a story, and cannot see what
-//! happens in the driver or the middleware. One that nobody notices fails the command.
+//! Each [`Fault`] is one change to the product code, made in a copy of the tree. It is caught if every test that it names
+//! fails. A test that does not end within its time has not caught anything. With words, only faults are tried whose
+//! description, file or tests contain one of them.
 
-mod saboteurs;
+mod faults;
+mod page;
+mod target;
+mod tree;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
-use self::saboteurs::{SABOTEURS, Saboteur};
+use self::faults::Fault;
+use self::target::Target;
+use self::tree::Tree;
+use crate::prepare::{self, Services};
 use crate::step::{Outcome, Stop, root};
 
 /// As seconds allow.
 const HISTORIES: &str = "1000000";
 const BOUNDS: &str = "13:0 9:1";
-/// Seconds for one look, a build included.
+/// Seconds for the tests of one fault, after they have been built.
 const LIMIT: &str = "240";
 
-pub(crate) fn run(names: &[&str]) -> Outcome {
-    let tree = copy_of_the_tree()?;
-    let mut survivors = Vec::new();
-    let chosen = SABOTEURS.iter().filter(|one| names.is_empty() || names.contains(&one.name));
-    for saboteur in chosen {
-        let by = caught(&tree, saboteur)?;
-        eprintln!("{} {}", if by.is_empty() { "SURVIVED" } else { "caught  " }, saboteur.name);
-        by.iter().for_each(|one| eprintln!("           {one}"));
-        if by.is_empty() {
-            survivors.push(saboteur.name);
+pub(crate) fn run(words: &[&str]) -> Outcome {
+    let (writes, words): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| **word == "--page");
+    let mut chosen: Vec<&Fault> = faults::all().filter(|fault| fault.is_named_by(&words)).collect();
+    // One crate after the other: each is built again only where it changes.
+    chosen.sort_by_key(|fault| (fault.targets().into_keys().collect::<Vec<_>>(), fault.file));
+    let needs = |fault: &&Fault| fault.targets().keys().any(Target::needs_services);
+    let services = if chosen.iter().any(needs) { prepare::everything()? } else { Services::default() };
+    let bench = Bench { tree: Tree::copy()?, services };
+    bench.expect_all_to_pass(&chosen)?;
+    let mut missed = Vec::new();
+    for fault in &chosen {
+        match bench.try_one(fault)? {
+            None => eprintln!("caught      {}", fault.breaks),
+            Some(why) => {
+                eprintln!("NOT CAUGHT  {}\n            {why}", fault.breaks);
+                missed.push(fault.breaks);
+            }
         }
     }
-    if survivors.is_empty() { Ok(()) } else { Err(Stop::Because(format!("nobody noticed: {survivors:?}"))) }
-}
-
-/// What noticed it, all that did.
-fn caught(tree: &Path, saboteur: &Saboteur) -> Result<Vec<String>, Stop> {
-    let file = tree.join("crates/tower-oauth-refresh/src").join(saboteur.file);
-    let broken = |error| Stop::Because(format!("{}: {error}", file.display()));
-    let text = fs::read_to_string(&file).map_err(broken)?;
-    if text.matches(saboteur.find).count() != 1 {
-        return Err(Stop::Because(format!("{}: what it changes is not there (once)", saboteur.name)));
+    eprintln!("{} of {} caught", chosen.len() - missed.len(), chosen.len());
+    if !missed.is_empty() {
+        return Err(Stop::Because(format!("not caught: {missed:#?}")));
     }
-    fs::write(&file, text.replace(saboteur.find, saboteur.replace)).map_err(broken)?;
-    let found = [
-        noticed(tree, &["no_history"], story),
-        noticed(tree, &["no_short_history"], story),
-        noticed(tree, &["", "--skip", "simulation"], test),
-    ];
-    fs::write(&file, text).map_err(broken)?;
-    found.into_iter().filter_map(Result::transpose).collect()
+    if writes.is_empty() { Ok(()) } else { page::write(&chosen) }
 }
 
-fn noticed(tree: &Path, tests: &[&str], by: fn(&str) -> String) -> Result<Option<String>, Stop> {
-    // What nobody notices may also wait for ever.
-    let run = Command::new("timeout")
-        .args([LIMIT, "cargo", "test", "--profile", "fuzz", "-p", "tower-oauth-refresh", "--lib", "--"])
-        .args(tests)
-        .arg("--nocapture")
-        .current_dir(tree)
-        .env("CARGO_TARGET_DIR", root().join("target/saboteurs"))
-        .env("SIMULATE_HISTORIES", HISTORIES)
-        .env("EXPLORE", BOUNDS)
-        .env("RUST_BACKTRACE", "0")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| Stop::Because(format!("cannot run cargo: {error}")))?;
-    let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    // Whatever else goes wrong would pass for somebody who noticed.
-    if !said.lines().any(|line| line.starts_with("running ")) {
-        return Err(Stop::Because(format!("no test was run: {said}")));
-    }
-    Ok((!run.status.success()).then(|| by(&said)))
+/// Where faults are tried.
+#[derive(Debug)]
+struct Bench {
+    tree: Tree,
+    services: Services,
 }
 
-/// `seed N: what` or `explore: what`, and how many lines its story has.
-fn story(said: &str) -> String {
-    let starts =
-        |line: &&str| ["seed ", "explore: ", "never exercised"].iter().any(|start| line.starts_with(start));
-    let Some(line) = said.lines().find(starts) else {
-        return "a panic without a story".to_owned();
-    };
-    let lines = said.lines().skip_while(|one| *one != line).skip(1);
-    format!("{line} [{} lines]", lines.take_while(|one| one.starts_with("  ")).count())
-}
+/// What a test did, by its name.
+type Results = BTreeMap<String, bool>;
 
-fn test(said: &str) -> String {
-    let failed: Vec<&str> =
-        said.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED")).collect();
-    let hangs = |line: &str| {
-        line.strip_prefix("test ")?.split_once(" has been running").map(|(name, _)| format!("{name} hangs"))
-    };
-    match failed.split_first() {
-        Some((first, [])) => (*first).to_owned(),
-        Some((first, others)) => format!("{first} and {} more", others.len()),
-        None => said.lines().find_map(hangs).unwrap_or_else(|| "a test that fails".to_owned()),
-    }
-}
-
-/// The files that git knows, beside the build.
-fn copy_of_the_tree() -> Result<PathBuf, Stop> {
-    let tree = root().join("target/saboteurs/tree");
-    let failed = |error: std::io::Error| Stop::Because(format!("cannot copy the tree: {error}"));
-    if tree.exists() {
-        // With what is no longer known.
-        fs::remove_dir_all(&tree).map_err(failed)?;
-    }
-    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().map_err(failed)?;
-    for name in String::from_utf8_lossy(&listed.stdout).split('\0').filter(|name| !name.is_empty()) {
-        let (from, to) = (root().join(name), tree.join(name));
-        if from.is_file() {
-            fs::create_dir_all(to.parent().unwrap_or(&tree)).map_err(failed)?;
-            fs::copy(from, to).map_err(failed)?;
+impl Bench {
+    /// A test that fails without any fault would pass for one that catches it.
+    fn expect_all_to_pass(&self, chosen: &[&Fault]) -> Outcome {
+        let mut all: BTreeMap<Target, Vec<&str>> = BTreeMap::new();
+        for (target, tests) in chosen.iter().flat_map(|fault| fault.targets()) {
+            all.entry(target).or_default().extend(tests);
         }
+        for (target, tests) in all {
+            let (results, said) = self.run(&target, &tests)?;
+            for test in tests {
+                if results.get(test) != Some(&true) {
+                    return Err(Stop::Because(format!("{test} does not pass without any fault:\n{said}")));
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(tree)
+
+    /// Why the fault is not caught, if it is not.
+    fn try_one(&self, fault: &Fault) -> Result<Option<String>, Stop> {
+        self.tree.with(fault, || {
+            if fault.caught_by.is_empty() {
+                return self.who_notices().map(Some);
+            }
+            for (target, tests) in fault.targets() {
+                let (results, said) = self.run(&target, &tests)?;
+                for test in tests {
+                    match results.get(test) {
+                        Some(false) => {}
+                        Some(true) => return Ok(Some(format!("{test} passes"))),
+                        None => return Ok(Some(format!("{test} does not end:\n{}", last_lines(&said)))),
+                    }
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// For whoever writes a new fault: the unit tests of the core that fail.
+    fn who_notices(&self) -> Result<String, Stop> {
+        let (results, _) = self.run(&Target::of(""), &["--skip=simulation"])?;
+        let failed: Vec<_> =
+            results.into_iter().filter(|(_, passed)| !passed).map(|(name, _)| name).collect();
+        Ok(format!("no test is named; these fail: {failed:#?}"))
+    }
+
+    fn run(&self, target: &Target, tests: &[&str]) -> Result<(Results, String), Stop> {
+        self.cargo("cargo", &[], target, &["--no-run"])?;
+        let filters: Vec<&str> = std::iter::once("--").chain(tests.iter().copied()).collect();
+        // What nobody notices may also wait for ever.
+        let (_, said) = self.cargo("timeout", &[LIMIT, "cargo"], target, &filters)?;
+        Ok((results(&said), said))
+    }
+
+    /// Its exit status is of no interest where tests run, since they are expected to fail.
+    fn cargo(
+        &self,
+        program: &str,
+        before: &[&str],
+        target: &Target,
+        after: &[&str],
+    ) -> Result<(bool, String), Stop> {
+        let mut command = Command::new(program);
+        command.args(before).arg("test");
+        target.add_to(&mut command);
+        let run = command
+            .args(after)
+            .current_dir(self.tree.path())
+            .env("CARGO_TARGET_DIR", root().join("target/prove"))
+            .env("SIMULATE_HISTORIES", HISTORIES)
+            .env("EXPLORE", BOUNDS)
+            .env("RUST_BACKTRACE", "0")
+            .envs(self.services.variables())
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| Stop::Because(format!("cannot run {program}: {error}")))?;
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        if after == ["--no-run"] && !run.status.success() {
+            return Err(Stop::Because(format!("it does not build: {said}")));
+        }
+        Ok((run.status.success(), said))
+    }
+}
+
+impl Fault {
+    fn is_named_by(&self, words: &[&str]) -> bool {
+        let has = |word: &&str| {
+            let texts = [self.breaks, self.file].into_iter().chain(self.caught_by.iter().copied());
+            texts.chain(self.rows.iter().copied()).any(|text| text.contains(*word))
+        };
+        words.is_empty() || words.iter().any(has)
+    }
+
+    /// The names of the tests that have to fail, by the program that they are in.
+    fn targets(&self) -> BTreeMap<Target, Vec<&'static str>> {
+        let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for test in self.caught_by {
+            let name = test.rsplit("::").next().unwrap_or(test);
+            found.entry(Target::of(test)).or_default().push(name);
+        }
+        found
+    }
+}
+
+/// From `test module::name ... ok`; in a macro's module or not.
+fn results(said: &str) -> Results {
+    let result = |line: &str| {
+        let (path, result) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+        let path = path.strip_suffix(" - should panic").unwrap_or(path);
+        let passed = match result {
+            "ok" => true,
+            "FAILED" => false,
+            _ => return None,
+        };
+        Some((path.rsplit("::").next()?.to_owned(), passed))
+    };
+    let mut found = Results::new();
+    for (name, passed) in said.lines().filter_map(result) {
+        // A filter also finds tests of other modules with the same name.
+        found.entry(name).and_modify(|all| *all &= passed).or_insert(passed);
+    }
+    found
+}
+
+fn last_lines(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().collect();
+    lines.get(lines.len().saturating_sub(12)..).unwrap_or_default().join("\n")
 }
 
 #[cfg(test)]
@@ -122,13 +195,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_every_saboteur_changes_stands_in_the_source_once() {
-        let once = |saboteur: &&Saboteur| {
-            let file = root().join("crates/tower-oauth-refresh/src").join(saboteur.file);
-            fs::read_to_string(file).unwrap().matches(saboteur.find).count() == 1
+    fn what_every_fault_changes_stands_in_the_source_once() {
+        let once = |fault: &&Fault| {
+            let text = std::fs::read_to_string(root().join(fault.file)).unwrap_or_default();
+            text.matches(fault.find).count() == 1
         };
-        let astray: Vec<_> =
-            SABOTEURS.iter().filter(|saboteur| !once(saboteur)).map(|saboteur| saboteur.name).collect();
+        let astray: Vec<_> = faults::all().filter(|fault| !once(fault)).map(|fault| fault.breaks).collect();
         assert!(astray.is_empty(), "{astray:#?}");
+    }
+
+    #[test]
+    fn results_are_read_from_what_the_tests_print() {
+        let said = "test a::b ... ok\ntest a::c - should panic ... FAILED\nnoise\ntest x::b ... FAILED\n";
+        let expected = [("b".to_owned(), false), ("c".to_owned(), false)];
+        assert_eq!(results(said), Results::from(expected));
     }
 }

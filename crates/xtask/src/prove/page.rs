@@ -1,0 +1,74 @@
+//! `docs/seeded-faults.md`: what a whole run has caught.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::faults::Fault;
+use crate::step::{Outcome, Stop, output, root};
+
+const PAGE: &str = "crates/tower-oauth-refresh/docs/seeded-faults.md";
+
+const HEAD: &str = "\
+# Seeded faults
+
+Each line is one change to the product code that breaks a promise, and the test that failed for it. The first column says
+what no longer held. `cargo xtask prove` makes the changes one after the other in a copy of the tree, and expects the
+named tests to fail; one that does not end within its time has caught nothing. `cargo xtask prove --page` writes this
+page when all are caught.
+
+";
+
+/// After a run in which all were caught.
+pub(crate) fn write(caught: &[&Fault]) -> Outcome {
+    let commit = output("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_default();
+    let mut page = format!("{HEAD}{} of {} were caught at commit {commit}.\n", caught.len(), caught.len());
+    page.push_str("\n| broken | in | caught by |\n| --- | --- | --- |\n");
+    for fault in caught {
+        let tests: Vec<_> = fault.caught_by.iter().map(|test| format!("`{test}`")).collect();
+        let rows = if fault.rows.is_empty() { String::new() } else { format!("{}: ", fault.rows.join(", ")) };
+        let cell = |text: &str| text.replace('|', "\\|");
+        _ = writeln!(page, "| {rows}{} | `{}` | {} |", cell(fault.breaks), fault.file, tests.join("<br>"));
+    }
+    fs::write(root().join(PAGE), page).map_err(|error| Stop::Because(format!("{PAGE}: {error}")))
+}
+
+/// The rows of a page of bullets: how each begins, and the names of the tests in it.
+#[cfg(test)]
+fn rows(page: &str) -> Vec<(String, Vec<String>)> {
+    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+    for line in page.lines() {
+        if let Some(begin) = line.strip_prefix("- ") {
+            rows.push((begin.chars().take(60).collect(), Vec::new()));
+        } else if line.starts_with("## ") {
+            rows.push((String::new(), Vec::new()));
+        }
+        if let Some((_, tests)) = rows.last_mut() {
+            let named = line.split('`').filter_map(|word| word.split_once(".rs::"));
+            tests.extend(named.map(|(_, test)| test.to_owned()));
+        }
+    }
+    rows.retain(|(_, tests)| !tests.is_empty());
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::faults;
+    use super::*;
+
+    /// As many rows as have none yet: only ever fewer.
+    const WITHOUT: usize = 1_000;
+
+    #[test]
+    fn every_row_of_the_failure_modes_has_a_seeded_fault() {
+        let page =
+            fs::read_to_string(root().join("crates/tower-oauth-refresh/docs/failure-modes.md")).unwrap();
+        let catches = |test: &String| {
+            faults::all().flat_map(|fault| fault.caught_by).any(|by| by.rsplit("::").next() == Some(test))
+        };
+        let rows = rows(&page);
+        assert!(rows.len() > 150, "{}", rows.len());
+        let without: Vec<_> = rows.iter().filter(|(_, tests)| !tests.iter().any(catches)).collect();
+        assert!(without.len() <= WITHOUT, "{} rows have none: {without:#?}", without.len());
+    }
+}
