@@ -14,6 +14,9 @@ use http_body::{Body, Frame, SizeHint};
 /// No more of a refused answer is read ahead.
 const READ_AHEAD: usize = 64 * 1024;
 
+/// Nor more frames: each takes memory, whatever it carries.
+const READ_AHEAD_FRAMES: usize = 1024;
+
 pub(crate) struct RefusedBody<R: Body> {
     read: VecDeque<Result<Frame<R::Data>, R::Error>>,
     /// `None` after its end.
@@ -42,7 +45,7 @@ impl<R: Body> RefusedBody<R> {
             if ended {
                 self.rest = None;
             }
-            if kept > READ_AHEAD {
+            if kept > READ_AHEAD || self.read.len() >= READ_AHEAD_FRAMES {
                 return;
             }
         }

@@ -129,6 +129,19 @@ async fn reading_ahead_is_bounded_and_keeps_length_and_errors() {
     assert_eq!(ResponseBody::refused(body).collect().await.unwrap_err(), "reset");
 }
 
+#[tokio::test]
+async fn reading_ahead_is_bounded_where_frames_carry_nothing() {
+    let mut frames = 0;
+    let empty = futures_util::stream::repeat_with(move || {
+        frames += 1;
+        assert!(frames < 100_000, "all that comes is kept");
+        Ok::<_, &str>(Frame::data(Bytes::new()))
+    });
+    let mut body = RefusedBody::new(StreamBody::new(empty));
+    body.read_ahead().await;
+    assert!(!body.is_end_stream());
+}
+
 #[test]
 fn debug_shows_no_content() {
     let plain = ResponseBody::plain(Full::new(Bytes::from("canary")));
