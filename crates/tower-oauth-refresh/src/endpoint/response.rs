@@ -280,19 +280,29 @@ fn scope(member: &Value) -> Option<String> {
 }
 
 /// The error of an answer: a text, or an object that holds it as `code` or `type`. What says nothing
-/// (null, empty, `false`, zero) is no error.
+/// (null, empty, `false`, zero, `ok`) is no error.
 fn server_error(members: &Members) -> Option<ServerError> {
     let error = members.get("error")?;
-    let said = match error {
+    let named: Vec<_> = ["code", "type"].iter().filter_map(|name| error.get(name)).collect();
+    let said = if named.iter().all(|name| name.is_null()) {
+        says_something(error)
+    } else {
+        named.into_iter().any(says_something)
+    };
+    let code = [error.as_str(), text_of(error, "code"), text_of(error, "type")];
+    said.then(|| ServerError { code: code.into_iter().flatten().find_map(ErrorCode::parse) })
+}
+
+fn says_something(error: &Value) -> bool {
+    match error {
         Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.trim().is_empty(),
+        // The last two are how some servers call a success.
+        Value::String(text) => !["", "ok", "success"].iter().any(|no| text.trim().eq_ignore_ascii_case(no)),
         Value::Number(number) => number.as_f64() != Some(0.0),
         Value::Array(list) => !list.is_empty(),
         Value::Object(members) => !members.is_empty(),
         Value::Bool(true) => true,
-    };
-    let code = [error.as_str(), text_of(error, "code"), text_of(error, "type")];
-    said.then(|| ServerError { code: code.into_iter().flatten().find_map(ErrorCode::parse) })
+    }
 }
 
 fn text_of<'a>(object: &'a Value, name: &str) -> Option<&'a str> {

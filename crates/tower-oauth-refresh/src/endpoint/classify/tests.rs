@@ -59,6 +59,25 @@ fn a_2xx_with_tokens_is_a_success() {
     assert_eq!(of(201, &tokens), "success", "one provider creates its tokens");
     assert_eq!(of(200, &json!({ "access_token": "at", "error": "" })), "success");
     assert_eq!(of(200, &json!({ "access_token": "at", "error": null })), "success");
+    for error in [
+        json!({ "code": "ok", "message": "", "log_id": "2026" }),
+        json!({ "code": 0, "message": "fine" }),
+        json!({ "code": "", "type": null }),
+        json!("OK"),
+        json!("success"),
+    ] {
+        assert_eq!(of(200, &json!({ "access_token": "at", "error": error })), "success", "{error}");
+    }
+    for error in [
+        json!({ "code": "access_token_invalid", "message": "" }),
+        json!({ "code": "", "type": "server_error" }),
+        json!({ "message": "ok" }),
+        json!({ "code": 7 }),
+        json!([{ "code": "ok" }]),
+        json!("not ok"),
+    ] {
+        assert_ne!(of(200, &json!({ "access_token": "at", "error": error })), "success", "{error}");
+    }
     for number in [302, 400, 401, 403, 429, 500, 503] {
         assert_ne!(of(number, &tokens), "success", "{number}");
     }
