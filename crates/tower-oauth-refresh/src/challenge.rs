@@ -141,27 +141,37 @@ impl<'a> IntoIterator for &'a Challenges {
 }
 
 /// Errors beside a 401 that a new access token of the same grant cannot cure: more scope (RFC 6750 §3.1),
-/// a stronger login (RFC 9470), a nonce for the same token (RFC 9449 §9), claims the user must consent
-/// to, a malformed request.
-const NOT_CURED_BY_A_TOKEN: [&str; 5] = [
+/// a stronger login (RFC 9470), a nonce for the same token or another proof of its key (RFC 9449 §9, §7.1), claims the
+/// user must consent to, a malformed request.
+const NOT_CURED_BY_A_TOKEN: [&str; 6] = [
     "insufficient_scope",
     "insufficient_user_authentication",
     "use_dpop_nonce",
+    "invalid_dpop_proof",
     "insufficient_claims",
     "invalid_request",
 ];
 
 /// Does the resource server refuse the access token, so that a newer one could help?
 ///
-/// A 401 does, with or without a readable challenge (many servers send none), unless one of its
-/// challenges says otherwise. A 403 says the token was understood, a 407 belongs to a proxy. A gRPC call
-/// refused before it began is a 200 that carries its status in the header fields.
-pub(crate) fn is_challenge(status: StatusCode, headers: &HeaderMap) -> bool {
+/// A 401 does, with or without a readable challenge (many servers send none), unless a challenge says otherwise and
+/// none says `invalid_token`. Where there is one of `scheme`, by which the token was sent, the others say nothing about
+/// that token. A 403 says the token was understood, a 407 belongs to a proxy. A gRPC call refused before it began is a
+/// 200 that carries its status in the header fields.
+pub(crate) fn is_challenge(status: StatusCode, headers: &HeaderMap, scheme: &str) -> bool {
     match status {
-        StatusCode::UNAUTHORIZED => !Challenges::parse(headers)
-            .iter()
-            .filter_map(|challenge| challenge.param("error"))
-            .any(|error| NOT_CURED_BY_A_TOKEN.contains(&error)),
+        StatusCode::UNAUTHORIZED => {
+            let challenges = Challenges::parse(headers);
+            let is_ours = |challenge: &Challenge| challenge.scheme().eq_ignore_ascii_case(scheme);
+            let is_named = challenges.iter().any(is_ours);
+            let error = |challenge: &Challenge, wanted: &[&str]| {
+                challenge.param("error").is_some_and(|error| wanted.contains(&error))
+            };
+            challenges.iter().any(|challenge| error(challenge, &["invalid_token"]))
+                || !challenges.iter().any(|challenge| {
+                    (is_ours(challenge) || !is_named) && error(challenge, &NOT_CURED_BY_A_TOKEN)
+                })
+        }
         StatusCode::OK => is_grpc(headers) && grpc_unauthenticated(headers),
         _ => false,
     }

@@ -118,7 +118,7 @@ where
             let request = Request::from_parts(head, body);
             let mut answer = service.call(request).await.map_err(Into::into)?;
             match exchange.config.asks(&mut answer) {
-                Asks::Nothing => Ok(exchange.accepted(answer)),
+                Asks::Nothing => Ok(exchange.accepted(answer, false)),
                 // In a box of its own, for nearly nobody needs it, and many may wait.
                 asks => Box::pin(exchange.heal(service, answer, asks)).await,
             }
@@ -154,7 +154,7 @@ where
                         return Poll::Ready(Ok(answer.map(ResponseBody::plain)));
                     };
                     match exchange.config.asks(&mut answer) {
-                        Asks::Nothing => return Poll::Ready(Ok(exchange.accepted(answer))),
+                        Asks::Nothing => return Poll::Ready(Ok(exchange.accepted(answer, false))),
                         asks => exchange.heal(service, answer, asks),
                     }
                 }
@@ -199,9 +199,9 @@ impl<B: Body + 'static> Exchange<B> {
     }
 
     /// An answer that did not refuse the token. gRPC may still do so in its trailers: too late for a
-    /// replay, in time for the next request.
+    /// replay, in time for the next request. `replayed`: it is the answer to a replay with a newer token already.
     #[inline]
-    fn accepted<R: Body>(self, answer: Response<R>) -> Response<ResponseBody<R>> {
+    fn accepted<R: Body>(self, answer: Response<R>, replayed: bool) -> Response<ResponseBody<R>> {
         let Self { config, mut kept, replay } = self;
         // The frames of its body are freed now, not when the answer has been read.
         drop(replay);
@@ -219,6 +219,7 @@ impl<B: Body + 'static> Exchange<B> {
         let watcher = move |trailers: &HeaderMap| {
             let status = trailers.get("grpc-status").map(HeaderValue::as_bytes);
             match (status, keyed.as_ref().or(config.fixed())) {
+                (Some(b"16"), Some(slot)) if replayed => config.coordinator.refused_again(slot, used, origin),
                 (Some(b"16"), Some(slot)) => drop(config.coordinator.refused(slot, used, origin)),
                 (Some(b"0"), Some(slot)) => slot.accepted(used, origin),
                 _ => {}

@@ -261,7 +261,7 @@ impl Config {
     }
 
     fn is_challenge<R>(&self, answer: &mut Response<R>) -> bool {
-        let refuses = is_challenge(answer.status(), answer.headers());
+        let refuses = is_challenge(answer.status(), answer.headers(), self.coordinator.scheme());
         if self.classifiers.is_empty() {
             return refuses;
         }

@@ -84,6 +84,11 @@ impl RefreshCoordinator {
         self.policy.dpop
     }
 
+    /// The authentication scheme of its tokens.
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.policy.scheme()
+    }
+
     /// The token set in use, if it is of the login of the one that was used.
     pub(crate) fn same_login(&self, slot: &Slot, used: TokenId) -> Option<Arc<Current>> {
         slot.current.load_full().filter(|current| current.id().login == used.login)
@@ -136,12 +141,12 @@ impl RefreshCoordinator {
     }
 
     /// A replay was refused too: whatever else the API accepts with this token, it has not accepted it before.
-    pub(crate) fn refused_again(&self, slot: &Slot, used: &Current, origin: OriginId) {
+    pub(crate) fn refused_again(&self, slot: &Slot, used: TokenId, origin: OriginId) {
         let now = self.clock.now();
         let mut state = slot.state();
         let newest = slot.current.load();
-        if newest.as_ref().is_some_and(|newest| newest.id() == used.id()) {
-            slot.refused(&mut state, used.id(), origin, now);
+        if newest.as_ref().is_some_and(|newest| newest.id() == used) {
+            slot.refused(&mut state, used, origin, now);
         }
     }
 

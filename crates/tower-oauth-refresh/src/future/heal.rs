@@ -13,7 +13,6 @@ use tower_service::Service;
 
 use super::{Exchange, ready_service};
 use crate::body::{RefusedBody, ResponseBody};
-use crate::challenge::is_grpc;
 use crate::coordinator::{Current, Refusal, Slot, Waiter, runtime};
 use crate::error::{ErrorKind, RefreshError};
 use crate::layer::Asks;
@@ -79,15 +78,15 @@ where
             (asks, exchange) = (config.asks(&mut answer), sent);
         }
         let Some((refused, token)) = newer else {
-            return Ok(exchange.accepted(answer));
+            return Ok(exchange.accepted(answer, false));
         };
-        if asks == Asks::Token {
-            config.coordinator.refused_again(slot, &token, exchange.kept.origin);
-        } else if answer.status().is_success() && !is_grpc(answer.headers()) {
-            slot.accepted(token.id(), exchange.kept.origin);
-        }
+        let mut response = if asks == Asks::Token {
+            config.coordinator.refused_again(slot, exchange.kept.used, exchange.kept.origin);
+            answer.map(ResponseBody::plain)
+        } else {
+            exchange.accepted(answer, true)
+        };
         let outcome = ReplayOutcome::Replayed(token.generation());
-        let mut response = answer.map(ResponseBody::plain);
         response.extensions_mut().insert(RefreshReport { refused, outcome });
         Ok(response)
     }

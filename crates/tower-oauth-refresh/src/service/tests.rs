@@ -1,5 +1,6 @@
 //! The layer by itself: a scripted API below it, one coordinator behind it.
 
+mod challenges;
 mod nonce;
 mod panics;
 mod refusals;

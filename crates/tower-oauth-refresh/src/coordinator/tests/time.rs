@@ -263,7 +263,7 @@ async fn what_an_api_accepts_after_its_first_refusal_does_not_count() {
     assert!(refreshes(&world, Duration::ZERO).await);
     let slot = world.coordinator.slot(&"k".into());
     let refreshed = slot.current.load_full().unwrap();
-    world.coordinator.refused_again(&slot, &refreshed, OriginId::default());
+    world.coordinator.refused_again(&slot, refreshed.id(), OriginId::default());
     world.accept();
     assert!(!refreshes(&world, SECOND * 4).await);
     assert!(refreshes(&world, SECOND).await);

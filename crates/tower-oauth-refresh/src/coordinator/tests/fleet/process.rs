@@ -87,7 +87,7 @@ impl Process {
             slot.accepted(again.id(), OriginId::default());
             return Ok(());
         }
-        self.coordinator.refused_again(&slot, &again, OriginId::default());
+        self.coordinator.refused_again(&slot, again.id(), OriginId::default());
         Err("401, and the replay too".to_owned())
     }
 }
