@@ -13,7 +13,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use http::{Response, StatusCode, Uri, request, response};
+use http::{HeaderMap, Response, StatusCode, Uri, request, response};
 use tower_layer::Layer;
 
 use crate::attach::Attachment;
@@ -47,7 +47,7 @@ pub(crate) struct Config {
     credential: Credential,
     origins: Vec<(Origin, OriginId)>,
     /// Where requests without an authority go, if they are managed.
-    relative: Option<OriginId>,
+    relative: Option<(Origin, OriginId)>,
     pub(crate) body_limit: usize,
     /// In the order in which they are asked.
     classifiers: Vec<Classifier>,
@@ -87,7 +87,7 @@ type Classifier = Arc<dyn Fn(&response::Parts, bool) -> bool + Send + Sync>;
 
 impl RefreshLayer {
     /// A layer for one credential, the fastest: its requests look nothing up. It manages no request until an
-    /// [`origin`](Self::origin) is named, and the credential may be installed later.
+    /// [`origin`](Self::origin) is named. The credential may be installed later.
     pub fn new(coordinator: Arc<RefreshCoordinator>, key: impl Into<CredentialKey>) -> Self {
         let slot = coordinator.slot(&key.into());
         Self::with(coordinator, Credential::Fixed(slot))
@@ -132,8 +132,9 @@ impl RefreshLayer {
         Self::of(&config)
     }
 
-    /// Requests to `origin` get the token, in the `Authorization` header (RFC 6750 §2.1). Any others, and
-    /// those that carry an `Authorization` already, pass through untouched. May be said several times.
+    /// Requests to `origin` get the token, in the `Authorization` header (RFC 6750 §2.1). Any others, those with a
+    /// `Host` that is not the origin's, and those that carry an `Authorization` already, pass through untouched. May be said several times: names are compared as they are, so that `localhost`
+    /// and `127.0.0.1` are two origins.
     ///
     /// Redirects that the client below follows by itself are not seen here: let it drop the header when the
     /// origin changes, as most do.
@@ -147,7 +148,9 @@ impl RefreshLayer {
     /// Requests without an authority get the token too, for they go to `origin`: the way of clients that
     /// are connected to one server, such as a tonic `Channel`.
     pub fn relative_requests_to(self, origin: Origin) -> Self {
-        self.changed(|config| config.relative = Some(config.coordinator.origin(&origin))).origin(origin)
+        let relative = origin.clone();
+        self.changed(|config| config.relative = Some((relative, config.coordinator.origin(&origin))))
+            .origin(origin)
     }
 
     /// Request bodies up to `bytes` are kept for a replay. Default: 64 KiB.
@@ -241,11 +244,17 @@ impl Config {
 
     /// The origin of a request to there, if it gets a token where it has none.
     #[inline]
-    pub(crate) fn may_receive(&self, uri: &Uri) -> Option<OriginId> {
-        if uri.authority().is_none() && uri.scheme().is_none() {
-            return self.relative;
+    pub(crate) fn may_receive(&self, uri: &Uri, headers: &HeaderMap) -> Option<OriginId> {
+        let (origin, id) = self.named(uri)?;
+        origin.agrees_with_host(headers).then_some(*id)
+    }
+
+    #[inline]
+    fn named(&self, uri: &Uri) -> Option<&(Origin, OriginId)> {
+        if is_relative(uri) {
+            return self.relative.as_ref();
         }
-        self.origins.iter().find(|(origin, _)| origin.matches(uri)).map(|(_, id)| *id)
+        self.origins.iter().find(|(origin, _)| origin.matches(uri))
     }
 
     /// What this answer asks of the request before it is one for the caller.
@@ -280,6 +289,10 @@ impl Config {
         exchange(&mut Response::from_parts(parts, ()));
         refuses
     }
+}
+
+fn is_relative(uri: &Uri) -> bool {
+    uri.authority().is_none() && uri.scheme().is_none()
 }
 
 impl fmt::Debug for RefreshLayer {

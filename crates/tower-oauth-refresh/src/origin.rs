@@ -7,8 +7,9 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-use http::Uri;
-use http::uri::Scheme;
+use http::header::HOST;
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, Uri};
 use sha2::{Digest as _, Sha256};
 
 /// An origin that may receive the access token: `https`, or `http` on this machine itself.
@@ -74,6 +75,16 @@ impl Origin {
         self.is_spelled_by(uri) || self.is_meant_by(uri)
     }
 
+    /// Does no `Host` name another origin than this one? Servers and proxies go by it, so that it decides who reads the
+    /// request, whatever its URI says.
+    #[inline]
+    pub(crate) fn agrees_with_host(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(HOST).iter().all(|host| {
+            host.as_bytes() == self.spelled.as_bytes()
+                || Authority::try_from(host.as_bytes()).is_ok_and(|authority| self.is_named_by(&authority))
+        })
+    }
+
     /// One comparison, on the path of every request.
     #[inline]
     fn is_spelled_by(&self, uri: &Uri) -> bool {
@@ -83,9 +94,13 @@ impl Origin {
     }
 
     fn is_meant_by(&self, uri: &Uri) -> bool {
-        parts(uri).is_some_and(|(secure, host, port)| {
-            secure == self.secure && port == self.port && host.eq_ignore_ascii_case(&self.host)
-        })
+        is_secure(uri) == Some(self.secure)
+            && uri.authority().is_some_and(|authority| self.is_named_by(authority))
+    }
+
+    fn is_named_by(&self, authority: &Authority) -> bool {
+        host_and_port(authority, self.secure)
+            .is_some_and(|(host, port)| port == self.port && host.eq_ignore_ascii_case(&self.host))
     }
 }
 
@@ -125,12 +140,20 @@ pub(crate) fn is_confidential(uri: &Uri) -> bool {
 
 /// Https, host without its trailing dot, and port. `None` for anything unusual, a user name included.
 fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
-    let secure = match uri.scheme_str()? {
-        "https" => true,
-        "http" => false,
-        _ => return None,
-    };
-    let authority = uri.authority()?;
+    let secure = is_secure(uri)?;
+    let (host, port) = host_and_port(uri.authority()?, secure)?;
+    Some((secure, host, port))
+}
+
+fn is_secure(uri: &Uri) -> Option<bool> {
+    match uri.scheme_str()? {
+        "https" => Some(true),
+        "http" => Some(false),
+        _ => None,
+    }
+}
+
+fn host_and_port(authority: &Authority, secure: bool) -> Option<(&str, u16)> {
     let host = authority.host();
     let host = host.strip_suffix('.').unwrap_or(host);
     let after_host = authority.as_str().get(authority.host().len()..)?;
@@ -140,7 +163,7 @@ fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
     };
     // Only one dot is the root; a second would be stripped when the origin is read again.
     let named = !host.is_empty() && !host.ends_with('.');
-    (named && !authority.as_str().contains('@')).then_some((secure, host, port))
+    (named && !authority.as_str().contains('@')).then_some((host, port))
 }
 
 fn default_port(secure: bool) -> u16 {

@@ -67,7 +67,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = self.config.mine();
-        let origin = config.may_receive(request.uri());
+        let origin = config.may_receive(request.uri(), request.headers());
         let Some(origin) = origin.filter(|_| !request.headers().contains_key(AUTHORIZATION)) else {
             return ResponseFuture::plain(self.inner.call(request.map(ReplayBody::plain)));
         };

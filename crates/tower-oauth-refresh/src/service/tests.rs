@@ -4,6 +4,7 @@ mod challenges;
 mod nonce;
 mod panics;
 mod refusals;
+mod unmanaged;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
