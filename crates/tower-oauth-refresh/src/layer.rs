@@ -9,9 +9,12 @@
 //! # }
 //! ```
 
+mod unmanaged;
+
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use http::{HeaderMap, Response, StatusCode, Uri, request, response};
 use tower_layer::Layer;
@@ -51,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) body_limit: usize,
     /// In the order in which they are asked.
     classifiers: Vec<Classifier>,
+    /// Has the log been told that there is no origin?
+    said_no_origin: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -87,7 +92,7 @@ type Classifier = Arc<dyn Fn(&response::Parts, bool) -> bool + Send + Sync>;
 
 impl RefreshLayer {
     /// A layer for one credential, the fastest: its requests look nothing up. It manages no request until an
-    /// [`origin`](Self::origin) is named. The credential may be installed later.
+    /// [`origin`](Self::origin) is named, and warns in the log at its first one. The credential may be installed later.
     pub fn new(coordinator: Arc<RefreshCoordinator>, key: impl Into<CredentialKey>) -> Self {
         let slot = coordinator.slot(&key.into());
         Self::with(coordinator, Credential::Fixed(slot))
@@ -118,6 +123,7 @@ impl RefreshLayer {
             relative: None,
             body_limit: BODY_LIMIT,
             classifiers: Vec::new(),
+            said_no_origin: Arc::default(),
         })
     }
 
@@ -133,7 +139,8 @@ impl RefreshLayer {
     }
 
     /// Requests to `origin` get the token, in the `Authorization` header (RFC 6750 §2.1). Any others, those with a
-    /// `Host` that is not the origin's, and those that carry an `Authorization` already, pass through untouched. May be said several times: names are compared as they are, so that `localhost`
+    /// `Host` that is not the origin's, and those that carry an `Authorization` already, pass through untouched; the log
+    /// has the reason at debug level. May be said several times: names are compared as they are, so that `localhost`
     /// and `127.0.0.1` are two origins.
     ///
     /// Redirects that the client below follows by itself are not seen here: let it drop the header when the

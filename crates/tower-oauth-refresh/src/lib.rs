@@ -117,6 +117,9 @@ mod origin;
 mod secret;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::body::ResponseBody;
 pub use self::challenge::{Challenge, Challenges};
 pub use self::clock::{Clock, Now, SystemClock};

@@ -69,6 +69,7 @@ where
         let config = self.config.mine();
         let origin = config.may_receive(request.uri(), request.headers());
         let Some(origin) = origin.filter(|_| !request.headers().contains_key(AUTHORIZATION)) else {
+            config.say_why_not(request.uri(), request.headers());
             return ResponseFuture::plain(self.inner.call(request.map(ReplayBody::plain)));
         };
         let config = config.clone();

@@ -1,8 +1,9 @@
-//! Requests that get no token.
+//! Requests that get no token, and what the log says about them.
 
 use http::header::HOST;
 
 use super::*;
+use crate::tests::captured_log::CapturedLog;
 
 fn to_host(uri: &str, host: &'static str) -> Request<Full<Bytes>> {
     let mut request = post(uri, "");
@@ -47,4 +48,44 @@ async fn a_host_that_names_the_origin_changes_nothing() {
         }
     }
     assert_eq!(world.tokens(), vec!["Bearer at-1"; 8]);
+}
+
+#[tokio::test]
+async fn a_request_without_a_token_says_why_in_the_log() {
+    let world = Arc::<World>::default();
+    let client = RefreshLayer::new(coordinator().await, "k")
+        .origin("http://127.0.0.1:8080".parse().unwrap())
+        .origin("https://api.example".parse().unwrap())
+        .layer(world.api());
+    let mut own = post(URI, "");
+    own.headers_mut().insert(AUTHORIZATION, HeaderValue::from_static("Basic s3cr3t"));
+    for (request, why) in [
+        (post("http://localhost:8080/s3cr3t?s3cr3t", ""), "http://localhost:8080"),
+        (post("http://api.example/s3cr3t", ""), "plain http"),
+        (post("/s3cr3t", ""), "relative_requests_to"),
+        (post("https://s3cr3t@api.example/", ""), "user name"),
+        (to_host(URI, "s3cr3t.example"), "Host"),
+        (own, "Authorization"),
+    ] {
+        let (log, _guard) = CapturedLog::listen();
+        client.clone().oneshot(request).await.unwrap();
+        let line = log.line("no token");
+        assert!(line.starts_with("DEBUG") && line.contains(why), "{why}: {line}");
+        assert!(!line.contains("s3cr3t"), "{line}");
+    }
+    let (log, _guard) = CapturedLog::listen();
+    client.oneshot(post(URI, "")).await.unwrap();
+    assert!(log.lines().is_empty(), "it has a token: {:?}", log.lines());
+}
+
+#[tokio::test]
+async fn a_layer_without_an_origin_says_so_at_its_first_request() {
+    let world = Arc::<World>::default();
+    let layer = RefreshLayer::new(coordinator().await, "k").body_limit(1);
+    let (log, _guard) = CapturedLog::listen();
+    for _ in 0..3 {
+        layer.clone().layer(world.api()).oneshot(post(URI, "")).await.unwrap();
+    }
+    assert!(log.line("WARN").contains("names no origin"), "once");
+    assert_eq!(world.tokens(), ["", "", ""]);
 }
