@@ -55,6 +55,7 @@ impl Call for Write {
 
     fn carry_out(self, turn: Turn<Self>) {
         let file = self.file.clone();
+        let _replaced = file.hold();
         let locked = file.lock();
         // Only now: whoever came while the lock was waited for need not wait for another write.
         let writes: Vec<_> = once(self).chain(turn.waiting()).collect();

@@ -3,6 +3,7 @@
 //! Only the entry that is asked for is decoded; the others are written back as they were found.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,8 +18,6 @@ use crate::disk::beside;
 use crate::failure::Failure;
 
 const FORMAT: u32 = 1;
-/// About what stands around an entry.
-const PUNCTUATION: usize = 16;
 
 /// Unknown fields are an error, or else an older release would drop what a newer one wrote.
 ///
@@ -136,12 +135,10 @@ impl Contents {
         }
     }
 
-    pub(crate) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let len = self.records.iter().map(|(key, entry)| key.len() + entry.get().len() + PUNCTUATION).sum();
-        let mut bytes = Vec::with_capacity(len);
-        serde_json::to_writer_pretty(&mut bytes, self)?;
-        bytes.push(b'\n');
-        Ok(bytes)
+    /// Writes what [`parse`](Self::parse) understands, in small pieces.
+    pub(crate) fn write_to(&self, to: &mut dyn io::Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *to, self)?;
+        to.write_all(b"\n")
     }
 
     pub(crate) fn get(&self, key: &StoredKey, now: &Moment) -> Result<Option<Record>, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufWriter, ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, unavailable};
@@ -10,6 +10,8 @@ use crate::owner::Owner;
 
 /// Far more than a store of credentials holds, and little enough to read into memory.
 const MAX_LEN: u64 = 64 * 1024 * 1024;
+/// Of a file that is written in pieces: it stays in the cache of the processor.
+const PIECE: usize = 128 * 1024;
 /// How many symlinks lead on from one another before it must be a circle; the kernel's own limit.
 const MAX_LINKS: usize = 40;
 
@@ -103,15 +105,29 @@ pub(crate) fn open(path: &Path) -> io::Result<Option<File>> {
 pub(crate) fn read(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
-    check_len(&bytes)?;
-    Ok(bytes)
-}
-
-fn check_len(bytes: &[u8]) -> io::Result<()> {
     if bytes.len() as u64 > MAX_LEN {
         return Err(ErrorKind::FileTooLarge.into());
     }
-    Ok(())
+    Ok(bytes)
+}
+
+/// Takes no more than what [`read`] does.
+struct Bounded<'a> {
+    file: &'a File,
+    left: u64,
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.left.checked_sub(bytes.len() as u64).ok_or(ErrorKind::FileTooLarge)?;
+        let written = self.file.write(bytes)?;
+        self.left = left + (bytes.len() - written) as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// A file of new bytes that waits beside the one it is to replace. Removed when it is dropped.
@@ -128,8 +144,10 @@ pub(crate) struct Replacement<'a> {
 
 impl<'a> Replacement<'a> {
     /// Writes it, durably, for the owner of the present file alone.
-    pub(crate) fn write(path: &'a Path, bytes: &[u8]) -> io::Result<Self> {
-        check_len(bytes)?;
+    pub(crate) fn write(
+        path: &'a Path,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let temp = beside(path, ".tmp");
         let file = match create_new(&temp) {
             // Of a killed process: nobody else has the lock.
@@ -140,7 +158,7 @@ impl<'a> Replacement<'a> {
             created => created?,
         };
         let replacement = Self { path, temp: Some(temp), file };
-        fill(&replacement.file, path, bytes)?;
+        fill(&replacement.file, path, write)?;
         Ok(replacement)
     }
 
@@ -172,16 +190,18 @@ impl Drop for Replacement<'_> {
 /// Writes a new file, durable and the owner's alone from its first moment, like the one at `like`. Its name is durable
 /// only after [`sync_dir`].
 pub(crate) fn create(path: &Path, bytes: &[u8], like: &Path) -> io::Result<()> {
-    fill(&create_new(path)?, like, bytes)
+    fill(&create_new(path)?, like, |to| to.write_all(bytes))
 }
 
 fn create_new(path: &Path) -> io::Result<File> {
     owners(OpenOptions::new().read(true).write(true).create_new(true)).open(path)
 }
 
-fn fill(mut file: &File, like: &Path, bytes: &[u8]) -> io::Result<()> {
+fn fill(file: &File, like: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     Owner::of(like).take(file);
-    file.write_all(bytes)?;
+    let mut pieces = BufWriter::with_capacity(PIECE, Bounded { file, left: MAX_LEN });
+    write(&mut pieces)?;
+    pieces.flush()?;
     file.sync_all()
 }
 

@@ -1,5 +1,6 @@
 //! The file of a store: read by whoever wants to, replaced by whoever has its lock.
 
+use std::fs::File;
 use std::mem::replace;
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -62,6 +63,11 @@ impl StoreFile {
         Ok((path, lock))
     }
 
+    /// Keeps the present file open: closing one that was replaced takes a while, and can be done when all are answered.
+    pub(crate) fn hold(&self) -> Option<Arc<File>> {
+        self.kept().as_ref().map(Kept::file)
+    }
+
     /// What is in the file now.
     pub(crate) fn contents(&self, path: &Path) -> Result<Arc<Contents>, Failure> {
         let mut kept = self.kept();
@@ -113,8 +119,7 @@ impl StoreFile {
         self.counted.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         #[cfg(test)]
         std::thread::sleep(self.a_write_takes);
-        let bytes = draft.contents.to_bytes().map_err(std::io::Error::other);
-        let new = bytes.and_then(|bytes| Replacement::write(path, &bytes));
+        let new = Replacement::write(path, |to| draft.contents.write_to(to));
         let new = new.map_err(unavailable("write", path)).map_err(Refused::Unwritten)?;
         if let Some(damaged) = draft.replaces {
             let moved = new.put_aside(&aside(path, damaged));
@@ -123,7 +128,7 @@ impl StoreFile {
         let published = new.publish().map_err(unavailable("write", path)).map_err(Refused::MaybeWritten)?;
         let (now, contents) = (self.clock.now().boot, Arc::new(draft.contents));
         let kept = Identity::of(&published).map(|found| Kept::new(published, found, contents, now, false));
-        // Closing the last descriptor of a large file takes a while, which no load waits for.
+        // Dropping what is in a large file takes a while, which no load waits for.
         let _replaced = replace(&mut *self.kept(), kept);
         let durable = disk::sync_dir(disk::parent(path));
         durable.map_err(unavailable("write", path)).map_err(Refused::MaybeWritten)

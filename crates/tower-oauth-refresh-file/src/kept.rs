@@ -14,7 +14,7 @@ const ONE_MOMENT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Kept {
     /// Open, so that no other file gets its number.
-    _file: File,
+    file: Arc<File>,
     identity: Identity,
     since: Duration,
     is_settled: bool,
@@ -31,7 +31,11 @@ impl Kept {
         now: Duration,
         is_settled: bool,
     ) -> Self {
-        Self { _file: file, identity, since: now, is_settled, contents }
+        Self { file: Arc::new(file), identity, since: now, is_settled, contents }
+    }
+
+    pub(crate) fn file(&self) -> Arc<File> {
+        self.file.clone()
     }
 
     pub(crate) fn is(&self, identity: Option<&Identity>) -> bool {

@@ -325,6 +325,12 @@ async fn a_damaged_file_whose_successor_cannot_be_written_stays_where_it_is() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "damaged");
 }
 
+fn bytes_of(contents: &Contents) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    contents.write_to(&mut bytes).unwrap();
+    bytes
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_in_the_file_are_unreadable_and_never_a_panic(bytes: Vec<u8>, text: String) {
@@ -344,7 +350,7 @@ proptest! {
             let body = RecordBody::new(version(*bits), bytes.clone());
             contents.swap(&name.as_str().into(), None, Some(&body), &moment).unwrap();
         }
-        let read = Contents::parse(&contents.to_bytes().unwrap(), Path::new("credentials")).unwrap();
+        let read = Contents::parse(&bytes_of(&contents), Path::new("credentials")).unwrap();
         for (name, (bits, bytes)) in &records {
             let record = read.get(&name.as_str().into(), &moment).unwrap().unwrap();
             assert_eq!((record.body.version(), record.body.bytes()), (version(*bits), bytes.as_slice()));
@@ -357,13 +363,26 @@ proptest! {
         let mut contents = Contents::parse(b"", Path::new("credentials")).unwrap();
         let now = Moment::new(now(1_000, 10), Some("a"));
         contents.swap(&ACME.into(), None, Some(&body(7, "rt")), &now).unwrap();
-        let mut bytes = contents.to_bytes().unwrap();
+        let mut bytes = bytes_of(&contents);
         let at = at % bytes.len();
         bytes[at] ^= 1_u8 << bit;
         if let Ok(contents) = Contents::parse(&bytes, Path::new("credentials")) {
             let _ = contents.get(&ACME.into(), &now);
         }
     }
+}
+
+#[tokio::test]
+async fn a_record_that_makes_the_file_too_large_to_read_is_not_written() {
+    let dir = dir();
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "rt")).await;
+    let large = RecordBody::new(version(2), vec![0; 49 << 20]);
+    let error = swap(&store, "large", None, Some(large)).await.unwrap_err();
+    assert!(!error.is_unreadable());
+    assert!(load(&store, "large").await.unwrap().is_none());
+    assert_eq!(text(load(&open(&dir), ACME).await.unwrap()), "rt");
+    assert!(!dir.path().join("credentials.tmp").exists());
 }
 
 #[tokio::test]
