@@ -55,8 +55,11 @@ impl Call for Write {
 
     fn carry_out(self, turn: Turn<Self>) {
         let file = self.file.clone();
+        let (calls, at_most) = file.pace.next(file.clock.now().boot);
+        turn.gather(calls, at_most);
         let _replaced = file.hold();
         let locked = file.lock();
+        let began = file.clock.now().boot;
         // Only now: whoever came while the lock was waited for need not wait for another write.
         let writes: Vec<_> = once(self).chain(turn.waiting()).collect();
         let swaps = match &locked {
@@ -64,6 +67,7 @@ impl Call for Write {
             Err(failure) => writes.iter().map(|_| Err(failure.clone().into())).collect(),
         };
         drop(locked);
+        file.pace.ended(began, file.clock.now().boot, writes.len() + turn.waiting_count());
         drop(turn);
         for (write, swapped) in writes.into_iter().zip(swaps) {
             let _ = write.answer.send(swapped);

@@ -15,6 +15,7 @@ use crate::disk::{self, Replacement};
 use crate::failure::{Failure, unavailable};
 use crate::kept::{Identity, Kept};
 use crate::lock::{Lock, lock};
+use crate::pace::Pace;
 
 #[derive(Clone)]
 pub(crate) struct StoreFile {
@@ -24,6 +25,7 @@ pub(crate) struct StoreFile {
     pub(crate) patience: Duration,
     /// Locked while the file is read, so that it is read once for all.
     pub(crate) kept: Arc<Mutex<Option<Kept>>>,
+    pub(crate) pace: Arc<Pace>,
     #[cfg(test)]
     pub(crate) counted: Arc<Counted>,
     #[cfg(test)]

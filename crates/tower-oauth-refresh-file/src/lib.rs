@@ -38,6 +38,7 @@ mod kept;
 mod key_file;
 mod lock;
 mod owner;
+mod pace;
 mod store;
 mod turns;
 

@@ -78,6 +78,7 @@ impl FileStore {
             boot_id: boot_id(),
             patience: PATIENCE,
             kept: Arc::default(),
+            pace: Arc::default(),
             #[cfg(test)]
             counted: Arc::default(),
             #[cfg(test)]

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::mem::take;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -25,6 +26,7 @@ pub(crate) trait Call: Send + Sized + 'static {
 
 pub(crate) struct Turns<C> {
     queue: Mutex<Queue<C>>,
+    arrived: Condvar,
 }
 
 struct Queue<C> {
@@ -58,7 +60,8 @@ impl<C: Call> Turns<C> {
     fn queue_or_begin(self: Arc<Self>, runtime: Handle, call: C) {
         let mut queue = self.queue();
         if queue.is_taken {
-            return queue.waiting.push_back((runtime, call));
+            queue.waiting.push_back((runtime, call));
+            return self.arrived.notify_one();
         }
         queue.is_taken = true;
         // A runtime that has ended drops the turn at once, and that one takes the queue to pass itself on.
@@ -94,6 +97,18 @@ impl<C: Call> Turn<C> {
         }
     }
 
+    /// Waits until there are so many calls, with the one that has the turn, but for no longer than this.
+    pub(crate) fn gather(&self, calls: usize, at_most: Duration) {
+        let queue = self.0.queue();
+        let too_few = |queue: &mut Queue<C>| queue.waiting.len() + 1 < calls;
+        drop(self.0.arrived.wait_timeout_while(queue, at_most, too_few));
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting_count(&self) -> usize {
+        self.0.queue().waiting.len()
+    }
+
     /// Takes all that wait, in their order.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = C> + use<C> {
         let waiting = take(&mut self.0.queue().waiting);
@@ -118,7 +133,8 @@ impl<C: Call> Drop for Turn<C> {
 
 impl<C> Default for Turns<C> {
     fn default() -> Self {
-        Self { queue: Mutex::new(Queue { waiting: VecDeque::new(), is_taken: false }) }
+        let queue = Queue { waiting: VecDeque::new(), is_taken: false };
+        Self { queue: Mutex::new(queue), arrived: Condvar::new() }
     }
 }
 
@@ -160,6 +176,42 @@ mod tests {
     fn begin(runtime: &Runtime, call: Pin<&mut impl Future>) {
         let _entered = runtime.enter();
         assert!(call.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+
+    /// Gathers so many, or as many as come in so long, and answers how many there were.
+    struct Gathers {
+        calls: usize,
+        at_most: Duration,
+        answer: oneshot::Sender<Result<usize, StoreError>>,
+    }
+
+    impl Call for Gathers {
+        fn is_dropped(&self) -> bool {
+            self.answer.is_closed()
+        }
+
+        fn carry_out(self, turn: Turn<Self>) {
+            turn.gather(self.calls, self.at_most);
+            let others: Vec<_> = turn.waiting().collect();
+            let all = others.len() + 1;
+            for call in others.into_iter().chain([self]) {
+                let _ = call.answer.send(Ok(all));
+            }
+        }
+    }
+
+    #[test]
+    fn a_round_that_gathers_begins_when_enough_are_there_or_the_time_is_up() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let turns = Arc::new(Turns::default());
+        let gather = |calls, at_most| turns.clone().enter(move |answer| Gathers { calls, at_most, answer });
+        let mut calls = [(); 3].map(|()| Box::pin(gather(3, Duration::MAX)));
+        for call in &mut calls {
+            begin(&runtime, call.as_mut());
+        }
+        assert_eq!(calls.map(|call| runtime.block_on(call).unwrap()), [3; 3]);
+        assert_eq!(runtime.block_on(gather(1, Duration::MAX)).unwrap(), 1);
+        assert_eq!(runtime.block_on(gather(2, Duration::from_millis(1))).unwrap(), 1);
     }
 
     #[test]
