@@ -48,7 +48,7 @@ use crate::BoxError;
 use crate::document::{self, MetadataError};
 
 /// What an authorization server says about itself. Checked: it is about the issuer that was asked for, and each
-/// endpoint is `https` or on loopback.
+/// endpoint is `https`, or plain `http` on this machine where the issuer itself is.
 ///
 /// As a [`Provider`] it sets the revocation endpoint; [`builder`](Self::builder) takes the token endpoint too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +67,8 @@ struct Endpoints {
     introspection: Option<Uri>,
 }
 
-/// The endpoints again, for clients with a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The endpoints again, for clients with a certificate. None once they are in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Aliases {
     token: Option<Uri>,
     revocation: Option<Uri>,
@@ -124,15 +124,15 @@ impl Metadata {
         if !(aliases.is_null() || aliases.is_object()) {
             return Err(invalid);
         }
-        let alias = |member| document::endpoint(member, aliases.get(member).unwrap_or(&Value::Null));
+        let alias = |member| document::endpoint(issuer, member, aliases.get(member).unwrap_or(&Value::Null));
         let auth_methods = document::list(AUTH_METHODS, &wire.token_endpoint_auth_methods_supported)?;
         let algorithms = document::list(DPOP_ALGORITHMS, &wire.dpop_signing_alg_values_supported)?;
         Ok(Self {
             issuer: issuer.to_owned(),
             endpoints: Endpoints {
-                token: document::endpoint(TOKEN, &wire.token_endpoint)?.ok_or(missing)?,
-                revocation: document::endpoint(REVOCATION, &wire.revocation_endpoint)?,
-                introspection: document::endpoint(INTROSPECTION, &wire.introspection_endpoint)?,
+                token: document::endpoint(issuer, TOKEN, &wire.token_endpoint)?.ok_or(missing)?,
+                revocation: document::endpoint(issuer, REVOCATION, &wire.revocation_endpoint)?,
+                introspection: document::endpoint(issuer, INTROSPECTION, &wire.introspection_endpoint)?,
             },
             mtls: Aliases {
                 token: alias(TOKEN)?,
@@ -148,31 +148,35 @@ impl Metadata {
     /// others, as far as there are any (RFC 8705 §5).
     #[must_use]
     pub fn for_mtls(mut self) -> Self {
-        let Aliases { token, revocation, introspection } = &self.mtls;
-        if let Some(token) = token {
-            self.endpoints.token = token.clone();
-        }
-        self.endpoints.revocation = revocation.clone().or(self.endpoints.revocation);
-        self.endpoints.introspection = introspection.clone().or(self.endpoints.introspection);
+        let Aliases { token, revocation, introspection } = std::mem::take(&mut self.mtls);
+        self.endpoints.token = token.unwrap_or(self.endpoints.token);
+        self.endpoints.revocation = revocation.or(self.endpoints.revocation);
+        self.endpoints.introspection = introspection.or(self.endpoints.introspection);
         self
     }
 
-    /// The origins that a refresh token is sent to: those of the token and the revocation endpoint. What a person
-    /// consented to, to be kept for [`within`](Self::within); an [`Origin`] is written and read as text.
+    /// The origins that a refresh token is sent to: those of the token and the revocation endpoint, and of their
+    /// aliases as long as [`for_mtls`](Self::for_mtls) may put them in their place. What a person consented to, to be
+    /// kept for [`within`](Self::within); an [`Origin`] is written and read as text.
     #[must_use]
     pub fn origins(&self) -> Vec<Origin> {
-        let Endpoints { token, revocation, .. } = &self.endpoints;
-        let mut origins: Vec<_> = [Some(token), revocation.as_ref()]
-            .into_iter()
-            .flatten()
-            .filter_map(|endpoint| Origin::of(endpoint).ok())
-            .collect();
-        origins.dedup();
+        let (used, mtls) = (&self.endpoints, &self.mtls);
+        let endpoints =
+            [Some(&used.token), used.revocation.as_ref(), mtls.token.as_ref(), mtls.revocation.as_ref()];
+        let mut origins = Vec::new();
+        for origin in endpoints.into_iter().flatten().filter_map(|endpoint| Origin::of(endpoint).ok()) {
+            if !origins.contains(&origin) {
+                origins.push(origin);
+            }
+        }
         origins
     }
 
     /// This metadata, if it sends refresh tokens to none but these origins. For whoever asks again: a server that
     /// has been taken over, or its metadata, cannot lead refresh tokens elsewhere without somebody's consent.
+    ///
+    /// A client without a certificate that sends to no alias asks for consent to them all the same; one with a
+    /// certificate may ask after `for_mtls`, and then for those endpoints alone.
     ///
     /// Whether or not there is consent, a coordinator keeps its credentials under the token endpoint it was
     /// built with. At another endpoint they are installed anew.

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 use http::header::ACCEPT;
+use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -113,12 +114,25 @@ pub(crate) fn identifier(text: &str) -> Option<Uri> {
     url(text).filter(|_| !text.contains('?'))
 }
 
-pub(crate) fn endpoint(member: &'static str, value: &Value) -> Result<Option<Uri>, MetadataError> {
+/// May `named` be in metadata about `subject`? Plain http on this machine may only where the subject is that itself:
+/// a server elsewhere must not choose the local program that receives a refresh token.
+pub(crate) fn may_name(subject: &str, named: &Uri) -> bool {
+    let in_clear = |uri: &Uri| uri.scheme() == Some(&Scheme::HTTP);
+    !in_clear(named) || url(subject).is_some_and(|subject| in_clear(&subject))
+}
+
+/// An endpoint in metadata about `issuer`.
+pub(crate) fn endpoint(
+    issuer: &str,
+    member: &'static str,
+    value: &Value,
+) -> Result<Option<Uri>, MetadataError> {
     match value {
         Value::Null => Ok(None),
         Value::String(text) => {
             let fault = "is no https URL";
-            url(text).map(Some).ok_or(MetadataError::Member { member, fault })
+            let uri = url(text).filter(|uri| may_name(issuer, uri));
+            uri.map(Some).ok_or(MetadataError::Member { member, fault })
         }
         _ => Err(MetadataError::Member { member, fault: "is no text" }),
     }

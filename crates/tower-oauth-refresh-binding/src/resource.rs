@@ -52,6 +52,8 @@ impl ResourceMetadata {
     /// ([`Needs::resource_metadata`](crate::Needs::resource_metadata)). It must be about `resource`, byte for byte:
     /// the URL that was requested, or the identifier that the program has for the API (RFC 9728 §3.3).
     ///
+    /// Plain http on this machine is refused, as `url` and as a server, unless `resource` is itself at such a URL.
+    ///
     /// `url` is the API's word. Where others than the program choose the API, look at its host first: this is a
     /// request from inside your network. There is no time limit here; give the client one. Redirects are not
     /// followed here, nor should the client follow them.
@@ -71,14 +73,15 @@ impl ResourceMetadata {
         R: Body,
         R::Error: Into<BoxError>,
     {
-        if Origin::of(url).is_err() {
+        if Origin::of(url).is_err() || !document::may_name(resource, url) {
             return Err(MetadataError::InvalidUrl);
         }
         let json = document::get(&mut transport, url.clone()).await?;
         let wire: Wire = document::read(&json)?;
         document::check_subject("resource", &wire.resource, resource)?;
         let servers = document::list(SERVERS, &wire.authorization_servers)?.unwrap_or_default();
-        if servers.iter().any(|server| document::identifier(server).is_none()) {
+        let may_be = |server: &Uri| document::may_name(resource, server);
+        if !servers.iter().all(|server| document::identifier(server).is_some_and(|uri| may_be(&uri))) {
             return Err(MetadataError::Member {
                 member: SERVERS,
                 fault: "has an entry that is no https URL",

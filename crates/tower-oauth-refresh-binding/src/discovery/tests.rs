@@ -203,6 +203,18 @@ fn an_issuer_on_this_machine_may_be_plain_http() {
     discover(issuer, |_| Response::new(document.clone())).0.unwrap();
 }
 
+// 21-01
+#[test]
+fn a_server_elsewhere_names_no_plain_http_on_this_machine() {
+    for bad in ["http://127.0.0.1:9000/token", "http://localhost/token", "http://[::1]:9000/token"] {
+        let refusal = |member| format!("the metadata's {member} is no https URL");
+        assert_eq!(refused(&json!({ "token_endpoint": bad })), refusal("token_endpoint"));
+        assert_eq!(refused(&json!({ "revocation_endpoint": bad })), refusal("revocation_endpoint"));
+        let aliases = json!({ "mtls_endpoint_aliases": { "token_endpoint": bad } });
+        assert_eq!(refused(&aliases), refusal("token_endpoint"));
+    }
+}
+
 // 21-01, MCP-07
 #[test]
 fn an_endpoint_in_clear_or_malformed_is_refused_by_name() {
@@ -329,6 +341,22 @@ fn refresh_tokens_go_to_another_host_with_consent_only() {
     }
 }
 
+// 8414-05, 8705-01
+#[test]
+fn a_client_with_a_certificate_needs_consent_to_the_aliases_too() {
+    let known = read(&json!({})).unwrap().origins();
+    for member in [TOKEN, REVOCATION] {
+        let moved = json!({ "mtls_endpoint_aliases": { member: "https://evil.example/" } });
+        let metadata = read(&moved).unwrap();
+        let evil: Origin = "https://evil.example".parse().unwrap();
+        assert_eq!(metadata.clone().within(&known).expect_err(member).to(), [evil.clone()]);
+        assert_eq!(metadata.clone().for_mtls().within(&known).expect_err(member).to(), [evil]);
+        metadata.clone().within(&metadata.origins()).unwrap().for_mtls().within(&metadata.origins()).unwrap();
+    }
+    let unused = json!({ "mtls_endpoint_aliases": { INTROSPECTION: "https://elsewhere.example/" } });
+    read(&unused).unwrap().within(&known).expect("no refresh token goes there");
+}
+
 // 8414-05
 #[tokio::test]
 async fn a_login_of_one_token_endpoint_is_unknown_at_another() {
@@ -417,8 +445,10 @@ proptest! {
         prop_assert_eq!(metadata.issuer(), ISSUER);
         for metadata in [metadata.clone(), metadata.for_mtls()] {
             let endpoints = [Some(metadata.token_endpoint()), metadata.revocation_endpoint(), metadata.introspection_endpoint()];
-            prop_assert!(endpoints.into_iter().flatten().all(|endpoint| Origin::of(endpoint).is_ok()));
+            prop_assert!(endpoints.into_iter().flatten().all(|endpoint| endpoint.scheme_str() == Some("https") && Origin::of(endpoint).is_ok()));
             let origins = metadata.origins();
+            let mtls = metadata.clone().for_mtls().origins();
+            prop_assert!(mtls.iter().all(|origin| origins.contains(origin)), "{mtls:?} beyond {origins:?}");
             prop_assert!(!origins.is_empty() && metadata.within(&origins).is_ok());
         }
     }

@@ -9,12 +9,21 @@ const RESOURCE: &str = "https://resource.example.com";
 const URL: &str = "https://resource.example.com/.well-known/oauth-protected-resource";
 
 fn fetch(url: &str, status: u16, document: &str) -> Result<ResourceMetadata, MetadataError> {
+    fetch_about(RESOURCE, url, status, document)
+}
+
+fn fetch_about(
+    resource: &str,
+    url: &str,
+    status: u16,
+    document: &str,
+) -> Result<ResourceMetadata, MetadataError> {
     let transport = service_fn(|request: Request<Bytes>| {
         assert_eq!(request.uri(), url);
         let answer = Response::builder().status(status).header("location", "https://evil.example/");
         async { answer.body(Full::<Bytes>::from(document.to_owned())) }
     });
-    ResourceMetadata::fetch(&url.parse().unwrap(), RESOURCE, transport).now_or_never().unwrap()
+    ResourceMetadata::fetch(&url.parse().unwrap(), resource, transport).now_or_never().unwrap()
 }
 
 fn refused(document: &Value) -> String {
@@ -63,6 +72,7 @@ fn authorization_servers_are_issuers_or_there_are_none() {
         (json!([1]), "has an entry that is no short text"),
         (json!([long]), "has an entry that is no short text"),
         (json!(["https://as.example", "http://as.example"]), "has an entry that is no https URL"),
+        (json!(["http://localhost:9000"]), "has an entry that is no https URL"),
         (json!(["https://as.example/?a"]), "has an entry that is no https URL"),
     ] {
         assert_eq!(refused(&with(servers)), format!("the metadata's authorization_servers {complaint}"));
@@ -78,5 +88,14 @@ fn only_a_200_from_an_https_url_is_read_and_no_redirect_followed() {
     }
     let found = fetch("http://resource.example.com/metadata", 200, &right);
     assert!(matches!(found, Err(MetadataError::InvalidUrl)), "{found:?}");
-    fetch("http://localhost:9000/metadata", 200, &right).expect("this machine");
+    let found = fetch("http://localhost:9000/metadata", 200, &right);
+    assert!(matches!(found, Err(MetadataError::InvalidUrl)), "a remote API names this machine: {found:?}");
+}
+
+#[test]
+fn an_api_on_this_machine_may_name_plain_http_on_it() {
+    let (api, server) = ("http://127.0.0.1:8080", "http://localhost:9000");
+    let document = json!({ "resource": api, "authorization_servers": [server] }).to_string();
+    let metadata = fetch_about(api, "http://127.0.0.1:8080/metadata", 200, &document).unwrap();
+    assert_eq!(metadata.authorization_servers(), [server]);
 }
