@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{Extensions, HeaderValue};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use zeroize::Zeroizing;
 
@@ -75,7 +75,7 @@ secret! {
 }
 secret! {
     /// A signed statement of who the client is (RFC 7521 §4.2), good for one attempt.
-    ClientAssertion(SecretString)
+    ClientAssertion(AssertionText)
 }
 
 /// An access token by itself, or in the header that carries it: then clones share its bytes.
@@ -104,6 +104,39 @@ impl AccessToken {
     /// The one that `header` carries.
     pub(crate) fn carried_by(header: HeaderValue) -> Self {
         Self(AccessText::InHeader(header))
+    }
+}
+
+/// An assertion, and what its request carries for those below.
+#[derive(Clone)]
+struct AssertionText {
+    text: SecretString,
+    extensions: Extensions,
+}
+
+impl From<String> for AssertionText {
+    fn from(text: String) -> Self {
+        Self { text: text.into(), extensions: Extensions::new() }
+    }
+}
+
+impl ExposeSecret<str> for AssertionText {
+    fn expose_secret(&self) -> &str {
+        self.text.expose_secret()
+    }
+}
+
+impl ClientAssertion {
+    /// The request that carries it has `value` in its extensions: for a transport that needs to know how the assertion
+    /// was made.
+    #[must_use]
+    pub fn with_extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.0.extensions.insert(value);
+        self
+    }
+
+    pub(crate) fn extensions(&self) -> &Extensions {
+        &self.0.extensions
     }
 }
 

@@ -239,6 +239,9 @@ fn post(
 ) -> Request<Bytes> {
     auth.parameters(&mut form, assertion);
     let mut request = Request::new(Bytes::from(form.finish()));
+    if let Some(assertion) = assertion {
+        request.extensions_mut().extend(assertion.extensions().clone());
+    }
     *request.method_mut() = Method::POST;
     *request.uri_mut() = endpoint.clone();
     let headers = request.headers_mut();
@@ -323,6 +326,14 @@ mod tests {
             ));
             assert!(body.ends_with(&format!("&client_assertion=jwt-{number}")), "{body}");
         }
+    }
+
+    #[test]
+    fn what_comes_with_an_assertion_is_in_the_extensions_of_its_request() {
+        let auth = ClientAuth::assertion("id", || {
+            std::future::ready(Ok(ClientAssertion::new("jwt").with_extension(7_u8)))
+        });
+        assert_eq!(request(&auth).extensions().get(), Some(&7_u8));
     }
 
     #[test]
