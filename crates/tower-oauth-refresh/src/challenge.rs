@@ -177,11 +177,14 @@ pub(crate) fn is_challenge(status: StatusCode, headers: &HeaderMap, scheme: &str
     }
 }
 
-/// Does it want the same token once more, in a proof with the nonce that it sends along (RFC 9449 §9)?
-pub(crate) fn wants_nonce(headers: &HeaderMap) -> bool {
-    Challenges::parse(headers)
-        .iter()
-        .any(|challenge| challenge.scheme() == "dpop" && challenge.param("error") == Some("use_dpop_nonce"))
+/// Does it want the same token once more, in another proof: with the nonce that it sends along (RFC 9449 §9), or, where
+/// it takes none like this one (§7.1), with what the signer has learned from the answer, such as the time?
+pub(crate) fn wants_proof(headers: &HeaderMap) -> bool {
+    let about_the_proof = ["use_dpop_nonce", "invalid_dpop_proof"];
+    Challenges::parse(headers).iter().any(|challenge| {
+        challenge.scheme() == "dpop"
+            && challenge.param("error").is_some_and(|error| about_the_proof.contains(&error))
+    })
 }
 
 /// Does the answer to a call follow in trailers?

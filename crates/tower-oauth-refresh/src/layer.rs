@@ -20,7 +20,7 @@ use http::{HeaderMap, Response, StatusCode, Uri, request, response};
 use tower_layer::Layer;
 
 use crate::attach::Attachment;
-use crate::challenge::{is_challenge, wants_nonce};
+use crate::challenge::{is_challenge, wants_proof};
 use crate::coordinator::{OriginId, PerThread, RefreshCoordinator, Slot, Token, TokenId, Waiter};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
@@ -81,8 +81,8 @@ pub(crate) enum Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asks {
     Nothing,
-    /// The same token, in a proof with the nonce that it brings.
-    Nonce,
+    /// The same token, in another proof.
+    Proof,
     /// A newer token.
     Token,
 }
@@ -269,9 +269,9 @@ impl Config {
     pub(crate) fn asks<R>(&self, answer: &mut Response<R>) -> Asks {
         if answer.status() == StatusCode::UNAUTHORIZED
             && self.coordinator.proves()
-            && wants_nonce(answer.headers())
+            && wants_proof(answer.headers())
         {
-            return Asks::Nonce;
+            return Asks::Proof;
         }
         if self.is_challenge(answer) { Asks::Token } else { Asks::Nothing }
     }

@@ -26,7 +26,7 @@ use crate::replay::NotReplayable;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RefreshReport {
-    /// The generation whose token the API refused, or refused without a nonce (RFC 9449 §9).
+    /// The generation whose token the API refused, or refused for its proof (RFC 9449 §7.1, §9).
     pub refused: Generation,
     /// What came of it.
     pub outcome: ReplayOutcome,

@@ -176,8 +176,8 @@ impl Builder {
     /// since a refresh token that is sent without its proof may be revoked for it.
     ///
     /// The proofs are made below, by the HTTP clients that are given to [`build`](Self::build) and wrapped by
-    /// the layer; the crate `tower-oauth-refresh-binding` has both. A server that asks for another nonce gets the
-    /// request once more, made anew, which is neither a refresh nor the replay.
+    /// the layer; the crate `tower-oauth-refresh-binding` has both. A server that asks for another nonce, or an
+    /// API that refuses the proof, gets the request once more, made anew, which is neither a refresh nor the replay.
     pub fn dpop(mut self) -> Self {
         self.target.dpop = true;
         self.policy.dpop = true;

@@ -1,5 +1,5 @@
-//! What is done about an answer that refuses the token: a newer token and the same request, once. Where only a
-//! nonce was missing (RFC 9449 §9): the same token and the same request, once too, and neither counts as the other.
+//! What is done about an answer that refuses the token: a newer token and the same request, once. Where only the proof
+//! was refused (RFC 9449 §7.1, §9): the same token and the same request, once too, and neither counts as the other.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ where
     B: Body + Unpin + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Sends the request once more, as the answer asks, at most once for a nonce and once with a newer token.
+    /// Sends the request once more, as the answer asks, at most once for a proof and once with a newer token.
     /// Where no replay is possible, the refused answer is the answer, every byte of it.
     pub(super) async fn heal<S, R>(
         self,
@@ -46,13 +46,13 @@ where
         let Some(slot) = keyed.as_ref().or(config.fixed()) else {
             return Ok(answer.map(ResponseBody::plain));
         };
-        let (mut nonce, mut newer) = (false, None);
+        let (mut proof, mut newer) = (false, None);
         loop {
             let used = exchange.kept.used;
             match asks {
-                Asks::Nonce if !nonce => nonce = true,
+                Asks::Proof if !proof => proof = true,
                 Asks::Token if newer.is_none() => {}
-                Asks::Nothing | Asks::Nonce | Asks::Token => break,
+                Asks::Nothing | Asks::Proof | Asks::Token => break,
             }
             let (parts, body) = answer.into_parts();
             let mut body = RefusedBody::new(body);
@@ -100,7 +100,7 @@ where
     ) -> Result<Arc<Current>, ReplayOutcome> {
         let (used, origin) = (self.kept.used, self.kept.origin);
         let (refusal, replayable) = match asks {
-            Asks::Nonce => {
+            Asks::Proof => {
                 let same = self.config.coordinator.same_login(slot, used);
                 (Refusal::Replay(same.ok_or(ReplayOutcome::LoginChanged)?), self.replay.check())
             }

@@ -16,7 +16,7 @@ async fn heals(scheme: &'static str, challenge: &'static str) -> bool {
     let coordinator = coordinator_with(|builder| if dpop { builder.dpop() } else { builder }, scheme).await;
     let layer = RefreshLayer::new(coordinator, "k").origin("https://api.example".parse().unwrap());
     layer.layer(world.api()).oneshot(post(URI, "")).await.unwrap();
-    world.tokens().len() == 2
+    world.tokens().iter().any(|token| token.ends_with("at-2"))
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use crate::{BoundKey, ErrorKind, NotReplayable, RefreshError};
 const NONCE: &[(&str, &str)] =
     &[("www-authenticate", r#"DPoP error="use_dpop_nonce", algs="ES256""#), ("dpop-nonce", "n-1")];
 
+const INVALID_PROOF: &[(&str, &str)] = &[("www-authenticate", r#"DPoP error="invalid_dpop_proof""#)];
+
 /// Keeps what the requests carried besides their token, and answers as the world says.
 type Keys = Arc<Mutex<Vec<Option<Vec<u8>>>>>;
 
@@ -57,6 +59,26 @@ async fn a_missing_nonce_costs_no_refresh_and_is_not_reported() {
     assert!(report(&response).is_none());
     assert_eq!(world.tokens(), ["DPoP at-1", "DPoP at-1"]);
     assert!(world.seen.lock().unwrap().iter().all(|seen| seen.body == "hello"));
+}
+
+/// 9449-06: whoever signs below may have learned the server's time from that answer.
+#[tokio::test]
+async fn a_refused_proof_is_made_once_more_and_costs_no_refresh() {
+    let world = Arc::<World>::default();
+    world.then(401, INVALID_PROOF, "");
+    let (client, _) = bound(&world).await;
+    let response = client.oneshot(post(URI, "hello")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(report(&response).is_none());
+    assert_eq!(world.tokens(), ["DPoP at-1", "DPoP at-1"]);
+
+    let world = Arc::<World>::default();
+    world.then(401, INVALID_PROOF, "");
+    world.then(401, INVALID_PROOF, "");
+    let (client, _) = bound(&world).await;
+    let response = client.oneshot(post(URI, "hello")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(world.tokens(), ["DPoP at-1", "DPoP at-1"]);
 }
 
 #[tokio::test]
