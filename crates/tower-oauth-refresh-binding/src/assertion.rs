@@ -13,7 +13,8 @@ use tower_oauth_refresh::{ClientAssertion, ClientAuth, Clock, NotSent, SystemClo
 
 use crate::BoxError;
 use crate::key::SigningKey;
-use crate::listen::{Listening, ServerTime};
+use crate::listen::Listening;
+use crate::server_time::ServerTime;
 
 /// Signs a new assertion for every request to the authorization server. Clones share the key, also after
 /// [`replace`](Self::replace).
@@ -24,6 +25,7 @@ use crate::listen::{Listening, ServerTime};
 pub struct AssertionSigner {
     audience: String,
     key: Arc<ArcSwap<SigningKey>>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) time: ServerTime,
 }
 
@@ -32,14 +34,14 @@ impl AssertionSigner {
     /// the letter. It becomes `aud`, as one string. Some servers want another, such as the URL of the token
     /// endpoint, and say so.
     pub fn new(audience: impl Into<String>, key: SigningKey) -> Self {
-        let time = ServerTime::new(Arc::new(SystemClock::default()));
-        Self { audience: audience.into(), key: Arc::new(ArcSwap::from_pointee(key)), time }
+        let (key, clock) = (Arc::new(ArcSwap::from_pointee(key)), Arc::new(SystemClock::default()));
+        Self { audience: audience.into(), key, clock, time: ServerTime::default() }
     }
 
     /// Where `iat` and `exp` come from: the coordinator's clock, where that is another than the system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.time.clock = clock;
+        self.clock = clock;
         self
     }
 
@@ -56,12 +58,12 @@ impl AssertionSigner {
     /// [`NotRevoked`](tower_oauth_refresh::Logout::NotRevoked), and its refresh token lives on.
     ///
     /// Where there is a [`Dpop`](crate::Dpop) too, wrap what that has wrapped, so that it learns the nonce of a refusal
-    /// that is kept from the coordinator.
+    /// that is kept from the coordinator. What is between must leave the extensions of a request as they are.
     ///
     /// A date is in whole seconds that have passed, so `iat` is never ahead of the server. What was learned lives
     /// in memory, for all clones of this signer; a clock that is off also says so in the log.
     pub fn listen<S>(&self, transport: S) -> Listening<S> {
-        Listening::new(transport, self.time.clone())
+        Listening::new(transport, self.time.clone(), Arc::clone(&self.clock))
     }
 
     /// Signs with `key` from the next attempt on, a retry of a refresh under way included. An assertion that is
@@ -96,7 +98,8 @@ impl AssertionSigner {
         if let (Some(header), Some(kid)) = (header.as_object_mut(), key.kid()) {
             header.insert("kid".to_owned(), kid.into());
         }
-        let issued = self.time.now();
+        let dated = self.time.current();
+        let issued = dated.since_1970(self.clock.now());
         let claims = json!({
             "iss": client_id,
             "sub": client_id,
@@ -110,7 +113,7 @@ impl AssertionSigner {
         let signature = key.sign(jwt.as_bytes()).await?;
         jwt.push('.');
         BASE64URL.encode_string(signature, &mut jwt);
-        Ok(ClientAssertion::new(jwt))
+        Ok(ClientAssertion::new(jwt).with_extension(dated))
     }
 }
 

@@ -1,17 +1,19 @@
 //! Proofs on requests: which get one, and what it is made from.
 
+mod endpoint;
 mod service;
 
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderValue, Request};
+use http::{HeaderName, Request};
 use tower_oauth_refresh::{BoundKey, Clock, InvalidOrigin, Origin, SystemClock};
 
+pub use self::endpoint::DpopEndpoint;
 pub use self::service::{DpopFuture, DpopService};
 use crate::key::InvalidKey;
-use crate::nonce::Nonces;
 use crate::proof::{About, DpopKey};
+use crate::servers::{Sent, Servers};
 
 /// Signs a proof of possession for every request that needs one (RFC 9449). Clones share key and nonces.
 ///
@@ -22,6 +24,12 @@ use crate::proof::{About, DpopKey};
 ///
 /// Nothing is sent twice here. It is the coordinator that asks again where a nonce is wanted, and the layer that
 /// sends the request again, each with a new proof and once: [`Builder::dpop`] tells both.
+///
+/// A server that refuses a proof (`invalid_dpop_proof`), and whose `Date` is more than two seconds off what the proof
+/// was dated by, has another time than this machine: its proofs are dated by its time from then on, and the request is
+/// sent again in the same way. What was learned is per origin and lives in memory. As with
+/// [assertions](crate::AssertionSigner::listen), a date of more than a day off is not believed, and one that does not
+/// help is given up again.
 ///
 /// [`Builder::dpop`]: tower_oauth_refresh::Builder::dpop
 ///
@@ -77,7 +85,7 @@ pub struct Dpop {
     /// `None`: that of the login whose request it is.
     key: Option<DpopKey>,
     clock: Arc<dyn Clock>,
-    nonces: Arc<Nonces>,
+    servers: Arc<Servers>,
 }
 
 /// Why a request got no proof, and was not sent.
@@ -118,7 +126,7 @@ impl Dpop {
     }
 
     fn with(key: Option<DpopKey>) -> Self {
-        Self { key, clock: Arc::new(SystemClock::default()), nonces: Arc::default() }
+        Self { key, clock: Arc::new(SystemClock::default()), servers: Arc::default() }
     }
 
     /// Where `iat` comes from: the coordinator's clock, where that is another than the system's.
@@ -129,22 +137,19 @@ impl Dpop {
     }
 
     /// `service` with a proof on every request: for the authorization server's endpoints.
-    pub fn endpoint<S>(&self, service: S) -> DpopService<S> {
-        DpopService::endpoint(service, self.clone())
+    pub fn endpoint<S>(&self, service: S) -> DpopEndpoint<S> {
+        DpopEndpoint::new(service, self.clone())
     }
 
     /// `service` with a proof on every request that carries `Authorization: DPoP`: for the HTTP client below the
     /// layer. Requests with another scheme or none are left alone, and so are those that bring a proof already.
     pub fn client<S>(&self, service: S) -> DpopService<S> {
-        DpopService::client(service, self.clone())
+        DpopService::new(service, self.clone())
     }
 
-    fn prove<B>(
-        &self,
-        request: &Request<B>,
-        origin: &Origin,
-        access_token: Option<&[u8]>,
-    ) -> Result<HeaderValue, DpopError> {
+    /// Adds the proof. What is left is what its answer is judged by.
+    fn prove<B>(&self, request: &mut Request<B>, access_token: Option<&[u8]>) -> Result<Sent, DpopError> {
+        let (sent, nonce) = self.servers.send(Origin::of(request.uri())?);
         let kept;
         let key = match (request.extensions().get::<BoundKey>(), &self.key) {
             // What a login has of its own, its tokens are bound to.
@@ -155,23 +160,26 @@ impl Dpop {
             (None, Some(key)) => key,
             (None, None) => return Err(DpopError::NoKey),
         };
-        let nonce = self.nonces.of(origin);
         let about = About {
             method: request.method(),
             uri: request.uri(),
             access_token,
             nonce: nonce.as_deref(),
-            at: self.clock.now().wall,
+            at: sent.at(self.clock.now()),
         };
-        key.prove(&about).map_err(|_| DpopError::NotSigned)
+        let proof = key.prove(&about).map_err(|_| DpopError::NotSigned)?;
+        request.headers_mut().insert(DPOP, proof);
+        Ok(sent)
     }
 }
 
 impl fmt::Debug for Dpop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dpop").field("key", &self.key).field("nonces", &self.nonces).finish_non_exhaustive()
+        f.debug_struct("Dpop").field("key", &self.key).field("servers", &self.servers).finish_non_exhaustive()
     }
 }
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 #[cfg(test)]
 mod tests;

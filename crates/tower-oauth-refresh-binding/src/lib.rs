@@ -78,15 +78,16 @@ mod jwk;
 mod key;
 mod listen;
 mod needs;
-mod nonce;
 mod proof;
 mod replaceable;
 mod resource;
+mod server_time;
+mod servers;
 
 pub use self::assertion::AssertionSigner;
 pub use self::discovery::{Metadata, Moved};
 pub use self::document::MetadataError;
-pub use self::dpop::{Dpop, DpopError, DpopFuture, DpopService};
+pub use self::dpop::{Dpop, DpopEndpoint, DpopError, DpopFuture, DpopService};
 pub use self::key::{Algorithm, InvalidKey, SigningKey};
 pub use self::listen::Listening;
 pub use self::needs::{Authentication, Needs};

@@ -1,7 +1,4 @@
-//! The time as the authorization server has it, learned when it refuses an assertion.
-//!
-//! An assertion lives for a minute, so a machine whose clock is off by two cannot authenticate at all. The clock is
-//! for somebody to set right; until then, the server's own `Date` will do.
+//! A transport that learns the authorization server's time when that refuses an assertion.
 //!
 //! ```
 //! use tower_oauth_refresh::RefreshCoordinator;
@@ -43,97 +40,34 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-use http::header::DATE;
+use bytes::{Buf, Bytes};
 use http::{Request, Response, StatusCode};
-use http_body::Body;
+use http_body::{Body, Frame};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use serde::Deserialize;
-use tower_oauth_refresh::{BoxFuture, Clock, NotSent, Now};
+use tower_oauth_refresh::{BoxFuture, Clock, NotSent};
 use tower_service::Service;
 
 use crate::BoxError;
-
-/// The time for assertions: the clock's, or the server's once that has proved to differ. Clones are the same.
-#[derive(Clone)]
-pub(crate) struct ServerTime {
-    pub(crate) clock: Arc<dyn Clock>,
-    learned: Arc<ArcSwapOption<Learned>>,
-}
-
-/// What the server's clock showed, at some moment since boot. Nobody sets that clock, so this stays right when
-/// somebody sets ours.
-struct Learned {
-    date: Duration,
-    boot: Duration,
-    /// Has it been of use? Until then it may be that of another clock than the one that counts.
-    proved: AtomicBool,
-}
-
-impl ServerTime {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, learned: Arc::default() }
-    }
-
-    /// Since 1970.
-    pub(crate) fn now(&self) -> Duration {
-        at(self.learned.load().as_deref(), self.clock.now())
-    }
-
-    /// The server refused an assertion that was dated by `used`, and at `now` its clock showed `date`. Is there a
-    /// better time by that?
-    fn learn(&self, used: &Option<Arc<Learned>>, date: SystemTime, now: Now) -> bool {
-        let date = since_1970(date);
-        if date.abs_diff(since_1970(now.wall)) > MAX_OFF {
-            tracing::warn!("an authorization server's date is more than a day off and was not taken over");
-            return false;
-        }
-        // One lesson at a time: a server whose dates never agree would else be asked for ever, and nobody told why.
-        let unproved = used.as_ref().is_some_and(|used| !used.proved.load(Ordering::Relaxed));
-        if date.abs_diff(at(used.as_deref(), now)) > TOLERANCE && !unproved {
-            let seconds = date.abs_diff(since_1970(now.wall)).as_secs();
-            tracing::warn!(
-                seconds,
-                "the clock differs from the authorization server's, whose time is taken over"
-            );
-            let proved = AtomicBool::new(false);
-            self.learned.store(Some(Arc::new(Learned { date, boot: now.boot, proved })));
-            return true;
-        }
-        // Refused with the time it gave: it was for another reason, or the date is not that of the clock that counts
-        // there but of a proxy's. Our own is worth another try.
-        if used.is_some() {
-            self.learned.compare_and_swap(used, None);
-        }
-        false
-    }
-}
-
-fn at(learned: Option<&Learned>, now: Now) -> Duration {
-    let Some(Learned { date, boot, .. }) = learned else { return since_1970(now.wall) };
-    date.saturating_add(now.boot.saturating_sub(*boot))
-}
-
-fn since_1970(time: SystemTime) -> Duration {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-}
+use crate::server_time::{Dated, ServerTime, date};
 
 /// A transport that notices when the authorization server refuses an assertion for its time:
 /// [`AssertionSigner::listen`](crate::AssertionSigner::listen).
+///
+/// Only an answer that refuses something is read here, for its error; the body of any other passes as it comes.
 #[derive(Clone)]
 pub struct Listening<S> {
     inner: S,
     time: ServerTime,
+    clock: Arc<dyn Clock>,
 }
 
 impl<S> Listening<S> {
-    pub(crate) fn new(inner: S, time: ServerTime) -> Self {
-        Self { inner, time }
+    pub(crate) fn new(inner: S, time: ServerTime, clock: Arc<dyn Clock>) -> Self {
+        Self { inner, time, clock }
     }
 }
 
@@ -146,7 +80,7 @@ where
     R::Data: Send,
     R::Error: Into<BoxError>,
 {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<UnsyncBoxBody<Bytes, BoxError>>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
@@ -155,44 +89,65 @@ where
     }
 
     fn call(&mut self, request: Request<T>) -> Self::Future {
-        // The assertion was signed just now.
-        let used = self.time.learned.load_full();
-        let time = self.time.clone();
+        // Without it, the request has no assertion of ours, and its answer says nothing about one.
+        let used = request.extensions().get::<Dated>().cloned();
+        let (time, clock) = (self.time.clone(), Arc::clone(&self.clock));
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let (parts, body) = answer.await.map_err(Into::into)?.into_parts();
+            let answer = answer.await.map_err(Into::into)?;
             // Before the body, which may take its time.
-            let now = time.clock.now();
-            let date = parts.headers.get(DATE).and_then(|date| date.to_str().ok());
-            let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
-            let body = Limited::new(body, LIMIT).collect().await.map_err(|_| BrokenOff)?.to_bytes();
-            if refuses_client(parts.status, &body) {
+            let now = clock.now();
+            let date = date(answer.headers());
+            let (answer, refusal) = read_refusal(answer).await?;
+            let Some(used) = used else { return Ok(answer) };
+            if refusal.is_some_and(|body| refuses_client(answer.status(), &body)) {
                 if date.is_some_and(|date| time.learn(&used, date, now)) {
                     return Err(NotSent::new(AnotherTime).into());
                 }
-            } else if let Some(used) = used.filter(|_| parts.status.is_success()) {
-                used.proved.store(true, Ordering::Relaxed);
+            } else if answer.status().is_success() {
+                used.prove();
             }
-            Ok(Response::from_parts(parts, Full::new(body)))
+            Ok(answer)
         })
     }
 }
 
-/// Is it about the client, not about the grant (RFC 6749 §5.2)?
-fn refuses_client(status: StatusCode, body: &[u8]) -> bool {
+/// The answer, and its body where it is one that may refuse what was signed.
+pub(crate) async fn read_refusal<R>(
+    answer: Response<R>,
+) -> Result<(Response<UnsyncBoxBody<Bytes, BoxError>>, Option<Bytes>), BoxError>
+where
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    let (parts, body) = answer.into_parts();
+    if !matches!(parts.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
+        let whole = |frame: Frame<R::Data>| frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
+        let body = body.map_frame(whole).map_err(Into::into).boxed_unsync();
+        return Ok((Response::from_parts(parts, body), None));
+    }
+    let body = Limited::new(body, LIMIT).collect().await.map_err(|_| BrokenOff)?.to_bytes();
+    let again = Full::new(body.clone()).map_err(|never| match never {}).boxed_unsync();
+    Ok((Response::from_parts(parts, again), Some(body)))
+}
+
+/// The `error` of a refusal (RFC 6749 §5.2).
+pub(crate) fn error_of(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Refusal {
         error: String,
     }
-    let code = serde_json::from_slice(body).map(|Refusal { error }| error);
-    match (status, code.as_deref()) {
+    serde_json::from_slice(body).map(|Refusal { error }| error).ok()
+}
+
+/// Is it about the client, not about the grant?
+fn refuses_client(status: StatusCode, body: &[u8]) -> bool {
+    match error_of(body).as_deref() {
         // The second is what some servers say of an assertion that they do not believe.
-        (
-            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED,
-            Ok("invalid_client" | "unauthorized_client"),
-        ) => true,
-        (StatusCode::UNAUTHORIZED, Err(_)) => true,
-        _ => false,
+        Some("invalid_client" | "unauthorized_client") => true,
+        Some(_) => false,
+        None => status == StatusCode::UNAUTHORIZED,
     }
 }
 
@@ -205,20 +160,13 @@ impl<S> fmt::Debug for Listening<S> {
 
 /// Why an attempt is as good as one that was never sent.
 #[derive(Debug, thiserror::Error)]
-#[error("the assertion had another time than the authorization server has")]
-struct AnotherTime;
+#[error("what was signed had another time than the authorization server has")]
+pub(crate) struct AnotherTime;
 
 /// Has no source, for whatever is in there does not make the request one that was not sent.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer broke off or is longer than 1 MiB")]
 struct BrokenOff;
-
-/// The field counts whole seconds, and an answer is under way for a while.
-const TOLERANCE: Duration = Duration::from_secs(2);
-
-/// A clock set to the wrong time zone is within it. A date that is further off is nonsense, and an assertion dated by
-/// it might be good for whoever steals it long after this one.
-const MAX_OFF: Duration = Duration::from_secs(86_400);
 
 /// As much as the coordinator reads.
 const LIMIT: usize = 1024 * 1024;

@@ -2,27 +2,25 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
-use tower_oauth_refresh::{NotSent, Origin};
+use tower_oauth_refresh::{Challenges, Origin};
 use tower_service::Service;
 
-use super::{Dpop, DpopError};
+use super::{DPOP, Dpop, DpopError};
 use crate::BoxError;
-use crate::nonce::Nonces;
+use crate::server_time::date;
+use crate::servers::Sent;
 
-/// An HTTP client whose requests carry proofs. Made by [`Dpop::endpoint`] and [`Dpop::client`].
+/// An HTTP client whose requests carry proofs. Made by [`Dpop::client`].
 ///
 /// # Errors
 ///
 /// The client's own errors pass through. Where no proof can be made, the error downcasts to [`DpopError`], and
-/// nothing was sent; at the authorization server's endpoints it is the source of a [`NotSent`], so that the refresh
-/// token counts as not spent, and so the source of the coordinator's error. There it is also logged, for nobody may be
-/// waiting for the token.
+/// nothing was sent.
 ///
 /// # Cancel safety
 ///
@@ -32,38 +30,23 @@ use crate::nonce::Nonces;
 pub struct DpopService<S> {
     inner: S,
     dpop: Dpop,
-    place: Place,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    Endpoint,
-    Client,
 }
 
 impl<S> DpopService<S> {
-    pub(super) fn endpoint(inner: S, dpop: Dpop) -> Self {
-        Self { inner, dpop, place: Place::Endpoint }
+    pub(super) fn new(inner: S, dpop: Dpop) -> Self {
+        Self { inner, dpop }
     }
 
-    pub(super) fn client(inner: S, dpop: Dpop) -> Self {
-        Self { inner, dpop, place: Place::Client }
-    }
-
-    /// Adds the proof, where there is to be one. Answers where the request goes.
-    fn prepare<B>(&self, request: &mut Request<B>) -> Result<Option<Origin>, DpopError> {
-        let origin = Origin::of(request.uri());
-        let access_token = match self.place {
-            Place::Endpoint => None,
-            Place::Client => match bound_token(request.headers()) {
-                Some(token) if !request.headers().contains_key(DPOP) => Some(token),
-                _ => return Ok(origin.ok()),
-            },
+    /// Adds the proof, where there is to be one.
+    fn prepare<B>(&self, request: &mut Request<B>) -> Result<Option<Heard>, DpopError> {
+        let authorization = request.headers().get(AUTHORIZATION).cloned();
+        let bound = authorization.as_ref().and_then(bound_token);
+        let Some(token) = bound.filter(|_| !request.headers().contains_key(DPOP)) else {
+            let sent = Origin::of(request.uri()).ok().map(|origin| self.dpop.servers.send(origin).0);
+            return Ok(sent.map(|sent| Heard { sent, dpop: self.dpop.clone(), proved: false }));
         };
-        let origin = origin?;
-        let proof = self.dpop.prove(request, &origin, access_token)?;
-        request.headers_mut().insert(DPOP, proof);
-        Ok(Some(origin))
+        let sent = self.dpop.prove(request, Some(token))?;
+        Ok(Some(Heard { sent, dpop: self.dpop.clone(), proved: true }))
     }
 }
 
@@ -81,16 +64,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let state = match (self.prepare(&mut request), self.place) {
-            (Ok(origin), _) => State::Sent {
-                answer: self.inner.call(request),
-                learn: origin.map(|origin| (origin, Arc::clone(&self.dpop.nonces))),
-            },
-            (Err(error), Place::Endpoint) => {
-                tracing::error!(%error, "no proof for the authorization server, so nothing was sent");
-                State::Failed { error: Some(NotSent::new(error).into()) }
-            }
-            (Err(error), Place::Client) => State::Failed { error: Some(error.into()) },
+        let state = match self.prepare(&mut request) {
+            Ok(heard) => State::Sent { answer: self.inner.call(request), heard },
+            Err(error) => State::Failed { error: Some(error.into()) },
         };
         DpopFuture { state }
     }
@@ -99,10 +75,7 @@ where
 /// The client's own `Debug` may show default headers.
 impl<S> fmt::Debug for DpopService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DpopService")
-            .field("dpop", &self.dpop)
-            .field("place", &self.place)
-            .finish_non_exhaustive()
+        f.debug_struct("DpopService").field("dpop", &self.dpop).finish_non_exhaustive()
     }
 }
 
@@ -117,7 +90,7 @@ pin_project! {
 pin_project! {
     #[project = Progress]
     enum State<F> {
-        Sent { #[pin] answer: F, learn: Option<(Origin, Arc<Nonces>)> },
+        Sent { #[pin] answer: F, heard: Option<Heard> },
         Failed { error: Option<BoxError> },
     }
 }
@@ -131,10 +104,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            Progress::Sent { answer, learn } => {
+            Progress::Sent { answer, heard } => {
                 let answer = ready!(answer.poll(cx)).map_err(Into::into)?;
-                if let Some((origin, nonces)) = learn {
-                    nonces.learn(origin, answer.headers());
+                if let Some(heard) = heard {
+                    heard.learn(answer.status(), answer.headers());
                 }
                 Poll::Ready(Ok(answer))
             }
@@ -146,6 +119,32 @@ where
     }
 }
 
+/// What is learned from the answer.
+struct Heard {
+    sent: Sent,
+    dpop: Dpop,
+    /// Had the request a proof of ours?
+    proved: bool,
+}
+
+impl Heard {
+    fn learn(&self, status: StatusCode, answer: &HeaderMap) {
+        let Self { sent, dpop, proved } = self;
+        dpop.servers.learn_nonce(sent, answer);
+        if !proved {
+            return;
+        }
+        if status.is_success() {
+            sent.prove_time();
+        } else if status == StatusCode::UNAUTHORIZED
+            && refuses_proof(answer)
+            && let Some(date) = date(answer)
+        {
+            dpop.servers.learn_time(sent, date, dpop.clock.now());
+        }
+    }
+}
+
 impl<F> fmt::Debug for DpopFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DpopFuture").finish_non_exhaustive()
@@ -153,9 +152,12 @@ impl<F> fmt::Debug for DpopFuture<F> {
 }
 
 /// The token of `Authorization: DPoP` (RFC 9449 §7.1).
-fn bound_token(headers: &HeaderMap) -> Option<&[u8]> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked("DPoP ".len())?;
+fn bound_token(authorization: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = authorization.as_bytes().split_at_checked("DPoP ".len())?;
     scheme.eq_ignore_ascii_case(b"DPoP ").then(|| token.trim_ascii())
 }
 
-const DPOP: HeaderName = HeaderName::from_static("dpop");
+/// Does the server refuse the proof itself (RFC 9449 §7.1)?
+fn refuses_proof(headers: &HeaderMap) -> bool {
+    Challenges::parse(headers).iter().any(|challenge| challenge.param("error") == Some("invalid_dpop_proof"))
+}

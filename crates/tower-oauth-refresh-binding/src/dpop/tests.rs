@@ -1,12 +1,17 @@
 use std::sync::Mutex;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
-use tower::{BoxError, Service, ServiceExt as _, service_fn};
-use tower_oauth_refresh::NotSent;
+use tower::util::BoxCloneService;
+use tower::{BoxError, Layer as _, ServiceExt as _, service_fn};
+use tower_oauth_refresh::{ClientAuth, NotSent, RefreshCoordinator, RefreshLayer, ReplayBody, TokenSet};
 use tower_oauth_refresh_testkit::ManualClock;
 
 use super::*;
@@ -22,15 +27,16 @@ type Seen = Arc<Mutex<Vec<HeaderMap>>>;
 fn network(
     seen: &Seen,
     answers: &'static [(u16, &'static str)],
-) -> impl Service<Request<()>, Response = Response<()>, Error = BoxError, Future: Send> + Clone {
+) -> BoxCloneService<Request<()>, Response<Full<Bytes>>, BoxError> {
     let seen = Arc::clone(seen);
-    service_fn(move |request: Request<()>| {
+    BoxCloneService::new(service_fn(move |request: Request<()>| {
         let mut seen = seen.lock().unwrap();
         let (status, nonce) = answers.get(seen.len()).copied().unwrap_or((200, ""));
         seen.push(request.headers().clone());
-        let answer = Response::builder().status(status).header("dpop-nonce", nonce).body(()).unwrap();
+        let answer =
+            Response::builder().status(status).header("dpop-nonce", nonce).body(Full::default()).unwrap();
         std::future::ready(Ok::<_, BoxError>(answer))
-    })
+    }))
 }
 
 fn request(uri: &str, authorization: &str) -> Request<()> {
@@ -137,6 +143,33 @@ async fn what_cannot_be_proved_is_not_sent_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_late_answer_brings_no_older_nonce_back() {
+    let (early, answer) = tokio::sync::oneshot::channel();
+    let answer = Arc::new(Mutex::new(Some(answer)));
+    let seen = Seen::default();
+    let network = service_fn({
+        let seen = Arc::clone(&seen);
+        move |request: Request<()>| {
+            seen.lock().unwrap().push(request.headers().clone());
+            let waits = answer.lock().unwrap().take();
+            async move {
+                let nonce = if let Some(answer) = waits { answer.await.unwrap() } else { "newer" };
+                Ok::<_, BoxError>(Response::builder().header("dpop-nonce", nonce).body(()).unwrap())
+            }
+        }
+    });
+    let client = dpop().client(network);
+    let get = || request("https://api.example/", "DPoP at-1");
+    let mut first = Box::pin(client.clone().oneshot(get()));
+    assert!((&mut first).now_or_never().is_none(), "its answer is late");
+    client.clone().oneshot(get()).await.unwrap();
+    early.send("older").unwrap();
+    first.await.unwrap();
+    client.clone().oneshot(get()).await.unwrap();
+    assert_eq!(claims(&last(&seen))["nonce"], "newer");
+}
+
+#[tokio::test]
 async fn each_login_proves_with_its_own_key_and_one_without_sends_nothing() {
     let seen = Seen::default();
     let dpop = Dpop::per_login().clock(Arc::new(ManualClock::new()));
@@ -191,7 +224,9 @@ async fn a_login_with_a_key_of_its_own_is_proved_with_that_and_not_with_the_clie
 #[tokio::test]
 async fn errors_of_the_client_pass_through() {
     let broken = service_fn(async |_: Request<()>| {
-        Err::<Response<()>, BoxError>(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)))
+        Err::<Response<Full<Bytes>>, BoxError>(Box::new(std::io::Error::from(
+            std::io::ErrorKind::ConnectionRefused,
+        )))
     });
     let error = dpop().endpoint(broken).oneshot(request("https://as.example/", "")).await.unwrap_err();
     assert!(error.is::<std::io::Error>());
@@ -211,4 +246,133 @@ fn nothing_shows_a_nonce_or_a_key() {
     let dpop = dpop();
     let shown = format!("{dpop:?} {:?}", dpop.client("Bearer hunter2"));
     assert!(shown.contains("thumbprint") && !shown.contains("hunter2"), "{shown}");
+}
+
+/// A server that takes no proof from its future or past, and whether it took those so far.
+#[derive(Clone)]
+struct Strict {
+    clock: ManualClock,
+    /// What its `Date` says, if not the truth.
+    front: ManualClock,
+    taken: Arc<Mutex<Vec<bool>>>,
+}
+
+impl Strict {
+    fn new(clock: ManualClock) -> Self {
+        Self { front: clock.clone(), clock, taken: Arc::default() }
+    }
+
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let seconds = |clock: &ManualClock| {
+            clock.now().wall.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs()
+        };
+        let good = claims(request.headers())["iat"].as_u64().unwrap().abs_diff(seconds(&self.clock)) <= 60;
+        self.taken.lock().unwrap().push(good);
+        let date = httpdate::fmt_http_date(self.front.now().wall);
+        let answer = Response::builder().header("date", date).header("dpop-nonce", "n-1");
+        let answer = match (good, request.uri().path()) {
+            (true, "/token") => answer.body(
+                r#"{"access_token": "at-2", "token_type": "DPoP", "refresh_token": "rt-2", "expires_in": 3600}"#,
+            ),
+            (false, "/token") => answer.status(400).body(r#"{"error": "invalid_dpop_proof"}"#),
+            (true, _) => answer.body(""),
+            (false, _) => {
+                answer.status(401).header("www-authenticate", r#"DPoP error="invalid_dpop_proof""#).body("")
+            }
+        };
+        answer.unwrap().map(Full::from)
+    }
+
+    fn service<B: 'static>(&self) -> BoxCloneService<Request<B>, Response<Full<Bytes>>, BoxError> {
+        let server = self.clone();
+        BoxCloneService::new(service_fn(move |request: Request<B>| {
+            std::future::ready(Ok::<_, BoxError>(server.answer(&request)))
+        }))
+    }
+
+    fn take_taken(&self) -> Vec<bool> {
+        std::mem::take(&mut *self.taken.lock().unwrap())
+    }
+}
+
+/// A clock this many seconds off the other tests' clock.
+fn off(seconds: i64) -> ManualClock {
+    let (clock, by) = (ManualClock::new(), Duration::from_secs(seconds.unsigned_abs()));
+    if seconds < 0 {
+        clock.jump_wall_back(by);
+    } else {
+        clock.jump_wall_forward(by);
+    }
+    clock
+}
+
+// 9449-06
+#[tokio::test]
+async fn with_a_clock_an_hour_off_each_server_refuses_one_proof_and_no_login_is_lost() {
+    for seconds in [3600, -3600] {
+        let (auth, api) = (Strict::new(off(seconds)), Strict::new(off(-seconds)));
+        let dpop = dpop();
+        let endpoint = "https://as.example/token".parse().unwrap();
+        let builder = RefreshCoordinator::builder(endpoint, ClientAuth::none("app"));
+        let builder = builder.dpop().clock(Arc::new(ManualClock::new()));
+        let coordinator = builder.build(dpop.endpoint(auth.service::<Bytes>())).unwrap();
+        let old = TokenSet::new("at-1").with_refresh_token("rt-1").with_expires_in(Duration::ZERO);
+        coordinator.install("acme", old).await.unwrap();
+        assert_eq!(coordinator.token("acme").await.unwrap().expose_secret(), "at-2");
+        assert_eq!(auth.take_taken(), [false, true]);
+
+        let layer = RefreshLayer::new(coordinator, "acme").origin("https://api.example".parse().unwrap());
+        let client = layer.layer(dpop.client(api.service::<ReplayBody<Full<Bytes>>>()));
+        for expected in [&[false, true][..], &[true]] {
+            let request = Request::get("https://api.example/").body(Full::<Bytes>::default()).unwrap();
+            assert_eq!(client.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+            assert_eq!(api.take_taken(), expected);
+        }
+        assert!(auth.take_taken().is_empty(), "no refresh for it");
+    }
+}
+
+#[tokio::test]
+async fn a_date_that_does_not_help_a_proof_is_given_up_again() {
+    // A proxy an hour behind dates the answers, and for a time ours is as far ahead of both.
+    let ours = off(3600);
+    let api = Strict { front: off(-3600), ..Strict::new(off(0)) };
+    let dpop = Dpop::new(DpopKey::generate().unwrap()).clock(Arc::new(ours.clone()));
+    let client = dpop.client(api.service());
+    for _ in 0..2 {
+        client.clone().oneshot(request("https://api.example/", "DPoP at-1")).await.unwrap();
+    }
+    ours.jump_wall_back(Duration::from_secs(3600));
+    client.oneshot(request("https://api.example/", "DPoP at-1")).await.unwrap();
+    assert_eq!(api.take_taken(), [false, false, true], "by our own clock again");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_about_the_proof_sets_no_time_of_proofs() {
+    let date = httpdate::fmt_http_date(off(600).now().wall);
+    for (status, challenge, body) in [
+        (401, r#"DPoP error="invalid_token""#, "{}"),
+        (401, "DPoP", r#"{"error": "invalid_client"}"#),
+        (400, "DPoP", r#"{"error": "use_dpop_nonce"}"#),
+        (200, r#"DPoP error="invalid_dpop_proof""#, r#"{"error": "invalid_dpop_proof"}"#),
+    ] {
+        let seen = Seen::default();
+        let network = service_fn({
+            let (seen, date) = (Arc::clone(&seen), date.clone());
+            move |request: Request<()>| {
+                seen.lock().unwrap().push(request.headers().clone());
+                let answer = Response::builder().status(status).header("date", &date);
+                let answer = answer.header("www-authenticate", challenge).body(Full::<Bytes>::from(body));
+                std::future::ready(Ok::<_, BoxError>(answer.unwrap()))
+            }
+        });
+        let dpop = dpop();
+        for _ in 0..2 {
+            dpop.client(network.clone()).oneshot(request("https://a.example/", "DPoP at")).await.unwrap();
+            let answer = dpop.endpoint(network.clone()).oneshot(request("https://b.example/", "")).await;
+            assert_eq!(answer.unwrap().into_body().collect().await.unwrap().to_bytes(), body);
+        }
+        let dated: Vec<_> = seen.lock().unwrap().iter().map(|sent| claims(sent)["iat"].clone()).collect();
+        assert_eq!(dated, [1_700_000_000; 4]);
+    }
 }

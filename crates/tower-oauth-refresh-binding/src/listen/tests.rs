@@ -1,11 +1,15 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use http::HeaderValue;
+use http::header::DATE;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use serde_json::Value;
@@ -15,7 +19,7 @@ use tower_oauth_refresh::{ErrorKind, RefreshCoordinator, TokenSet};
 use tower_oauth_refresh_testkit::{ManualClock, TokioClock};
 
 use super::*;
-use crate::{AssertionSigner, SigningKey};
+use crate::{Algorithm, AssertionSigner, SigningKey};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -50,7 +54,7 @@ impl Server {
         let claims: Value = serde_json::from_slice(&claims).unwrap();
         let fresh = self.ids.lock().unwrap().insert(claims["jti"].as_str().unwrap().to_owned());
         assert!(fresh, "no assertion is sent twice");
-        let now = since_1970(self.clock.now().wall).as_secs();
+        let now = Dated::default().since_1970(self.clock.now()).as_secs();
         let good = claims["iat"].as_u64().unwrap() <= now && now < claims["exp"].as_u64().unwrap();
         self.taken.lock().unwrap().push(good);
         let (status, body) = if good {
@@ -120,6 +124,31 @@ async fn a_clock_that_somebody_sets_right_meanwhile_does_no_harm() {
     install(&coordinator, "other").await;
     coordinator.token("other").await.unwrap();
     assert_eq!(server.take_taken(), [true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn logins_whose_assertions_take_long_to_sign_all_learn_the_time() {
+    let (server, ours) = (Server::new(), TokioClock::new());
+    ours.jump_wall_back(HOUR);
+    let asked = Arc::new(AtomicU64::new(0));
+    // A key management service: some answers take a tenth of a second, others two.
+    let kms = SigningKey::callback(Algorithm::Hs256, move |_| {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        async move {
+            tokio::time::sleep(Duration::from_millis(100 + number * 271 % 1900)).await;
+            Ok(vec![0; 32])
+        }
+    });
+    let signer = signer(ours.clone());
+    signer.replace(kms);
+    let coordinator = server.coordinator(&signer, ours);
+    let logins: Vec<_> = (0..100).map(|number| format!("login-{number}")).collect();
+    for login in &logins {
+        install(&coordinator, login).await;
+    }
+    let tokens = join_all(logins.iter().map(|login| coordinator.token(login.as_str()))).await;
+    let failed: Vec<_> = tokens.into_iter().filter_map(Result::err).collect();
+    assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed.first());
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,11 +225,21 @@ async fn a_server_whose_clock_is_set_later_is_listened_to_again() {
 }
 
 /// One request through a listening transport that gets this answer.
-fn hear(signer: &AssertionSigner, answer: Response<&str>) -> Result<Response<Full<Bytes>>, BoxError> {
+fn hear(
+    signer: &AssertionSigner,
+    answer: Response<&str>,
+) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError> {
     let (parts, body) = answer.into_parts();
     let answer = Response::from_parts(parts, Full::<Bytes>::from(body.to_owned()));
     let transport = service_fn(move |_: Request<()>| std::future::ready(Ok::<_, Infallible>(answer.clone())));
-    signer.listen(transport).oneshot(Request::new(())).now_or_never().unwrap()
+    signer.listen(transport).oneshot(signed(signer)).now_or_never().unwrap()
+}
+
+/// A request whose assertion was made just now.
+fn signed(signer: &AssertionSigner) -> Request<()> {
+    let mut request = Request::new(());
+    request.extensions_mut().insert(signer.time.current());
+    request
 }
 
 fn refusal(date: &str) -> Response<&'static str> {
@@ -214,8 +253,9 @@ fn dated(clock: &ManualClock, off: i64) -> String {
 }
 
 fn iat(signer: &AssertionSigner) -> i64 {
-    let time = since_1970(ManualClock::new().now().wall).as_secs();
-    signer.time.now().as_secs().cast_signed() - time.cast_signed()
+    let learned = signer.time.current().since_1970(signer.clock.now()).as_secs();
+    let ours = Dated::default().since_1970(ManualClock::new().now()).as_secs();
+    learned.cast_signed() - ours.cast_signed()
 }
 
 // 7523-05
@@ -249,10 +289,11 @@ fn no_assertion_is_dated_ahead_of_the_server() {
     clock.advance(Duration::from_millis(900));
     let signer = signer(clock.clone());
     hear(&signer, refusal(&dated(&clock, 600))).unwrap_err();
-    let server = |clock: &ManualClock| since_1970(clock.now().wall) + Duration::from_secs(600);
+    let server = |clock: &ManualClock| clock.now().wall + Duration::from_secs(600);
+    let dated = |clock: &ManualClock| signer.time.current().at(clock.now());
     for _ in 0..100 {
-        assert!(signer.time.now() <= server(&clock));
-        assert!(signer.time.now() + Duration::from_secs(1) > server(&clock));
+        assert!(dated(&clock) <= server(&clock));
+        assert!(dated(&clock) + Duration::from_secs(1) > server(&clock));
         clock.advance(Duration::from_millis(12_345));
     }
 }
@@ -308,14 +349,14 @@ fn any_other_answer_passes_and_teaches_nothing() {
 fn two_refusals_of_one_mistake_are_one_lesson() {
     let clock = ManualClock::new();
     let signer = signer(clock.clone());
-    let before = signer.time.learned.load_full();
+    let before = signer.time.current();
     hear(&signer, refusal(&dated(&clock, 600))).unwrap_err();
     let (now, date) = (clock.now(), clock.now().wall + Duration::from_secs(600));
     assert!(signer.time.learn(&before, date, now), "the other one was dated by our clock, too");
     assert_eq!(iat(&signer), 600);
     // One that was dated by the server's, and before that was replaced, takes nothing back.
-    let used = signer.time.learned.load_full();
-    used.as_ref().unwrap().proved.store(true, Ordering::Relaxed);
+    let used = signer.time.current();
+    used.prove();
     assert!(signer.time.learn(&before, date + Duration::from_secs(600), now));
     assert!(!signer.time.learn(&used, date, now));
     assert_eq!(iat(&signer), 1200);
@@ -345,21 +386,47 @@ fn a_body_that_takes_its_time_does_not_count() {
         let answer = answer.lock().unwrap().take().unwrap();
         std::future::ready(Ok::<_, Infallible>(answer))
     });
-    signer.listen(transport).oneshot(Request::new(())).now_or_never().unwrap().unwrap_err();
+    signer.listen(transport).oneshot(signed(&signer)).now_or_never().unwrap().unwrap_err();
     assert_eq!(iat(&signer), 609);
 }
 
 #[test]
-fn an_answer_that_breaks_off_leaves_doubt() {
+fn a_refusal_that_breaks_off_leaves_doubt() {
     let signer = signer(ManualClock::new());
     let transport = |over: usize| {
         service_fn(move |_: Request<()>| {
             let body = Full::new(Bytes::from(vec![b' '; 1024 * 1024 + over]));
-            std::future::ready(Ok::<_, Infallible>(Response::new(body)))
+            let answer = Response::builder().status(401).body(body).unwrap();
+            std::future::ready(Ok::<_, Infallible>(answer))
         })
     };
-    let hear = |over| signer.listen(transport(over)).oneshot(Request::new(())).now_or_never().unwrap();
+    let hear = |over| signer.listen(transport(over)).oneshot(signed(&signer)).now_or_never().unwrap();
     hear(0).unwrap();
     let error = hear(1).unwrap_err();
     assert!(error.is::<BrokenOff>() && error.source().is_none(), "{error:?}");
+}
+
+/// A refresh token may be in what has come.
+#[test]
+fn of_a_success_that_breaks_off_what_came_passes() {
+    let signer = signer(ManualClock::new());
+    let frames = [Ok(Frame::data(Bytes::from("{"))), Err("connection reset")];
+    let answer = Mutex::new(Some(Response::new(StreamBody::new(futures_util::stream::iter(frames)))));
+    let transport = service_fn(|_: Request<()>| {
+        std::future::ready(Ok::<_, Infallible>(answer.lock().unwrap().take().unwrap()))
+    });
+    let heard = signer.listen(transport).oneshot(signed(&signer)).now_or_never().unwrap().unwrap();
+    let mut body = heard.into_body();
+    assert_eq!(body.frame().now_or_never().unwrap().unwrap().unwrap().into_data().unwrap(), "{");
+    body.frame().now_or_never().unwrap().unwrap().unwrap_err();
+}
+
+#[test]
+fn an_answer_to_a_request_without_an_assertion_teaches_nothing() {
+    let clock = ManualClock::new();
+    let signer = signer(clock.clone());
+    let answer = refusal(&dated(&clock, 600)).map(Full::<Bytes>::from);
+    let transport = service_fn(|_: Request<()>| std::future::ready(Ok::<_, Infallible>(answer.clone())));
+    signer.listen(transport).oneshot(Request::new(())).now_or_never().unwrap().unwrap();
+    assert_eq!(iat(&signer), 0);
 }
