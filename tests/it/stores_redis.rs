@@ -9,7 +9,7 @@ use redis::{Client, FromRedisValue};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower_oauth_refresh::{
-    Record, RecordBody, Sealed, SealingKey, StoreError, StoredKey, Swap, TokenStore, Version,
+    KeyDigest, Record, RecordBody, Sealed, SealingKey, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 use tower_oauth_refresh_redis::RedisStore;
 use tower_oauth_refresh_testkit::conformance::check_damaged;
@@ -183,7 +183,7 @@ async fn keys_of_odd_characters_are_kept_apart() {
 }
 
 /// Keeps writing until the stream tells of it: what was written before it listened may be missed.
-async fn assert_told(told: &mut (impl Stream<Item = StoredKey> + Unpin), writer: &RedisStore) {
+async fn assert_told(told: &mut (impl Stream<Item = KeyDigest> + Unpin), writer: &RedisStore) {
     let write_on = async {
         loop {
             let expected = loaded(writer).await;
@@ -194,7 +194,7 @@ async fn assert_told(told: &mut (impl Stream<Item = StoredKey> + Unpin), writer:
             }
         }
     };
-    assert_eq!(timeout(PATIENCE, write_on).await.expect("changes are told"), Some(key()));
+    assert_eq!(timeout(PATIENCE, write_on).await.expect("changes are told"), Some(key().digest()));
 }
 
 #[tokio::test]
@@ -208,7 +208,41 @@ async fn changes_of_others_are_told() {
     while timeout(Duration::from_millis(100), told.next()).await.is_ok() {}
     let expected = loaded(&writer).await;
     assert!(matches!(swap(&writer, expected, None).await, Swap::Swapped));
-    assert_eq!(timeout(PATIENCE, told.next()).await.unwrap(), Some(key()));
+    assert_eq!(timeout(PATIENCE, told.next()).await.unwrap(), Some(key().digest()));
+}
+
+#[tokio::test]
+async fn when_nobody_waits_any_more_the_next_change_ends_the_subscription() {
+    let (url, reader, writer) = (shared(), store(&shared(), "unwanted"), store(&shared(), "unwanted"));
+    let channel = stored("unwanted").replace("acme", "changes");
+    let subscribed = async || say::<(String, i64)>(&url, &["PUBSUB", "NUMSUB", &channel]).await.1;
+    for _ in 0..2 {
+        let mut told = reader.changes().unwrap();
+        assert_told(&mut told, &writer).await;
+        assert_eq!(subscribed().await, 1);
+        drop(told);
+        let over = async {
+            while subscribed().await > 0 {
+                let expected = loaded(&writer).await;
+                let bits = expected.map_or(0, Version::to_bits) + 1;
+                assert!(matches!(swap(&writer, expected, Some(&body(bits))).await, Swap::Swapped));
+            }
+        };
+        timeout(PATIENCE, over).await.unwrap();
+        assert!(load(&reader).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn who_listens_without_knowing_the_keys_learns_none() {
+    let store = store(&shared(), "strange");
+    let mut pubsub = Client::open(shared()).unwrap().get_async_pubsub().await.unwrap();
+    pubsub.subscribe(stored("strange").replace("acme", "changes")).await.unwrap();
+    write(&store, 1).await;
+    let told = timeout(PATIENCE, pubsub.on_message().next()).await.unwrap().unwrap();
+    let told: String = told.get_payload().unwrap();
+    assert_eq!(told, format!("{:032x}", key().digest().to_bits()));
+    assert!(matches!(swap(&store, version(1), None).await, Swap::Swapped));
 }
 
 #[tokio::test]

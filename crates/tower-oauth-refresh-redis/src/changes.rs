@@ -7,7 +7,7 @@ use futures_util::stream;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::sleep;
-use tower_oauth_refresh::{BoxStream, StoredKey};
+use tower_oauth_refresh::{BoxStream, KeyDigest};
 
 use crate::connection::{Connector, Told};
 
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Listener {
     connector: Arc<Connector>,
-    prefix: Arc<str>,
+    channel: String,
     limit: Duration,
     told: Receiver<Told>,
     subscribed: bool,
@@ -28,25 +28,33 @@ pub(crate) fn channel(prefix: &str) -> String {
     format!("{prefix}changes")
 }
 
+/// What is said there: the digest of the key.
+pub(crate) fn payload(digest: KeyDigest) -> String {
+    format!("{:032x}", digest.to_bits())
+}
+
+/// Something else was not said by a store.
+pub(crate) fn read(said: &[u8]) -> Option<KeyDigest> {
+    let said = std::str::from_utf8(said).ok()?;
+    let digest = KeyDigest::from_bits(u128::from_str_radix(said, 16).ok()?);
+    (payload(digest) == said).then_some(digest)
+}
+
 impl Listener {
-    pub(crate) fn new(connector: Arc<Connector>, prefix: Arc<str>, limit: Duration) -> Self {
+    pub(crate) fn new(connector: Arc<Connector>, channel: String, limit: Duration) -> Self {
         let told = connector.listen();
-        Self { connector, prefix, limit, told, subscribed: false }
+        Self { connector, channel, limit, told, subscribed: false }
     }
 
-    pub(crate) fn into_stream(self) -> BoxStream<'static, StoredKey> {
+    pub(crate) fn into_stream(self) -> BoxStream<'static, KeyDigest> {
         Box::pin(stream::unfold(self, async |mut listener: Self| Some((listener.next().await?, listener))))
     }
 
-    async fn next(&mut self) -> Option<StoredKey> {
+    async fn next(&mut self) -> Option<KeyDigest> {
         loop {
             if self.subscribed {
                 match self.told.recv().await {
-                    Ok(Told::Message(name)) => {
-                        if let Some(key) = self.key(&name) {
-                            return Some(key);
-                        }
-                    }
+                    Ok(Told::Message(digest)) => return Some(digest),
                     Ok(Told::Unsubscribed) => self.subscribed = false,
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
@@ -54,16 +62,11 @@ impl Listener {
             } else if Handle::try_current().is_err() {
                 return None;
             } else {
-                self.subscribed = self.connector.subscribe(&channel(&self.prefix), self.limit).await.is_ok();
+                self.subscribed = self.connector.subscribe(&self.channel, self.limit).await.is_ok();
                 if !self.subscribed {
                     sleep(PAUSE).await;
                 }
             }
         }
-    }
-
-    fn key(&self, name: &[u8]) -> Option<StoredKey> {
-        let name = std::str::from_utf8(name).ok()?;
-        name.strip_prefix(&*self.prefix).map(StoredKey::from)
     }
 }

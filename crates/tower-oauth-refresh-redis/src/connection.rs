@@ -15,7 +15,9 @@ use redis::{
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, broadcast};
 use tokio::time::timeout;
+use tower_oauth_refresh::KeyDigest;
 
+use crate::changes::read;
 use crate::failure::Failure;
 use crate::replication::Replication;
 
@@ -31,7 +33,7 @@ pub(crate) struct Connector {
 /// What the server says unasked.
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
-    Message(Arc<[u8]>),
+    Message(KeyDigest),
     /// The connection is gone, and the subscription with it.
     Unsubscribed,
 }
@@ -198,8 +200,13 @@ struct Ear {
 impl Ear {
     fn hear(&self, push: PushInfo) -> Result<(), redis::aio::SendError> {
         let connector = self.connector.upgrade().ok_or(redis::aio::SendError)?;
-        if let Some(message) = Msg::from_push_info(push) {
-            let _ = connector.told.send(Told::Message(message.get_payload_bytes().into()));
+        let message = Msg::from_push_info(push);
+        if let Some(digest) = message.and_then(|message| read(message.get_payload_bytes()))
+            && connector.told.send(Told::Message(digest)).is_err()
+            && let Some(connection) = self.connection.upgrade()
+        {
+            // Nobody waits any more. The next call is made over a connection that is told nothing.
+            connector.give_up(&connection);
         }
         Ok(())
     }

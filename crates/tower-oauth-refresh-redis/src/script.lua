@@ -1,6 +1,6 @@
 -- KEYS[1]: the record, a hash. Nothing else is touched, so a cluster finds it all in one slot.
--- To load: no arguments. To swap: ARGV = expected version, new version, channel, new body; a version of
--- no letters stands for no record.
+-- To load: no arguments. To swap: ARGV = expected version, new version, channel, digest of the key, new body; a
+-- version of no letters stands for no record.
 
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
@@ -36,8 +36,8 @@ if ARGV[2] == '' or damaged then
   redis.call('DEL', KEYS[1])
 end
 if ARGV[2] ~= '' then
-  redis.call('HSET', KEYS[1], 'version', ARGV[2], 'written', now, 'body', ARGV[4])
+  redis.call('HSET', KEYS[1], 'version', ARGV[2], 'written', now, 'body', ARGV[5])
 end
 -- Whoever may not publish has still written.
-redis.pcall('PUBLISH', ARGV[3], KEYS[1])
+redis.pcall('PUBLISH', ARGV[3], ARGV[4])
 return 1

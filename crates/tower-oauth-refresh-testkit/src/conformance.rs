@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_oauth_refresh::{
-    BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
+    BoxFuture, BoxStream, KeyDigest, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 
 use self::age::{
@@ -313,7 +313,7 @@ impl<S: TokenStore> TokenStore for SameStore<S> {
         self.0.compare_and_swap(key, expected, new)
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         self.0.changes()
     }
 }

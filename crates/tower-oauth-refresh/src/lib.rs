@@ -138,8 +138,8 @@ pub use self::report::{RefreshReport, ReplayOutcome};
 pub use self::secret::{AccessToken, BoundKey, ClientAssertion, ClientSecret, RefreshToken};
 pub use self::service::Refresh;
 pub use self::store::{
-    BoxFuture, BoxStream, Doubt, MemoryStore, Record, RecordBody, Sealed, SealingKey, StoreError, StoredKey,
-    Swap, TokenStore, Version,
+    BoxFuture, BoxStream, Doubt, KeyDigest, MemoryStore, Record, RecordBody, Sealed, SealingKey, StoreError,
+    StoredKey, Swap, TokenStore, Version,
 };
 pub use self::token::{InvalidResponse, TokenSet};
 

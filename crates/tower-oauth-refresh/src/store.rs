@@ -16,7 +16,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use sha2::{Digest as _, Sha256};
 
-pub use self::key::StoredKey;
+pub use self::key::{KeyDigest, StoredKey};
 pub use self::memory::MemoryStore;
 pub use self::record::Doubt;
 pub use self::sealed::{Sealed, SealingKey};
@@ -66,15 +66,16 @@ pub trait TokenStore: Send + Sync + 'static {
         new: Option<&'a RecordBody>,
     ) -> BoxFuture<'a, Result<Swap, StoreError>>;
 
-    /// Tells the keys of records that somebody changed, where the store can know. Without it, or when
-    /// the stream ends, waiters poll. May tell too much and may miss changes.
+    /// Tells which records somebody changed, where the store can know. Without it, or when the stream ends, waiters
+    /// poll. May tell too much and may miss changes. A record is named by the [digest](StoredKey::digest) of its key,
+    /// so that a store need not publish keys to everybody who may listen.
     ///
     /// Every coordinator that holds a token listens for as long as it lives, or until its shutdown, and loads a record
     /// whose token it holds: a login that was ended elsewhere is over here within a second. Without it, and for a
     /// change that was missed, it is over when the access token expires or is refused. A key whose record is gone is
     /// told only where somebody removed it: its login is over, too. A stream that ends is asked for again, at least
     /// every 30 seconds.
-    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         None
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::postgres::PgPoolOptions;
 use tower::BoxError;
 use tower_oauth_refresh::{
-    BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
+    BoxFuture, BoxStream, KeyDigest, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 use tower_oauth_refresh_file::FileStore;
 use tower_oauth_refresh_redis::RedisStore;
@@ -46,7 +46,7 @@ impl TokenStore for AnyStore {
         self.0.compare_and_swap(key, expected, new)
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         self.0.changes()
     }
 }

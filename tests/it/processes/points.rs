@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tower::{Service, service_fn};
 use tower_oauth_refresh::{
-    BoxFuture, BoxStream, Clock, Now, Record, RecordBody, StoreError, StoredKey, Swap, SystemClock,
-    TokenStore, Version,
+    BoxFuture, BoxStream, Clock, KeyDigest, Now, Record, RecordBody, StoreError, StoredKey, Swap,
+    SystemClock, TokenStore, Version,
 };
 
 use super::protocol::Said;
@@ -122,7 +122,7 @@ impl TokenStore for Watched {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         self.store.changes()
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower_oauth_refresh::{Sealed, SealingKey, StoredKey, Swap, TokenStore as _};
@@ -293,40 +293,90 @@ async fn keys_among_many_are_listed_and_removed_by_a_range_of_the_index() {
     schema.remove().await;
 }
 
+/// Connections of this name that listen.
+async fn listening(admin: &PgPool, name: &str) -> i64 {
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND application_name = $1";
+    sqlx::query_scalar(count).bind(name).fetch_one(admin).await.unwrap()
+}
+
+/// Writes again and again: the first may be written before anybody listens.
+async fn write_on(writer: &PostgresStore) {
+    let mut old = version(writer, &key()).await;
+    loop {
+        let new = body(b"next");
+        let swap = writer.compare_and_swap(&key(), old, Some(&new)).await.unwrap();
+        assert!(matches!(swap, Swap::Swapped));
+        old = Some(new.version());
+    }
+}
+
+#[tokio::test]
+async fn when_nobody_waits_any_more_the_next_change_ends_the_listening() {
+    let schema = Schema::new().await;
+    let name = schema.name.as_str();
+    let listener = PostgresStore::new(schema.pool_with(&[("application_name", name)]).await);
+    let (writer, admin) = (schema.store().await, schema.pool().await);
+    for _ in 0..2 {
+        let mut changes = listener.changes().unwrap();
+        tokio::select! {
+            told = timeout(PATIENCE, async { while changes.next().await != Some(key().digest()) {} }) => told.unwrap(),
+            () = write_on(&writer) => {}
+        }
+        assert_eq!(listening(&admin, name).await, 1);
+        drop(changes);
+        tokio::select! {
+            over = timeout(PATIENCE, async { while listening(&admin, name).await > 0 {} }) => over.unwrap(),
+            () = write_on(&writer) => {}
+        }
+    }
+    schema.remove().await;
+}
+
 #[tokio::test]
 async fn a_change_is_told_to_every_waiter_over_one_connection_that_ends_with_the_store() {
     let schema = Schema::new().await;
     let name = schema.name.as_str();
     let listener = PostgresStore::new(schema.pool_with(&[("application_name", name)]).await);
     let (writer, admin) = (schema.store().await, schema.pool().await);
-    let listening = async || -> i64 {
-        let count =
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND application_name = $1";
-        sqlx::query_scalar(count).bind(name).fetch_one(&admin).await.unwrap()
-    };
-    let waiters = (0..50).map(|_| listener.changes().unwrap());
-    let heard = join_all(waiters.map(async |mut waiter| while waiter.next().await.unwrap() != key() {}));
-    let write = async {
-        // The first may be written before anybody listens.
-        let mut old = None;
-        loop {
-            let new = body(b"next");
-            let swap = writer.compare_and_swap(&key(), old, Some(&new)).await.unwrap();
-            assert!(matches!(swap, Swap::Swapped));
-            old = Some(new.version());
-        }
-    };
+    let mut waiters: Vec<_> = (0..50).map(|_| listener.changes().unwrap()).collect();
+    let heard = waiters.iter_mut().map(async |waiter| while waiter.next().await != Some(key().digest()) {});
+    let heard = join_all(heard);
     let told = async {
         tokio::select! {
             _ = heard => {}
-            () = write => {}
+            () = write_on(&writer) => {}
         }
     };
     timeout(PATIENCE, told).await.unwrap();
-    assert_eq!(listening().await, 1);
+    assert_eq!(listening(&admin, name).await, 1);
+    drop(waiters);
     drop(listener);
-    let ended = async { while listening().await > 0 {} };
+    let ended = async { while listening(&admin, name).await > 0 {} };
     timeout(PATIENCE, ended).await.unwrap();
+    schema.remove().await;
+}
+
+/// Whoever may connect to the database may listen, also without a right to the table.
+#[tokio::test]
+async fn who_listens_without_knowing_the_keys_learns_none() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let mut stranger = PgListener::connect_with(&schema.pool().await).await.unwrap();
+    stranger.listen("tower_oauth_refresh").await.unwrap();
+    let key = StoredKey::new(format!("https://as.example/token us / {}", schema.name));
+    insert(&store, &key).await;
+    let digest = format!("{:032x}", key.digest().to_bits());
+    let told = async {
+        // Other tests write here, too.
+        loop {
+            let told = stranger.recv().await.unwrap().payload().to_owned();
+            assert!(!told.contains(&schema.name), "{told}");
+            if told == digest {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, told).await.unwrap();
     schema.remove().await;
 }
 
@@ -335,10 +385,11 @@ async fn a_removal_by_prefix_is_told() {
     let schema = Schema::new().await;
     let (listener, writer) = (schema.store().await, schema.store().await);
     let mut changes = listener.changes().unwrap();
-    let heard = async { while changes.next().await.unwrap().as_str() != "user-1/removed" {} };
+    let removed = StoredKey::from("user-1/removed");
+    let heard = async { while changes.next().await != Some(removed.digest()) {} };
     let remove = async {
         loop {
-            insert(&writer, &"user-1/removed".into()).await;
+            insert(&writer, &removed).await;
             writer.remove_prefix("user-1/").await.unwrap();
         }
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tower_oauth_refresh::{
-    BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
+    BoxFuture, BoxStream, KeyDigest, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
 };
 use tower_oauth_refresh_file::FileStore;
 use tower_oauth_refresh_redis::{RedisStore, redis};
@@ -44,7 +44,7 @@ impl TokenStore for AnyStore {
         self.0.compare_and_swap(key, expected, new)
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         self.0.changes()
     }
 }

@@ -11,12 +11,10 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
-use tower_oauth_refresh::{BoxStream, StoredKey};
+use tower_oauth_refresh::{BoxStream, KeyDigest};
 
 const CHANNEL: &str = "tower_oauth_refresh";
-const TELL: &str = "SELECT pg_notify($1, key) FROM unnest($2::text[]) AS key";
-/// What a notification can carry.
-const LONGEST: usize = 7999;
+const TELL: &str = "SELECT pg_notify($1, digest) FROM unnest($2::text[]) AS digest";
 /// More than a process writes while one statement runs; what is over it, waiters find by polling.
 const MOST: usize = 1024;
 
@@ -27,40 +25,41 @@ const ANSWER: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// One task that listens, shared by all who wait and ended with the store, and one that tells, while there is
-/// something to tell.
+/// One task that listens, shared by all who wait, and one that tells, while there is something to tell. The first
+/// ends with the store, and with the first change that nobody waits for.
 #[derive(Debug)]
 pub(super) struct Changes {
-    heard: broadcast::Sender<StoredKey>,
-    listener: Mutex<Option<AbortHandle>>,
+    heard: broadcast::Sender<KeyDigest>,
+    listener: Arc<Mutex<Option<AbortHandle>>>,
     outbox: Arc<Mutex<Outbox>>,
 }
 
 #[derive(Debug, Default)]
 struct Outbox {
-    keys: Vec<String>,
+    digests: Vec<KeyDigest>,
     is_told: bool,
 }
 
 impl Changes {
     /// Without a runtime there is nobody to listen.
-    pub(super) fn subscribe(&self, pool: &PgPool) -> Option<BoxStream<'static, StoredKey>> {
+    pub(super) fn subscribe(&self, pool: &PgPool) -> Option<BoxStream<'static, KeyDigest>> {
         let runtime = Handle::try_current().ok()?;
         let subscription = self.heard.subscribe();
         let mut listener = locked(&self.listener);
         // Its runtime may have ended before the store.
         if listener.as_ref().is_none_or(AbortHandle::is_finished) {
-            *listener = Some(runtime.spawn(listen(pool.clone(), self.heard.clone())).abort_handle());
+            let ear = Ear { heard: self.heard.clone(), listener: self.listener.clone() };
+            *listener = Some(runtime.spawn(listen(pool.clone(), ear)).abort_handle());
         }
         Some(stream::unfold(subscription, next).boxed())
     }
 
     /// Tells everybody who listens, soon.
-    pub(super) fn tell(&self, pool: &PgPool, keys: impl IntoIterator<Item = String>) {
+    pub(super) fn tell(&self, pool: &PgPool, changed: impl IntoIterator<Item = KeyDigest>) {
         let Ok(runtime) = Handle::try_current() else { return };
         let mut outbox = locked(&self.outbox);
-        let room = MOST.saturating_sub(outbox.keys.len());
-        outbox.keys.extend(keys.into_iter().filter(|key| key.len() <= LONGEST).take(room));
+        let room = MOST.saturating_sub(outbox.digests.len());
+        outbox.digests.extend(changed.into_iter().take(room));
         let is_told = mem::replace(&mut outbox.is_told, true);
         // A runtime that is ending drops the task at once, and that one takes the outbox to give it back.
         drop(outbox);
@@ -73,7 +72,7 @@ impl Changes {
 
 impl Default for Changes {
     fn default() -> Self {
-        Self { heard: broadcast::channel(MOST).0, listener: Mutex::default(), outbox: Arc::default() }
+        Self { heard: broadcast::channel(MOST).0, listener: Arc::default(), outbox: Arc::default() }
     }
 }
 
@@ -86,8 +85,8 @@ impl Drop for Changes {
 }
 
 async fn next(
-    mut subscription: broadcast::Receiver<StoredKey>,
-) -> Option<(StoredKey, broadcast::Receiver<StoredKey>)> {
+    mut subscription: broadcast::Receiver<KeyDigest>,
+) -> Option<(KeyDigest, broadcast::Receiver<KeyDigest>)> {
     loop {
         match subscription.recv().await {
             Ok(key) => return Some((key, subscription)),
@@ -106,11 +105,11 @@ struct Telling {
 
 impl Telling {
     /// `None`: the outbox is empty, and whoever fills it again has to begin anew.
-    fn take(&mut self) -> Option<Vec<String>> {
+    fn take(&mut self) -> Option<Vec<KeyDigest>> {
         let mut outbox = locked(&self.outbox);
-        outbox.is_told = !outbox.keys.is_empty();
+        outbox.is_told = !outbox.digests.is_empty();
         self.is_given_back = !outbox.is_told;
-        outbox.is_told.then(|| mem::take(&mut outbox.keys))
+        outbox.is_told.then(|| mem::take(&mut outbox.digests))
     }
 }
 
@@ -124,19 +123,60 @@ impl Drop for Telling {
 }
 
 async fn tell(pool: PgPool, mut telling: Telling) {
-    while let Some(keys) = telling.take() {
+    while let Some(digests) = telling.take() {
         // What was written is written: nobody is to hear of this.
-        let _ = sqlx::query(TELL).bind(CHANNEL).bind(keys).execute(&pool).await;
+        let payloads: Vec<_> = digests.into_iter().map(payload).collect();
+        let _ = sqlx::query(TELL).bind(CHANNEL).bind(payloads).execute(&pool).await;
     }
 }
 
-async fn listen(pool: PgPool, heard: broadcast::Sender<StoredKey>) {
+/// A digest as it stands in a notification.
+fn payload(digest: KeyDigest) -> String {
+    format!("{:032x}", digest.to_bits())
+}
+
+fn read(told: &str) -> Option<KeyDigest> {
+    let digest = KeyDigest::from_bits(u128::from_str_radix(told, 16).ok()?);
+    (payload(digest) == told).then_some(digest)
+}
+
+/// Who is told of what a listener hears.
+struct Ear {
+    heard: broadcast::Sender<KeyDigest>,
+    listener: Arc<Mutex<Option<AbortHandle>>>,
+}
+
+impl Ear {
+    /// `false`: nobody waits, and whoever waits next starts another listener.
+    fn hear(&self, told: &str) -> bool {
+        if read(told).is_none_or(|digest| self.heard.send(digest).is_ok()) {
+            return true;
+        }
+        // Before this lock somebody may have begun to wait.
+        let mut listener = locked(&self.listener);
+        let is_waited_for = self.heard.receiver_count() > 0;
+        if !is_waited_for {
+            *listener = None;
+        }
+        is_waited_for
+    }
+}
+
+/// Why a connection is no longer listened to.
+enum End {
+    Lost,
+    Unwanted,
+}
+
+async fn listen(pool: PgPool, ear: Ear) {
     let listening = async {
         let mut pause = FIRST_PAUSE;
         loop {
             if let Ok(mut listener) = connect(&pool).await {
                 pause = FIRST_PAUSE;
-                hear(&mut listener, &heard).await;
+                if let End::Unwanted = hear(&mut listener, &ear).await {
+                    return;
+                }
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -156,18 +196,17 @@ async fn connect(pool: &PgPool) -> sqlx::Result<PgListener> {
     Ok(listener)
 }
 
-/// Until the connection is lost for good.
-async fn hear(listener: &mut PgListener, heard: &broadcast::Sender<StoredKey>) {
+/// Until the connection is lost for good, or nobody waits any more.
+async fn hear(listener: &mut PgListener, ear: &Ear) -> End {
     loop {
         match timeout(QUIET, listener.try_recv()).await {
-            // Nobody waiting at the moment is no failure.
-            Ok(Ok(Some(told))) => drop(heard.send(told.payload().into())),
-            // Lost, and there again.
-            Ok(Ok(None)) => {}
-            Ok(Err(_)) => return,
+            Ok(Ok(Some(told))) if !ear.hear(told.payload()) => return End::Unwanted,
+            // Told, or lost and there again.
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => return End::Lost,
             Err(_) => match timeout(ANSWER, listener.execute("SELECT 1")).await {
                 Ok(Ok(_)) => {}
-                _ => return,
+                _ => return End::Lost,
             },
         }
     }

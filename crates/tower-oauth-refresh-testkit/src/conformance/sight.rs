@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tower_oauth_refresh::{BoxStream, RecordBody, StoredKey, Swap};
+use tower_oauth_refresh::{BoxStream, KeyDigest, RecordBody, StoredKey, Swap};
 
 use super::space::{Checked, Handle, Space, body};
 
@@ -65,12 +65,12 @@ pub(super) async fn changes_tell_of_a_swap_by_another_handle(space: &Space<'_>) 
 }
 
 /// A stream may take a moment to be connected and may miss a change, so there are several to tell of.
-async fn heard(changes: &mut BoxStream<'_, StoredKey>, writer: &Handle, key: &StoredKey) -> Checked {
+async fn heard(changes: &mut BoxStream<'_, KeyDigest>, writer: &Handle, key: &StoredKey) -> Checked {
     let mut current: Option<RecordBody> = None;
     for _ in 0..TURNS {
         let next = body(b"next")?;
         writer.accepts(key, current.as_ref().map(RecordBody::version), Some(&next)).await?;
-        if told(changes, std::slice::from_ref(key), NOTICE / 4).await? {
+        if told(changes, &[key.digest()], NOTICE / 4).await? {
             return Ok(());
         }
         current = Some(next);
@@ -97,7 +97,7 @@ pub(super) async fn changes_tell_of_a_removal_by_another_handle(space: &Space<'_
             return Err("a removal from the current version was refused".to_owned());
         }
     }
-    let keys: Vec<_> = records.into_iter().map(|(key, _)| key).collect();
+    let keys: Vec<_> = records.into_iter().map(|(key, _)| key.digest()).collect();
     if told(&mut changes, &keys, NOTICE).await? {
         return Ok(());
     }
@@ -105,7 +105,7 @@ pub(super) async fn changes_tell_of_a_removal_by_another_handle(space: &Space<'_
 }
 
 /// Is one of the keys told of before the time is up?
-async fn told(changes: &mut BoxStream<'_, StoredKey>, keys: &[StoredKey], wait: Duration) -> Checked<bool> {
+async fn told(changes: &mut BoxStream<'_, KeyDigest>, keys: &[KeyDigest], wait: Duration) -> Checked<bool> {
     let listen = async {
         loop {
             match poll_fn(|cx| changes.as_mut().poll_next(cx)).await {

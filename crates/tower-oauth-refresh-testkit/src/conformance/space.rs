@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_oauth_refresh::{
-    BoxStream, Clock as _, Now, Record, RecordBody, StoreError, StoredKey, Swap, SystemClock, TokenStore,
-    Version,
+    BoxStream, Clock as _, KeyDigest, Now, Record, RecordBody, StoreError, StoredKey, Swap, SystemClock,
+    TokenStore, Version,
 };
 
 pub(super) type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -92,7 +92,7 @@ impl Handle {
         self.0.compare_and_swap(key, expected, new).await
     }
 
-    pub(super) fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    pub(super) fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         self.0.changes()
     }
 

@@ -267,9 +267,9 @@ impl RefreshCoordinator {
     /// that panics when it is asked for changes has none to tell.
     async fn pause(&self, slot: &Slot, pause: Duration, holds_set: bool) {
         let changed = guarded(async {
-            let stored = self.stored_key(slot.key.clone());
+            let digest = self.stored_key(slot.key.clone()).digest();
             if let Some(changes) = self.store.changes() {
-                let mut ours = changes.filter(|key| std::future::ready(*key == stored));
+                let mut ours = changes.filter(|changed| std::future::ready(*changed == digest));
                 if ours.next().await.is_some() {
                     return;
                 }

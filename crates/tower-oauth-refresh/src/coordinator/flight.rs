@@ -241,9 +241,9 @@ impl RefreshCoordinator {
             ended: false,
             active: Some(active),
         };
-        driver::launch(runtime, flight);
         // It may bring a token whose login ends elsewhere.
-        self.listen();
+        self.listen(slot);
+        driver::launch(runtime, flight);
         Ok(waiter)
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use super::machine::{Rank, Snapshot, verdict_error};
 use super::policy::{Policy, RECHECK, usable};
 use super::slot::{Slot, TokenId};
+use super::slots::Slots;
 use super::{Activity, RefreshCoordinator, driver, jitter};
 use crate::clock::Now;
 use crate::coordinator::outcome::Held;
@@ -28,11 +29,14 @@ use crate::foreign::{self, guarded};
 use crate::generation::Generation;
 use crate::grant::Grant;
 use crate::store::record::{Life, Tokens};
-use crate::store::{StoredKey, TokenStore};
+use crate::store::{KeyDigest, TokenStore};
 
-/// The task that listens, once there is one.
+/// The task that listens, once there is one, and what it listens for.
 #[derive(Debug, Default)]
-pub(super) struct Listener(Mutex<Option<JoinHandle<()>>>);
+pub(super) struct Listener {
+    task: Mutex<Option<JoinHandle<()>>>,
+    watched: Mutex<HashMap<KeyDigest, CredentialKey>>,
+}
 
 /// From a change to the look at it, at least and at most: changes in between are looked at together, and the
 /// processes of a fleet do not all look at the same moment.
@@ -66,15 +70,18 @@ enum Look {
 }
 
 impl RefreshCoordinator {
-    /// Sees to it that somebody listens to changes, where the store tells of them.
-    pub(super) fn listen(self: &Arc<Self>) {
+    /// Sees to it that somebody listens to changes of this credential, where the store tells of them.
+    pub(super) fn listen(self: &Arc<Self>, slot: &Slot) {
         let runs = |task: &Option<JoinHandle<()>>| task.as_ref().is_some_and(|task| !task.is_finished());
-        if runs(&self.listener.task()) || self.is_closed() {
+        if self.is_closed() {
             return;
         }
-        if !foreign::call(|| self.store.changes().is_some()).unwrap_or(false) {
+        let is_told = runs(&self.listener.task());
+        if !is_told && !foreign::call(|| self.store.changes().is_some()).unwrap_or(false) {
             return;
         }
+        let digest = self.stored_key(slot.key.clone()).digest();
+        self.listener.watch(digest, &slot.key, &self.slots);
         let mut task = self.listener.task();
         if !runs(&task) {
             let ended = self.activity.subscribe();
@@ -89,8 +96,9 @@ impl RefreshCoordinator {
     }
 
     /// The credential of a changed record, if its token is held here or is about to be.
-    fn concerned(&self, changed: &StoredKey) -> Option<Arc<Slot>> {
-        let slot = self.slots.find(changed.as_str().strip_prefix(&self.namespace)?)?;
+    fn concerned(&self, changed: KeyDigest) -> Option<Arc<Slot>> {
+        let key = self.listener.watched().get(&changed).cloned()?;
+        let slot = self.slots.find(&key)?;
         (slot.current.load().is_some() || slot.is_busy()).then_some(slot)
     }
 
@@ -150,7 +158,23 @@ impl RefreshCoordinator {
 
 impl Listener {
     fn task(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watched(&self) -> MutexGuard<'_, HashMap<KeyDigest, CredentialKey>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kept as long as the slot: the keys of those that were put out go when the map is full.
+    fn watch(&self, digest: KeyDigest, key: &CredentialKey, slots: &Slots) {
+        let mut watched = self.watched();
+        if watched.len() == watched.capacity() {
+            watched.retain(|_, key| slots.find(key).is_some());
+            // Looked through again when it has doubled.
+            let left = watched.len();
+            watched.reserve(left);
+        }
+        watched.entry(digest).or_insert_with(|| key.clone());
     }
 }
 
@@ -207,7 +231,7 @@ async fn listen(
                 let Some(mut changes) = store.changes() else { return };
                 while let Some(key) = changes.next().await {
                     pause = SUBSCRIBE.0;
-                    let slot = coordinator.upgrade().and_then(|coordinator| coordinator.concerned(&key));
+                    let slot = coordinator.upgrade().and_then(|coordinator| coordinator.concerned(key));
                     if let Some(slot) = slot.filter(|slot| changed.is_news(slot)) {
                         let _ = concerned.send(slot);
                     }
@@ -291,5 +315,24 @@ impl Changed {
 
     fn keys(&self) -> MutexGuard<'_, HashMap<CredentialKey, bool>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoredKey;
+
+    #[test]
+    fn what_is_watched_stays_as_bounded_as_the_slots() {
+        let (listener, slots) = (Listener::default(), Slots::new(640));
+        for name in 0..20_000 {
+            let key = CredentialKey::from(format!("{name}"));
+            let slot = slots.get(&key, || Slot::new(key.clone()));
+            let digest = StoredKey::new(key.as_str()).digest();
+            listener.watch(digest, &slot.key, &slots);
+            assert!(listener.watched().contains_key(&digest));
+            assert!(listener.watched().len() <= 8 * 640);
+        }
     }
 }

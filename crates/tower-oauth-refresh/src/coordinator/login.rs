@@ -75,7 +75,7 @@ impl RefreshCoordinator {
         tokens: TokenSet,
     ) -> Result<Generation, RefreshError> {
         let (this, slot) = (self.clone(), self.slot(&key.into()));
-        self.listen();
+        self.listen(&slot);
         let task = self
             .detached(&slot.clone(), async move { this.install_now(&slot, &tokens, Over::Anything).await })?;
         match task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))? {
@@ -143,7 +143,7 @@ impl RefreshCoordinator {
         };
         let failed = |error| RefreshError::new(ErrorKind::LoginFailed).with_source(Arc::from(error));
         let tokens = login(why).await.map_err(failed)?;
-        self.listen();
+        self.listen(&slot);
         let task = self.detached(&slot.clone(), async move {
             let begun = this.install_now(&slot, &tokens, Over::WhatHasEnded).await;
             (begun, tokens)

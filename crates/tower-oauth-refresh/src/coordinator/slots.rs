@@ -74,10 +74,10 @@ impl Slots {
         slot
     }
 
-    /// The slot of the key of this name, if there is one. This is not a use of it.
-    pub(super) fn find(&self, name: &str) -> Option<Arc<Slot>> {
-        let hash = self.hasher.hash_one(name);
-        self.read(hash)?.slots.find(hash, |slot| slot.key.as_str() == name).cloned()
+    /// The slot of this key, if there is one. This is not a use of it.
+    pub(super) fn find(&self, key: &CredentialKey) -> Option<Arc<Slot>> {
+        let hash = self.hasher.hash_one(key.as_str());
+        self.read(hash)?.slots.find(hash, |slot| slot.key == *key).cloned()
     }
 
     /// How many there are.

@@ -42,7 +42,9 @@ use tower::util::BoxCloneSyncService;
 use super::*;
 use crate::clock::Now;
 use crate::secret::RefreshToken;
-use crate::store::{BoxFuture, BoxStream, MemoryStore, Record, RecordBody, StoreError, Swap, Version};
+use crate::store::{
+    BoxFuture, BoxStream, KeyDigest, MemoryStore, Record, RecordBody, StoreError, Swap, Version,
+};
 use crate::token::TokenSet;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -133,7 +135,7 @@ struct Faults {
     /// Fails with this.
     error: Mutex<Option<Box<dyn std::error::Error + Send + Sync>>>,
     /// Tells of changes, where a test has put this here.
-    tells: Mutex<Option<broadcast::Sender<StoredKey>>>,
+    tells: Mutex<Option<broadcast::Sender<KeyDigest>>>,
 }
 
 /// Follows tokio's clock, with a wall clock that can be set.
@@ -383,7 +385,7 @@ impl TokenStore for Flaky {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         let told = self.faults.tells.lock().unwrap().as_ref()?.subscribe();
         Some(Box::pin(futures_util::stream::unfold(told, async |mut told| {
             Some((told.recv().await.ok()?, told))

@@ -25,7 +25,9 @@ use secrecy::{ExposeSecret as _, SecretBox};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize as _;
 
-use super::{BoxFuture, BoxStream, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version};
+use super::{
+    BoxFuture, BoxStream, KeyDigest, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version,
+};
 
 #[cfg(test)]
 mod tests;
@@ -234,7 +236,7 @@ impl<S: TokenStore> TokenStore for Sealed<S> {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         self.store.changes()
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::mpsc;
 
 use tokio::runtime::{Builder, Runtime};
+use tower_oauth_refresh::StoredKey;
 
 use super::*;
 
@@ -23,8 +24,8 @@ fn on_a_runtime_that_has_ended_nothing_hangs_and_the_next_one_tells_and_listens(
     let theirs = pool.clone();
     std::thread::spawn(move || {
         let _entered = handle.enter();
-        ours.tell(&theirs, ["a".to_owned()]);
-        ours.tell(&theirs, ["b".to_owned()]);
+        ours.tell(&theirs, [StoredKey::from("a").digest()]);
+        ours.tell(&theirs, [StoredKey::from("b").digest()]);
         drop(ours.subscribe(&theirs));
         let _ = over.send(());
     });
@@ -33,11 +34,21 @@ fn on_a_runtime_that_has_ended_nothing_hangs_and_the_next_one_tells_and_listens(
     current_thread().block_on(async {
         assert!(changes.subscribe(&pool).is_some());
         assert!(locked(&changes.listener).as_ref().is_some_and(|listener| !listener.is_finished()));
-        changes.tell(&pool, ["c".to_owned()]);
+        changes.tell(&pool, [StoredKey::from("c").digest()]);
         assert!(locked(&changes.outbox).is_told, "there is a task again");
         // It takes all there is, for itself.
-        while !locked(&changes.outbox).keys.is_empty() {
+        while !locked(&changes.outbox).digests.is_empty() {
             tokio::task::yield_now().await;
         }
     });
+}
+
+#[test]
+fn a_payload_that_is_no_digest_is_left_alone() {
+    let digest = StoredKey::from("acme").digest();
+    assert_eq!(read(&payload(digest)), Some(digest));
+    // From somebody else.
+    for other in ["", "acme", "https://as.example/token us / acme", "+0", &payload(digest)[1..]] {
+        assert_eq!(read(other), None, "{other}");
+    }
 }

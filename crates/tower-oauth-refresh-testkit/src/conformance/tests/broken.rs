@@ -275,7 +275,7 @@ impl TokenStore for Broken {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         let (changes, flaw, id) = (self.space.changes.subscribe(), self.flaw, self.id);
         Some(Box::pin(futures_util::stream::unfold(changes, move |mut changes| async move {
             loop {
@@ -284,7 +284,7 @@ impl TokenStore for Broken {
                     StopsTelling => return None,
                     TellsOfNoChange => {}
                     TellsOfItsOwnChanges if by != id => {}
-                    _ => return Some((key, changes)),
+                    _ => return Some((key.digest(), changes)),
                 }
             }
         })))

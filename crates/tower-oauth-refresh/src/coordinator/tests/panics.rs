@@ -17,7 +17,7 @@ use tower::{Layer as _, ServiceExt as _};
 use self::far::{Far, Script, Wire};
 use super::*;
 use crate::secret::ClientAssertion;
-use crate::store::StoredKey;
+use crate::store::{KeyDigest, StoredKey};
 
 /// Counts calls of code that is not ours, and lets one of them panic.
 #[derive(Debug)]
@@ -152,7 +152,7 @@ impl TokenStore for Stepped {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         self.mine.step("store: changes");
         let loud = Loud(self.mine.clone(), "store: drop of the stream");
         Some(Box::pin(futures_util::stream::poll_fn(move |_| {

@@ -116,9 +116,9 @@ async fn whoever_waits_for_another_process_looks_when_the_store_tells_of_this_ve
         world.store.faults.loads.load(Ordering::SeqCst)
     };
     let before = looks().await;
-    tells.send(world.coordinator.stored_key("another")).unwrap();
+    tells.send(world.coordinator.stored_key("another").digest()).unwrap();
     assert_eq!(looks().await, before);
-    tells.send(world.coordinator.stored_key("k")).unwrap();
+    tells.send(world.coordinator.stored_key("k").digest()).unwrap();
     assert_eq!(looks().await, before + 1);
     world.server.released.0.add_permits(1);
     assert_eq!(ours.await.unwrap().unwrap().expose_secret(), "access-2");

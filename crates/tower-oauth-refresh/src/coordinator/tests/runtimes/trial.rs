@@ -8,8 +8,8 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::store::StoredKey;
 use crate::store::record::CredentialRecord;
+use crate::store::{KeyDigest, StoredKey};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -106,7 +106,7 @@ impl TokenStore for Stepped {
         })
     }
 
-    fn changes(&self) -> Option<BoxStream<'_, StoredKey>> {
+    fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
         Some(Box::pin(futures_util::stream::once(async {
             self.halt.step("wait").await;
             std::future::pending().await
