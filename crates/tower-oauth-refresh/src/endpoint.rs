@@ -31,6 +31,7 @@ use crate::coordinator::Answer;
 use crate::error_code::ErrorCode;
 use crate::foreign::{self, Panicked, guarded};
 use crate::grant::Grant;
+use crate::origin::normalised;
 use crate::secret::{AccessToken, BoundKey, RefreshToken};
 use crate::store::record::ClientPrint;
 
@@ -77,7 +78,7 @@ impl Endpoint {
     pub(crate) fn namespace(&self, grant: Grant) -> String {
         let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let Target { token, issuer, auth, parameters, .. } = &self.target;
-        let server = issuer.as_deref().map_or_else(|| token.to_string(), encode);
+        let server = issuer.as_deref().map_or_else(|| normalised(token), encode);
         let mut namespace = format!("{server} {}", encode(auth.client_id()));
         if grant == Grant::ClientCredentials {
             // No parameter looks like this: each has its `=`.

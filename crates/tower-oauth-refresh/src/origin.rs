@@ -138,6 +138,15 @@ pub(crate) fn is_confidential(uri: &Uri) -> bool {
     parts(uri).is_some_and(|(secure, host, _)| secure || is_loopback(host))
 }
 
+/// One spelling of all that mean the same (RFC 3986 §6.2.2.1, §6.2.3): scheme and host in lower case, and neither the dot
+/// of the root nor the default port. What is unusual stays as it is.
+pub(crate) fn normalised(uri: &Uri) -> String {
+    let Ok(origin) = Origin::of(uri) else { return uri.to_string() };
+    let scheme = if origin.secure { "https" } else { "http" };
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    format!("{scheme}://{}{path}", origin.spelled)
+}
+
 /// Https, host without its trailing dot, and port. `None` for anything unusual, a user name included.
 fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
     let secure = is_secure(uri)?;

@@ -18,6 +18,7 @@ mod orders;
 mod panics;
 mod records;
 pub(super) mod refusals;
+mod reports;
 mod runtimes;
 mod sharing;
 mod shutdown;
