@@ -238,7 +238,7 @@ impl RefreshCoordinator {
 
     /// Subscribes to what happens from now on, to all credentials. At most 256 events wait to be read.
     pub fn events(&self) -> Events {
-        Events(self.events.subscribe())
+        Events::new(self.events.subscribe())
     }
 
     /// Sends no further refresh, and waits at most for `limit` until the exchanges under way have ended and their tokens
@@ -329,7 +329,7 @@ impl RefreshCoordinator {
     fn emit(&self, slot: &Slot, kind: EventKind) {
         // Whoever writes the log, or listens, may panic. Nobody listening is no failure.
         let _ = foreign::call(|| kind.log(&slot.key));
-        let _ = foreign::call(|| self.events.send(Event { key: slot.key.clone(), kind }));
+        let _ = foreign::call(|| self.events.send(Event { key: slot.key.clone(), kind, missed: 0 }));
     }
 }
 

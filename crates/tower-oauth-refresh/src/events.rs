@@ -3,6 +3,8 @@
 //! The same moments go to [`Events`] and, as `tracing` events of the target `tower_oauth_refresh::events`,
 //! to the log.
 
+use std::mem;
+
 use tokio::sync::broadcast;
 
 use crate::credential::CredentialKey;
@@ -17,6 +19,9 @@ pub struct Event {
     pub key: CredentialKey,
     /// What happened.
     pub kind: EventKind,
+    /// So many events before this one were missed by this [subscription](Events), because they were not read in time: what
+    /// they would have said is asked of [`status`](crate::RefreshCoordinator::status).
+    pub missed: u64,
 }
 
 /// What happened to a credential.
@@ -56,21 +61,31 @@ pub enum EventKind {
     LetGo,
 }
 
-/// A subscription to [`Event`]s. A slow reader misses the oldest ones, and delays nobody.
+/// A subscription to [`Event`]s. A slow reader misses the oldest ones, and delays nobody: the next event says
+/// [how many](Event::missed).
 #[derive(Debug)]
-pub struct Events(pub(crate) broadcast::Receiver<Event>);
+pub struct Events {
+    events: broadcast::Receiver<Event>,
+    missed: u64,
+}
 
 impl Events {
+    pub(crate) fn new(events: broadcast::Receiver<Event>) -> Self {
+        Self { events, missed: 0 }
+    }
+
     /// The next event; `None` after the coordinator is gone.
     ///
     /// # Cancel safety
     ///
-    /// No event is lost when this is dropped before it is ready.
+    /// No event is lost when this is dropped before it is ready, nor how many were missed.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            match self.0.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
+            match self.events.recv().await {
+                Ok(event) => return Some(Event { missed: mem::take(&mut self.missed), ..event }),
+                Err(broadcast::error::RecvError::Lagged(more)) => {
+                    self.missed = self.missed.saturating_add(more);
+                }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }

@@ -23,3 +23,18 @@ async fn an_endpoint_is_the_same_however_it_is_spelled() {
         assert_ne!(stored(other), stored("https://as.example/token"), "{other}");
     }
 }
+
+#[tokio::test]
+async fn a_slow_reader_of_events_is_told_how_many_it_missed() {
+    let world = World::new();
+    let mut events = world.coordinator.events();
+    for _ in 0..300 {
+        world.install(HOUR).await;
+    }
+    let first = events.next().await.unwrap();
+    assert_eq!((first.missed, format!("{:?}", first.kind)), (44, "Installed(Generation(45))".to_owned()));
+    for _ in 0..255 {
+        assert_eq!(events.next().await.unwrap().missed, 0);
+    }
+    assert!(futures_util::FutureExt::now_or_never(events.next()).is_none());
+}
