@@ -42,7 +42,7 @@ use self::limiter::Limiter;
 use self::listen::Listener;
 pub use self::login::{Login, Logout};
 pub(crate) use self::machine::Answer;
-use self::machine::Rank;
+use self::machine::{Rank, store_error};
 pub(crate) use self::origins::OriginId;
 use self::origins::Origins;
 pub(crate) use self::per_thread::PerThread;
@@ -191,7 +191,8 @@ impl RefreshCoordinator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store), if the store could not be read.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store), if the store could not be read, and
+    /// [`ErrorKind::Unreadable`](crate::ErrorKind::Unreadable), if the record could not.
     /// [`ErrorKind::NoRuntime`](crate::ErrorKind::NoRuntime), outside of a tokio runtime.
     ///
     /// # Cancel safety
@@ -202,7 +203,7 @@ impl RefreshCoordinator {
         runtime()?;
         let slot = self.slot(&key.into());
         let loaded = self.load(&slot, Rank::Begun).await;
-        let found = loaded.map_err(|error| RefreshError::new(ErrorKind::Store).with_source(error))?;
+        let found = loaded.map_err(|error| self.about(&slot, store_error(error)))?;
         Ok(found.map(|snapshot| {
             let record = &snapshot.record;
             let tokens = record.tokens.as_ref();
@@ -324,6 +325,11 @@ impl RefreshCoordinator {
     /// How an origin is told from others.
     pub(crate) fn origin(&self, origin: &Origin) -> OriginId {
         self.origins.id(origin)
+    }
+
+    /// The error, with what it is about: its reader may have many credentials, clients and endpoints.
+    pub(crate) fn about(&self, slot: &Slot, error: RefreshError) -> RefreshError {
+        error.about(|| format!("{:?} of {}", slot.key.as_str(), self.endpoint.described()))
     }
 
     fn emit(&self, slot: &Slot, kind: EventKind) {

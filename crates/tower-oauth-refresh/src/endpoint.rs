@@ -93,6 +93,25 @@ impl Endpoint {
         namespace
     }
 
+    /// Client and server, for errors. What may be a secret is left out: the query, and the values of parameters.
+    pub(crate) fn described(&self) -> String {
+        let Target { token, issuer, auth, parameters, .. } = &self.target;
+        let mut described = format!("client {:?} at ", auth.client_id());
+        let endpoint = normalised(token);
+        let endpoint = endpoint.split('?').next().unwrap_or_default();
+        match issuer {
+            Some(issuer) => described.push_str(&format!("{issuer} ({endpoint})")),
+            None => described.push_str(endpoint),
+        }
+        let mut names: Vec<_> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if !names.is_empty() {
+            described.push_str(&format!(" with {}", names.join(", ")));
+        }
+        described
+    }
+
     /// Tells the client authentication used now from another.
     pub(crate) fn client_print(&self, process: u128) -> ClientPrint {
         self.target.auth.print(process)

@@ -18,6 +18,8 @@ pub struct RefreshError(Arc<Inner>);
 
 struct Inner {
     kind: ErrorKind,
+    /// Credential, client and endpoint.
+    about: Option<Box<str>>,
     code: Option<Box<str>>,
     retry_at: Option<Now>,
     source: Option<Cause>,
@@ -26,70 +28,136 @@ struct Inner {
 /// What somebody else said of it.
 pub(crate) type Cause = Arc<dyn StdError + Send + Sync>;
 
+/// What this program does, and what cannot work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Misuse {
+    #[error("there is no refresh token, and the access token is empty")]
+    NoToken,
+    #[error("there is no refresh token, and the access token has a character that no header can hold")]
+    UnusableAccessToken,
+    #[error("there is no refresh token, and the access token is not of the type {0}")]
+    OtherType(&'static str),
+    #[error("the refresh token has a control character in it, such as the line break at the end of a file")]
+    ControlCharacter,
+    #[error("the tokens are bound to a key (RFC 9449), and the coordinator was built without `dpop`")]
+    Bound,
+    #[error("less than a minute is no time to keep a credential fresh")]
+    TooOften,
+}
+
 /// What went wrong, as a closed set.
 ///
 /// The first group heals by itself or by a retry (*transient*), the second needs a person (*hard*), the
 /// third is about how the library was used.
+///
+/// Each says what was sent to the token endpoint and what goes on. One refresh may be sent several times: where it says
+/// that nothing was sent, that is so for the attempt that failed. Whether any attempt got no answer, so that the refresh
+/// token may be spent, is in the record, as [`Status::in_doubt`](crate::Status::in_doubt).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The token endpoint could not be reached or is out of order (429, 5xx, connection refused). Where nothing was
-    /// sent, the error's source says why, if that is known ([`NotSent`](crate::NotSent)).
+    /// The token endpoint could not be reached, is out of order (429, 5xx), or has asked to be left alone. Nothing goes on;
+    /// the first request after [`retry_at`](RefreshError::retry_at) tries again.
+    ///
+    /// Where nothing was sent, the error's source says why, if that is known ([`NotSent`](crate::NotSent)). A server that
+    /// failed after it got the refresh token may have spent it. With the code `unusable_answer` it has answered: the
+    /// refresh token that came is stored, and the access token could not be used.
     Unavailable,
-    /// A refresh was sent and no answer understood: the refresh token may have been spent.
+    /// A refresh was sent and no answer understood: the refresh token may have been spent. Nothing goes on; the first request
+    /// after [`retry_at`](RefreshError::retry_at) sends it again. If the server had spent it, that ends in
+    /// [`LostRotation`](Self::LostRotation), unless it takes a spent token for a while.
     InDoubt,
-    /// The token endpoint refused without saying why. Tokens are kept, later attempts are spaced.
+    /// The token endpoint refused without saying why, or for a [`code`](RefreshError::code) that says nothing about the login.
+    /// Tokens are kept. Nothing goes on; the first request after [`retry_at`](RefreshError::retry_at) tries again.
     Refused,
-    /// The token store could not be read or written, or is too slow. Where it failed before a refresh, nothing was sent to
-    /// the token endpoint.
+    /// The token store could not be read or written, or is too slow; the source says which. Without the store nothing is
+    /// sent; where it failed after the server had refused (`invalid_grant`), the refusal is remembered. Nothing goes on;
+    /// the next request tries again.
     Store,
-    /// A new token set was received and could not be made durable yet; the write goes on.
+    /// A new token set was received and could not be made durable yet. The old refresh token is spent, and the new one is in
+    /// this process alone: repair the store before the process ends. The write goes on until the store takes it, and
+    /// nothing is sent meanwhile.
     Unpersisted,
-    /// A refresh took longer than [`wait_limit`](crate::Builder::wait_limit), and goes on. From `install`, `logout` and
-    /// `forget`: another one of this credential did not end within a minute, and nothing was done.
+    /// This caller has waited for [`wait_limit`](crate::Builder::wait_limit); the refresh goes on. Or the refresh had no time
+    /// left, since other processes were refreshing and none brought a token: then nothing goes on, and the next request
+    /// tries again. From `install`, `logout` and `forget`: another one of this credential did not end within a minute, and
+    /// nothing was done.
     TimedOut,
-    /// Too many requests wait for this refresh, or too many refreshes for the token endpoint
-    /// ([`concurrency_limit`](crate::Builder::concurrency_limit)). Try again later.
+    /// Too many requests wait for this refresh, which goes on. Or too many refreshes wait for the token endpoint
+    /// ([`concurrency_limit`](crate::Builder::concurrency_limit)): then nothing was sent, and nothing goes on. Try again
+    /// later.
     TooManyWaiters,
-    /// The task that ran the refresh ended without an outcome: it panicked, or its runtime stopped.
+    /// The task that ran the refresh ended without an outcome: it panicked, or its runtime stopped. What was sent is not
+    /// known. Or the login was replaced while this caller waited. Nothing goes on but the write of a received token set; the
+    /// next request goes on from what the store has.
     Aborted,
 
-    /// The server says that the refresh token is not valid (`invalid_grant`), after the store was read
-    /// again. Log in again.
+    /// The server says that the refresh token is not valid (`invalid_grant`), and the store, read again, has no newer one.
+    /// Nothing is sent until there is another login. Log in again.
     InvalidGrant,
     /// As [`InvalidGrant`](Self::InvalidGrant), after a refresh whose answer never arrived: the rotated
     /// token was most likely lost on the way, not revoked. Log in again.
     LostRotation,
-    /// The server wants the person to act: consent, a second factor. Log in again.
+    /// The server wants the person to act: consent, a second factor. Tokens are kept, and a valid one is still sent. The
+    /// same refresh token is sent again by the first request after [`retry_at`](RefreshError::retry_at), a minute later:
+    /// the person may have acted at the server. Otherwise log in again.
     NeedsUser,
-    /// There is no refresh token to refresh with. Log in again.
+    /// There is no refresh token to refresh with. Nothing was sent. Log in again.
     NoRefreshToken,
-    /// Nothing is stored under this key. Log in first.
+    /// Nothing is stored under this key. Nothing was sent. Log in first, or, where there was a login, compare client and
+    /// endpoint with those that stored it: they are part of the name in the store, as are the
+    /// [issuer](crate::Builder::issuer), the [grant](crate::Builder::grant) and all
+    /// [parameters](crate::Builder::parameter).
     NotInstalled,
-    /// The credential was logged out. Log in again.
+    /// The credential was logged out or forgotten, here or in another process. What a refresh brings after that is not
+    /// taken. Log in again.
     LoggedOut,
     /// The login that [`login_if_needed`](crate::RefreshCoordinator::login_if_needed) asked for failed. The source
-    /// says why.
+    /// says why. Nothing was stored or sent.
     LoginFailed,
-    /// The server refuses this client, not this user (`invalid_client`, `unauthorized_client`, …). Nothing
-    /// was erased; repair the configuration. Also where this program's own configuration cannot work: `keep_fresh` under a
-    /// minute, a bound login without [`dpop`](crate::Builder::dpop).
-    Configuration,
 
-    /// A request to a named origin did not say which credential it wants.
+    /// The server refuses this client, not this user (`invalid_client`, `unauthorized_client`, …), or is no token endpoint:
+    /// [`code`](RefreshError::code) is its word. Nothing was erased; repair the configuration. For a minute nothing is sent
+    /// for this credential by a client with the same authentication, then the next request tries again.
+    ///
+    /// Where there is no [`retry_at`](RefreshError::retry_at), nothing was sent: this program's own configuration cannot
+    /// work, and the source says why. `keep_fresh` under a minute, or a bound login without
+    /// [`dpop`](crate::Builder::dpop).
+    Configuration,
+    /// The stored record cannot be read: it is damaged, sealed under a key that this process was not given, or written by a
+    /// newer release; the source says which. It is left as it is, and while it is there nothing is sent. Provide the key,
+    /// or replace the record: `install` does, and `logout` and `forget` end it.
+    Unreadable,
+    /// `install` or `login_if_needed` was given tokens of which none can ever be sent; the source says why. Nothing was stored
+    /// or sent, and a login that is stored stays as it is.
+    UnusableTokens,
+    /// A request to a named origin did not say which credential it wants. It was not sent.
     NoCredentialKey,
-    /// There is no tokio runtime to run a refresh on.
+    /// There is no tokio runtime to run a refresh on. Nothing was sent.
     NoRuntime,
     /// The coordinator was shut down: no refresh is sent any more. Valid tokens are still served.
     ShutDown,
     /// The token endpoint's own client asked for the token that it is fetching: it goes through the layer
-    /// that it serves.
+    /// that it serves. Its request was not sent.
     Reentrant,
 }
 
 impl RefreshError {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Arc::new(Inner { kind, code: None, retry_at: None, source: None }))
+        Self(Arc::new(Inner { kind, about: None, code: None, retry_at: None, source: None }))
+    }
+
+    /// For what this program does itself.
+    pub(crate) fn misuse(kind: ErrorKind, misuse: Misuse) -> Self {
+        Self::new(kind).with_source(Arc::new(misuse))
+    }
+
+    /// With what it is about, where that is not known yet.
+    pub(crate) fn about(self, about: impl FnOnce() -> String) -> Self {
+        if self.0.about.is_some() {
+            return self;
+        }
+        Self(Arc::new(Inner { about: Some(about().into()), ..self.copy() }))
     }
 
     /// For futures that are polled after they were ready, which nobody may do.
@@ -111,8 +179,9 @@ impl RefreshError {
     }
 
     fn copy(&self) -> Inner {
-        let Inner { kind, code, retry_at, source } = &*self.0;
-        Inner { kind: *kind, code: code.clone(), retry_at: *retry_at, source: source.clone() }
+        let Inner { kind, about, code, retry_at, source } = &*self.0;
+        let (about, code) = (about.clone(), code.clone());
+        Inner { kind: *kind, about, code, retry_at: *retry_at, source: source.clone() }
     }
 
     /// What went wrong. For metrics and logs; to decide what to do, ask the questions below.
@@ -121,8 +190,8 @@ impl RefreshError {
         self.0.kind
     }
 
-    /// Is a new login by a person the only way on? Then no request reaches the token endpoint until
-    /// tokens are installed.
+    /// Is a new login by a person the only way on? Nothing more is sent for the credential until there is one, with one
+    /// exception: after [`NeedsUser`](ErrorKind::NeedsUser) the same refresh token is tried at most once a minute.
     #[must_use]
     pub fn needs_login(&self) -> bool {
         use ErrorKind::{
@@ -170,6 +239,7 @@ impl ErrorKind {
             Self::InDoubt => "a refresh was sent and no answer understood",
             Self::Refused => "the token endpoint refused, no reason given",
             Self::Store => "the token store is not available",
+            Self::Unreadable => "the stored record cannot be read",
             Self::Unpersisted => "the new token set is not stored yet",
             Self::TimedOut => "waiting for the refresh took too long",
             Self::Aborted => "the refresh ended without an outcome",
@@ -180,7 +250,8 @@ impl ErrorKind {
             Self::NotInstalled => "no credential is installed under this key",
             Self::LoggedOut => "the credential was logged out",
             Self::LoginFailed => "the login failed",
-            Self::Configuration => "the authorization server refuses this client",
+            Self::Configuration => "the client is not set up right",
+            Self::UnusableTokens => "the tokens can never be sent",
             Self::NoCredentialKey => "the request does not name its credential",
             Self::NoRuntime => "no tokio runtime to refresh on",
             Self::Reentrant => "the token endpoint's client waits for its own refresh",
@@ -193,8 +264,11 @@ impl ErrorKind {
 impl fmt::Display for RefreshError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.kind.text())?;
-        match self.code() {
-            Some(code) => write!(f, " ({code})"),
+        if let Some(code) = self.code() {
+            write!(f, " ({code})")?;
+        }
+        match &self.0.about {
+            Some(about) => write!(f, ": {about}"),
             None => Ok(()),
         }
     }
@@ -206,6 +280,9 @@ impl fmt::Debug for RefreshError {
         out.field("kind", &self.0.kind);
         if let Some(code) = self.code() {
             out.field("code", &code);
+        }
+        if let Some(about) = &self.0.about {
+            out.field("about", about);
         }
         if let Some(at) = self.retry_at() {
             out.field("retry_at", &at);

@@ -3,12 +3,14 @@
 //! The same moments go to [`Events`] and, as `tracing` events of the target `tower_oauth_refresh::events`,
 //! to the log.
 
-use std::mem;
+use std::error::Error as StdError;
+use std::{iter, mem};
 
 use tokio::sync::broadcast;
 
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
+use crate::foreign;
 use crate::generation::Generation;
 
 /// Something happened to a credential.
@@ -32,7 +34,8 @@ pub enum EventKind {
     Installed(Generation),
     /// A request is on its way to the token endpoint.
     RefreshStarted,
-    /// This process exchanged the refresh token, and the new set is stored.
+    /// This process exchanged the refresh token, and the new set is stored: or, with
+    /// [`serve_unpersisted`](crate::Builder::serve_unpersisted), will be.
     Refreshed(Generation),
     /// This process took the set over from the store: somebody else had refreshed it, or stored it before.
     Adopted(Generation),
@@ -42,7 +45,7 @@ pub enum EventKind {
     Failed(RefreshError),
     /// A received set could not be stored yet. The write goes on.
     PersistFailed,
-    /// The refresh of a process that ended without a word was taken over.
+    /// The refresh of a process that has ended, or was silent for longer than a refresh takes, was taken over.
     TookOver {
         /// The process that had begun it.
         pid: u32,
@@ -53,7 +56,8 @@ pub enum EventKind {
     RetiredTokenReturned,
     /// The new access token may do less than the ones before it.
     ScopeReduced,
-    /// A set arrived for a login that had ended. It was given back at the server.
+    /// A set arrived for a login that had ended. It is not taken, and a new refresh token in it is revoked where the server
+    /// has an endpoint for that.
     Discarded,
     /// The credential was logged out or forgotten.
     LoggedOut,
@@ -103,13 +107,13 @@ impl EventKind {
                 tracing::warn!(%key, %generation, "a refused token is left alone for now");
             }
             Self::Failed(error) if error.is_transient() => {
-                tracing::warn!(%key, error = ?error.kind(), code = error.code(), "refresh failed");
+                tracing::warn!(%key, kind = ?error.kind(), %error, cause = cause(error), "refresh failed");
             }
             Self::Failed(error) if matches!(error.kind(), ErrorKind::NotInstalled | ErrorKind::LoggedOut) => {
-                tracing::debug!(%key, error = ?error.kind(), "there is no login");
+                tracing::debug!(%key, kind = ?error.kind(), %error, "there is no login");
             }
             Self::Failed(error) => {
-                tracing::error!(%key, error = ?error.kind(), code = error.code(), "refresh failed for good");
+                tracing::error!(%key, kind = ?error.kind(), %error, cause = cause(error), "refresh failed for good");
             }
             Self::PersistFailed => tracing::error!(%key, "new tokens are not stored yet"),
             Self::TookOver { pid } => tracing::warn!(%key, pid, "succeeded a holder that ended"),
@@ -122,3 +126,21 @@ impl EventKind {
         }
     }
 }
+
+/// Of what an error has come, from near to far. Its words are those of stores and HTTP clients: it may be long, and showing
+/// it may panic.
+fn cause(error: &RefreshError) -> Option<String> {
+    let shown = foreign::call(|| {
+        let causes =
+            iter::successors(error.source(), |cause: &&dyn StdError| (*cause).source()).take(MAX_CAUSES);
+        let all = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        all.chars().take(MAX_CAUSE).collect::<String>()
+    });
+    shown.ok().filter(|shown| !shown.is_empty())
+}
+
+/// More than these are a loop.
+const MAX_CAUSES: usize = 8;
+
+/// A line of the log is no page.
+const MAX_CAUSE: usize = 500;

@@ -108,7 +108,7 @@ where
         body: B,
     ) -> Self {
         let slow = Box::pin(async move {
-            waiter.wait().await?;
+            waiter.wait().await.map_err(|error| config.coordinator.about(&slot, error))?;
             ready_service(&mut service).await?;
             let current = config.coordinator.in_use(&slot)?;
             let (body, replay) = ReplayBody::recorded(body, config.body_limit);

@@ -140,6 +140,13 @@ impl ClientAssertion {
     }
 }
 
+impl RefreshToken {
+    /// Is there a character that none has (RFC 6749 appendix A.17)?
+    pub(crate) fn has_control_character(&self) -> bool {
+        self.expose_secret().chars().any(char::is_control)
+    }
+}
+
 /// How a header presents its token.
 pub(crate) fn scheme(header: &HeaderValue) -> &str {
     split(header).0

@@ -118,7 +118,7 @@ impl RefreshCoordinator {
         }
         match self.join(slot, state, now, Wanted::DUE) {
             Ok(waiter) => Token::Wait(waiter),
-            Err(error) => Token::Fail(error),
+            Err(error) => Token::Fail(self.about(slot, error)),
         }
     }
 
@@ -136,7 +136,7 @@ impl RefreshCoordinator {
         }
         match self.join(slot, state, now, wanted) {
             Ok(waiter) => Refusal::Wait(waiter),
-            Err(error) => Refusal::Fail(error),
+            Err(error) => Refusal::Fail(self.about(slot, error)),
         }
     }
 
@@ -359,6 +359,7 @@ impl Flight {
             Outcome::Adopted(held) => (held, EventKind::Adopted as fn(_) -> _, false),
             Outcome::Kept(until) => return self.keep(state, until, now),
             Outcome::Failed(error) => {
+                let error = self.coordinator.about(&self.slot, error);
                 self.stand(state, &error, now);
                 return (Err(error), None);
             }

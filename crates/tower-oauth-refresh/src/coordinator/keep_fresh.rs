@@ -19,7 +19,7 @@ use super::machine::Rank;
 use super::{Activity, RefreshCoordinator, driver, jitter};
 use crate::coordinator::outcome::Held;
 use crate::credential::CredentialKey;
-use crate::error::{ErrorKind, RefreshError};
+use crate::error::{ErrorKind, Misuse, RefreshError};
 use crate::events::EventKind;
 use crate::foreign::{self, guarded};
 use crate::generation::Generation;
@@ -95,7 +95,8 @@ impl RefreshCoordinator {
             return Err(RefreshError::new(ErrorKind::ShutDown));
         }
         if every < LEAST {
-            return Err(RefreshError::new(ErrorKind::Configuration).with_code(Some("keep_fresh_too_often")));
+            let misuse = RefreshError::misuse(ErrorKind::Configuration, Misuse::TooOften);
+            return Err(misuse.with_code(Some("keep_fresh_too_often")));
         }
         let (key, now) = (key.into(), self.clock.now().boot);
         // The first look costs a read. Not all of them at once after a restart.

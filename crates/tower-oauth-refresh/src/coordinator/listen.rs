@@ -142,6 +142,7 @@ impl RefreshCoordinator {
             // The flight may hold an answer of the server, which counts for more than another's refusal.
             Verdict::End(error) if in_flight && !is_end(&error) => return Look::Later,
             Verdict::End(error) => {
+                let error = self.about(slot, error);
                 // What a flight has read before is no longer believed.
                 state.epoch += 1;
                 state.standing = Some(Box::new((error.clone(), now.after(RECHECK))));

@@ -11,7 +11,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use self::begin::{Begun, Over};
-use super::machine::Rank;
+use super::machine::{Rank, store_error};
+use super::slot::Slot;
 use super::{RefreshCoordinator, runtime};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
@@ -63,6 +64,9 @@ impl RefreshCoordinator {
     ///
     /// [`ErrorKind::Store`], if the store does not take the tokens. They are then in nobody's hands but the
     /// caller's.
+    /// [`ErrorKind::UnusableTokens`], if none of them can ever be sent; the source says why. Nothing was stored, and what
+    /// is stored stays as it is. An access token that cannot be sent is no error where a refresh token is beside it: it
+    /// is refreshed first.
     /// [`ErrorKind::TimedOut`], if another login or logout of this credential stands still for a minute: then nothing
     /// was done.
     ///
@@ -74,11 +78,13 @@ impl RefreshCoordinator {
         key: impl Into<CredentialKey>,
         tokens: TokenSet,
     ) -> Result<Generation, RefreshError> {
-        let (this, slot) = (self.clone(), self.slot(&key.into()));
+        let slot = self.slot(&key.into());
         self.listen(&slot);
-        let task = self
-            .detached(&slot.clone(), async move { this.install_now(&slot, &tokens, Over::Anything).await })?;
-        match task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))? {
+        let install = {
+            let (this, slot) = (self.clone(), slot.clone());
+            async move { this.install_now(&slot, &tokens, Over::Anything).await }
+        };
+        match self.outcome_of(&slot, install).await? {
             Begun::New(generation) | Begun::Kept(generation) => Ok(generation),
         }
     }
@@ -111,13 +117,14 @@ impl RefreshCoordinator {
     /// # Errors
     ///
     /// [`ErrorKind::LoginFailed`], with what `login` said as its source. [`ErrorKind::Store`], if the store could
-    /// not be read or written, or holds a record that cannot be read: what is in it may be a login that lives. Where it
+    /// not be read or written, and [`ErrorKind::Unreadable`], if it holds a record that cannot be read: what is in it may
+    /// be a login that lives. Where it
     /// is the write after `login` that fails, the new tokens are dropped, and are not revoked, for they may have been
     /// written: the next call keeps them if they were, and asks for another login if not.
     /// The error of the verdict ([`InvalidGrant`](ErrorKind::InvalidGrant) or
     /// [`LostRotation`](ErrorKind::LostRotation)), if the server has refused this very refresh token for good:
-    /// it is not sent again, and `login` has to bring another one. [`ErrorKind::TimedOut`], as for
-    /// [`install`](Self::install). [`ErrorKind::NoRuntime`], outside of a tokio runtime: `login` was not called.
+    /// it is not sent again, and `login` has to bring another one. [`ErrorKind::UnusableTokens`] and
+    /// [`ErrorKind::TimedOut`], as for [`install`](Self::install). [`ErrorKind::NoRuntime`], outside of a tokio runtime: `login` was not called.
     ///
     /// # Cancel safety
     ///
@@ -133,23 +140,27 @@ impl RefreshCoordinator {
     {
         // The time limits of the store's calls are timers.
         runtime()?;
-        let (this, slot) = (self.clone(), self.slot(&key.into()));
+        let slot = self.slot(&key.into());
         let found = self.load(&slot, Rank::Begun).await;
-        let found = found.map_err(|error| RefreshError::new(ErrorKind::Store).with_source(error))?;
+        let found = found.map_err(|error| self.about(&slot, store_error(error)))?;
         let why = match (self.why_not(&slot, found.as_ref()), found) {
             (None, Some(found)) => return Ok(Login::Kept(found.record.generation)),
             (None, None) => RefreshError::new(ErrorKind::NotInstalled),
             (Some(why), _) => why,
         };
         let failed = |error| RefreshError::new(ErrorKind::LoginFailed).with_source(Arc::from(error));
-        let tokens = login(why).await.map_err(failed)?;
+        let tokens = login(self.about(&slot, why)).await;
+        let tokens = tokens.map_err(|error| self.about(&slot, failed(error)))?;
         self.listen(&slot);
-        let task = self.detached(&slot.clone(), async move {
-            let begun = this.install_now(&slot, &tokens, Over::WhatHasEnded).await;
-            (begun, tokens)
-        })?;
-        let (begun, tokens) = task.await.map_err(|_| RefreshError::new(ErrorKind::Aborted))?;
-        Ok(match begun? {
+        let begin = {
+            let (this, slot) = (self.clone(), slot.clone());
+            async move {
+                let begun = this.install_now(&slot, &tokens, Over::WhatHasEnded).await;
+                begun.map(|begun| (begun, tokens))
+            }
+        };
+        let (begun, tokens) = self.outcome_of(&slot, begin).await?;
+        Ok(match begun {
             Begun::New(generation) => Login::Begun(generation),
             Begun::Kept(_) => Login::LostRace(tokens),
         })
@@ -175,9 +186,12 @@ impl RefreshCoordinator {
     ///
     /// The logout goes on when this is dropped: the revocation request is sent all the same.
     pub async fn logout(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<Logout, RefreshError> {
-        let (this, slot) = (self.clone(), self.slot(&key.into()));
-        let task = self.detached(&slot.clone(), async move { this.logout_now(&slot).await })?;
-        task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
+        let slot = self.slot(&key.into());
+        let logout = {
+            let (this, slot) = (self.clone(), slot.clone());
+            async move { this.logout_now(&slot).await }
+        };
+        self.outcome_of(&slot, logout).await
     }
 
     /// Ends a login here and in the store, and leaves the server alone: for tokens that another program
@@ -191,8 +205,24 @@ impl RefreshCoordinator {
     ///
     /// The work goes on when this is dropped. Nothing is sent to the server.
     pub async fn forget(self: &Arc<Self>, key: impl Into<CredentialKey>) -> Result<(), RefreshError> {
-        let (this, slot) = (self.clone(), self.slot(&key.into()));
-        let task = self.detached(&slot.clone(), async move { this.forget_now(&slot).await })?;
-        task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted)))
+        let slot = self.slot(&key.into());
+        let forget = {
+            let (this, slot) = (self.clone(), slot.clone());
+            async move { this.forget_now(&slot).await }
+        };
+        self.outcome_of(&slot, forget).await
+    }
+
+    /// Of what begins or ends a login, in a task of its own.
+    async fn outcome_of<T: Send + 'static>(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        task: impl Future<Output = Result<T, RefreshError>> + Send + 'static,
+    ) -> Result<T, RefreshError> {
+        let ended = match self.detached(slot, task) {
+            Ok(task) => task.await.unwrap_or_else(|_| Err(RefreshError::new(ErrorKind::Aborted))),
+            Err(error) => Err(error),
+        };
+        ended.map_err(|error| self.about(slot, error))
     }
 }

@@ -476,8 +476,9 @@ impl Machine {
     }
 }
 
-fn store_error(error: Arc<StoreError>) -> RefreshError {
-    RefreshError::new(ErrorKind::Store).with_source(error)
+pub(super) fn store_error(error: Arc<StoreError>) -> RefreshError {
+    let kind = if error.is_unreadable() { ErrorKind::Unreadable } else { ErrorKind::Store };
+    RefreshError::new(kind).with_source(error)
 }
 
 #[cfg(test)]

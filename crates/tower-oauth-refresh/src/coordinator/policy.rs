@@ -113,6 +113,11 @@ impl Policy {
             && tokens.access_token.as_ref().is_some_and(|token| authorization(scheme, token).is_some())
     }
 
+    /// Are these tokens bound to a key that nobody here can prove to have?
+    pub(crate) fn must_prove(&self, tokens: &Tokens) -> bool {
+        !self.dpop && (tokens.bound_key.is_some() || tokens.token_type.eq_ignore_ascii_case("DPoP"))
+    }
+
     /// How long a mark of this process may be acted under.
     pub(crate) fn mark_life(&self) -> Duration {
         self.exchange_limit.saturating_add(MARK_MARGIN)

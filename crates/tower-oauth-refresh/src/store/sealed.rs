@@ -117,7 +117,7 @@ impl fmt::Debug for SealingKey {
 /// Between steps 2 and 3, wait until every record has been written: refresh credentials that nobody uses once. What step 3
 /// cannot read is still there, and step 2 reads it again. To turn sealing off, go the same way back, and wait in the same
 /// place. A process that meets a record that it cannot read fails with
-/// [`ErrorKind::Store`](crate::ErrorKind::Store) and removes nothing.
+/// [`ErrorKind::Unreadable`](crate::ErrorKind::Unreadable) and removes nothing.
 ///
 /// # Cancel safety
 ///

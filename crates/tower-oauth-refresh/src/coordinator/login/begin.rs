@@ -8,7 +8,7 @@ use crate::coordinator::machine::{Snapshot, verdict_error};
 use crate::coordinator::outcome::Held;
 use crate::coordinator::policy::usable;
 use crate::coordinator::slot::Slot;
-use crate::error::{ErrorKind, RefreshError};
+use crate::error::{ErrorKind, Misuse, RefreshError};
 use crate::events::EventKind;
 use crate::generation::Generation;
 use crate::grant::Grant;
@@ -38,7 +38,10 @@ impl RefreshCoordinator {
         let _turn = slot.turn().await?;
         let login = LoginId(self.urn.draw().ok_or_else(|| RefreshError::new(ErrorKind::Aborted))?.nonce);
         let began = self.clock.now();
-        let (tokens, age) = tokens.as_of(began.wall);
+        let (mut tokens, age) = tokens.as_of(began.wall);
+        // As in an answer: there is none.
+        tokens.refresh_token = tokens.refresh_token.filter(|token| !token.is_empty());
+        self.check_usable(&tokens)?;
         let remembered = slot.current.load().as_ref().map_or(Generation::ZERO, |c| c.generation());
         let mut refused = None;
         let written = self
@@ -88,6 +91,27 @@ impl RefreshCoordinator {
         drop(before);
         self.emit(slot, EventKind::Installed(generation));
         Ok(Begun::New(generation))
+    }
+
+    /// Tokens that can never be sent begin no login: what they bring is an error of the next request, which says nothing
+    /// of them.
+    fn check_usable(&self, set: &TokenSet) -> Result<(), RefreshError> {
+        let tokens = Tokens::received(set, None);
+        let sends_refresh_token = self.policy.grant == Grant::RefreshToken;
+        let misuse = match (&tokens.refresh_token, &tokens.access_token) {
+            _ if sends_refresh_token && self.policy.must_prove(&tokens) => Misuse::Bound,
+            (Some(token), _) if sends_refresh_token && token.has_control_character() => {
+                Misuse::ControlCharacter
+            }
+            (Some(_), _) => return Ok(()),
+            _ if !sends_refresh_token || self.policy.can_send(&tokens) => return Ok(()),
+            (None, None) => Misuse::NoToken,
+            (None, Some(_)) if tokens.token_type.eq_ignore_ascii_case(self.policy.scheme()) => {
+                Misuse::UnusableAccessToken
+            }
+            (None, Some(_)) => Misuse::OtherType(self.policy.scheme()),
+        };
+        Err(RefreshError::misuse(ErrorKind::UnusableTokens, misuse))
     }
 
     /// Why what is stored is no login that lives. `None`: it is one.

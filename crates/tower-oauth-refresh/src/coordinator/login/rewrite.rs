@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::coordinator::RefreshCoordinator;
-use crate::coordinator::machine::{Rank, Snapshot, Swapped};
+use crate::coordinator::machine::{Rank, Snapshot, Swapped, store_error};
 use crate::coordinator::slot::Slot;
 use crate::error::{ErrorKind, RefreshError};
 use crate::store::record::CredentialRecord;
@@ -51,7 +51,6 @@ impl RefreshCoordinator {
         slot: &Slot,
         mut make: impl FnMut(Found<'_>) -> Change + Send,
     ) -> Result<Written, RefreshError> {
-        let store_error = |error: Arc<StoreError>| RefreshError::new(ErrorKind::Store).with_source(error);
         let mut failures = 0;
         let mut maybe_replaced: Option<(Option<Snapshot>, Option<Version>, Arc<StoreError>)> = None;
         for _ in 0..TRIES {

@@ -8,11 +8,11 @@ use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, store_err
 use crate::clock::Now;
 use crate::coordinator::guard;
 use crate::coordinator::policy::{self, COMMIT_RETRY, POLL, RESTORES, SETTLE, SETTLE_AT_MOST};
-use crate::error::{ErrorKind, RefreshError};
+use crate::error::{ErrorKind, Misuse, RefreshError};
 use crate::generation::Generation;
 use crate::grant::Grant;
 use crate::store::StoreError;
-use crate::store::record::{CredentialRecord, Doubt, Life, LoginId, Mark, Rest, RestReason, Tokens, Verdict};
+use crate::store::record::{CredentialRecord, Doubt, Life, LoginId, Mark, Rest, RestReason, Verdict};
 
 impl Machine {
     pub(super) fn looked(
@@ -54,7 +54,8 @@ impl Machine {
             return self.end(lots, &seen);
         }
         if self.must_prove(record) {
-            return self.fail(RefreshError::new(ErrorKind::Configuration).with_code(Some("bound_token")));
+            let bound = RefreshError::misuse(ErrorKind::Configuration, Misuse::Bound);
+            return self.fail(bound.with_code(Some("bound_token")));
         }
         if let Some(verdict) = self.dead.take_if(|dead| record.fingerprint() == Some(dead.fingerprint)) {
             // The store did not take the verdict when it was given, or has lost it since. A process that is asking the
@@ -92,11 +93,8 @@ impl Machine {
     /// Is the login bound to a key, and this coordinator not set up for it? A server refuses a refresh token without
     /// its proof, some for good, and what another gives for it would be bound no longer.
     fn must_prove(&self, record: &CredentialRecord) -> bool {
-        let bound =
-            |tokens: &Tokens| tokens.bound_key.is_some() || tokens.token_type.eq_ignore_ascii_case("DPoP");
-        !self.policy.dpop
-            && self.policy.grant == Grant::RefreshToken
-            && record.tokens.as_ref().is_some_and(bound)
+        self.policy.grant == Grant::RefreshToken
+            && record.tokens.as_ref().is_some_and(|tokens| self.policy.must_prove(tokens))
     }
 
     /// Does the record hold another token set than the one that is not good enough?

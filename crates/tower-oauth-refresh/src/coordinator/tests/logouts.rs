@@ -126,7 +126,7 @@ async fn a_login_that_may_live_in_an_unreadable_record_is_not_replaced_by_itself
     world.install(HOUR).await;
     world.spoil().await;
     let (_, login) = world.start().await;
-    assert_eq!(login.unwrap_err().kind(), ErrorKind::Store);
+    assert_eq!(login.unwrap_err().kind(), ErrorKind::Unreadable);
     // Who means it installs.
     world.install(HOUR).await;
 }
@@ -332,6 +332,8 @@ async fn a_logout_that_the_store_did_not_take_is_not_undone_by_other_credentials
 #[tokio::test(start_paused = true)]
 async fn a_lone_access_token_that_no_header_holds_is_no_login_that_lives() {
     let world = World::new();
-    world.coordinator.install("k", TokenSet::new("from a file\n").with_expires_in(HOUR)).await.unwrap();
+    let login = crate::store::record::LoginId(1);
+    let set = TokenSet::new("from a file\n").with_expires_in(HOUR);
+    world.overwrite_with(&CredentialRecord::installed(login, Generation::new(1), &set)).await;
     assert!(matches!(world.start().await.1, Ok(Login::Begun(_))));
 }

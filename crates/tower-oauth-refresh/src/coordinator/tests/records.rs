@@ -161,7 +161,8 @@ async fn a_process_without_the_key_says_so_and_loses_nothing() {
     tokio::time::sleep(HOUR).await;
     new.token("k").await.unwrap();
     let error = old.token("k").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store);
+    assert_eq!(error.kind(), ErrorKind::Unreadable);
+    assert!(!error.is_transient() && !error.needs_login(), "the key is what is needed");
     let said = std::error::Error::source(&error).and_then(std::error::Error::source).unwrap().to_string();
     assert_eq!(said, "it is sealed, and the store was given no key to open it");
     tokio::time::sleep(HOUR).await;

@@ -1,6 +1,36 @@
 //! What errors, events and the log say to whoever is on call.
 
 use super::*;
+use crate::tests::captured_log::CapturedLog;
+
+#[tokio::test]
+async fn an_error_names_credential_client_and_endpoint() {
+    let world =
+        World::with(|builder| builder.parameter("resource", "s3cr3t").parameter("audience", "s3cr3t"));
+    let client = ClientAuth::none("app 7");
+    let other =
+        RefreshCoordinator::builder(http::Uri::from_static("https://as.example/token?s3cr3t"), client);
+    let other = other.issuer("https://issuer.example/x").build(world.server.service()).unwrap();
+    for (coordinator, named) in [
+        (&world.coordinator, r#""k" of client "c" at https://as.example/token with audience, resource"#),
+        (&other, r#""k" of client "app 7" at https://issuer.example/x (https://as.example/token)"#),
+    ] {
+        let errors = [
+            coordinator.token("k").await.unwrap_err(),
+            coordinator.token("k").await.unwrap_err(),
+            coordinator.install("k", TokenSet::from_refresh_token("")).await.unwrap_err(),
+            coordinator.login_if_needed("k", async |_| Err("no".into())).await.unwrap_err(),
+        ];
+        for error in errors {
+            let said = error.to_string();
+            assert!(said.ends_with(&format!(": {named}")), "{said}");
+            assert!(format!("{error:?}").contains("as.example/token"), "{error:?}");
+            assert!(!said.contains("s3cr3t"), "{said}");
+        }
+    }
+    let error = world.coordinator.token("a\nb").await.unwrap_err();
+    assert!(error.to_string().contains(r#""a\nb" of client"#), "{error}");
+}
 
 #[tokio::test]
 async fn an_endpoint_is_the_same_however_it_is_spelled() {
@@ -24,6 +54,58 @@ async fn an_endpoint_is_the_same_however_it_is_spelled() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_log_line_of_a_failure_has_its_cause() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let cause = std::io::Error::other("the disk\nis full");
+    *world.store.faults.error.lock().unwrap() = Some(Box::new(cause));
+    let (log, _guard) = CapturedLog::listen();
+    world.token().await.unwrap_err();
+    let line = log.line("refresh failed");
+    assert!(line.starts_with("WARN") && line.contains(r"the disk\nis full"), "{line}");
+    assert!(line.contains("as.example/token") && line.contains("client"), "{line}");
+}
+
+/// Its text is not ours.
+#[derive(Debug)]
+struct Speechless;
+
+impl fmt::Display for Speechless {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl std::error::Error for Speechless {}
+
+#[tokio::test(start_paused = true)]
+async fn a_cause_that_panics_when_it_is_shown_takes_no_log_line_with_it() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    *world.store.faults.error.lock().unwrap() = Some(Box::new(Speechless));
+    let (log, _guard) = CapturedLog::listen();
+    world.token().await.unwrap_err();
+    assert!(log.line("refresh failed").contains("Store"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_that_is_left_alone_is_logged_once() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.token().await.unwrap();
+    let (log, _guard) = CapturedLog::listen();
+    let mut events = world.coordinator.events();
+    for _ in 0..3 {
+        assert!(world.refuse().await.is_none(), "it is too fresh");
+        tokio::time::sleep(SECOND).await;
+    }
+    assert!(log.line("left alone").starts_with("WARN"));
+    assert!(
+        matches!(events.next().await.unwrap().kind, EventKind::LeftAlone(generation) if generation.get() == 2)
+    );
+}
+
 #[tokio::test]
 async fn a_slow_reader_of_events_is_told_how_many_it_missed() {
     let world = World::new();
@@ -37,4 +119,37 @@ async fn a_slow_reader_of_events_is_told_how_many_it_missed() {
         assert_eq!(events.next().await.unwrap().missed, 0);
     }
     assert!(futures_util::FutureExt::now_or_never(events.next()).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_can_never_be_sent_are_not_installed_and_replace_nothing() {
+    let world = World::new();
+    world.install(HOUR).await;
+    let mut foreign = TokenSet::new("access");
+    foreign.token_type = "MAC".to_owned();
+    for set in [
+        TokenSet::new("line\nbreak"),
+        TokenSet::new(""),
+        TokenSet::from_refresh_token(""),
+        TokenSet::from_refresh_token("of a file\n"),
+        TokenSet::new("access").with_refresh_token("of a file\r\n"),
+        foreign,
+        TokenSet::new("access").with_refresh_token("refresh").with_bound_key(crate::BoundKey::new(*b"key")),
+    ] {
+        let error = world.coordinator.install("k", set.clone()).await.unwrap_err();
+        assert!(!error.is_transient() && !error.needs_login(), "{set:?}: {error}");
+        assert!(std::error::Error::source(&error).is_some(), "{error:?}");
+        assert_eq!(world.token().await.unwrap(), "access-1");
+        let login = world.coordinator.login_if_needed("new", async |_| Ok(set.clone())).await;
+        assert_eq!(login.unwrap_err().kind(), error.kind());
+        assert!(world.coordinator.status("new").await.unwrap().is_none());
+    }
+    assert_eq!(world.server.submissions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_keys_are_proven_an_unbound_access_token_alone_is_not_installed() {
+    let world = World::with(|builder| builder.dpop());
+    world.coordinator.install("k", TokenSet::new("access")).await.unwrap_err();
+    world.coordinator.install("k", world.server.login(HOUR)).await.unwrap();
 }

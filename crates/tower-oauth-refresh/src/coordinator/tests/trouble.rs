@@ -132,7 +132,7 @@ async fn a_record_that_cannot_be_read_is_an_error_and_is_left_alone() {
     let stored = world.coordinator.stored_key("k");
     let damaged = RecordBody::new(Version::from_bits(1), b"{\"format\":99".to_vec());
     world.store.records.compare_and_swap(&stored, None, Some(&damaged)).await.unwrap();
-    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Store);
+    assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Unreadable);
     let left = world.store.records.load(&stored).await.unwrap().unwrap();
     assert_eq!(left.body.bytes(), damaged.bytes());
 }
