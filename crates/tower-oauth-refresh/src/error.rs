@@ -22,6 +22,7 @@ struct Inner {
     about: Option<Box<str>>,
     code: Option<Box<str>>,
     retry_at: Option<Now>,
+    waited_for: bool,
     source: Option<Cause>,
 }
 
@@ -144,7 +145,8 @@ pub enum ErrorKind {
 
 impl RefreshError {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Arc::new(Inner { kind, about: None, code: None, retry_at: None, source: None }))
+        let (about, code, retry_at, source) = (None, None, None, None);
+        Self(Arc::new(Inner { kind, about, code, retry_at, waited_for: false, source }))
     }
 
     /// For what this program does itself.
@@ -174,14 +176,19 @@ impl RefreshError {
         Self(Arc::new(Inner { retry_at: Some(retry_at), ..self.copy() }))
     }
 
+    /// A request with time left waits for the next attempt.
+    pub(crate) fn with_wait(self) -> Self {
+        Self(Arc::new(Inner { waited_for: true, ..self.copy() }))
+    }
+
     pub(crate) fn with_source(self, source: Cause) -> Self {
         Self(Arc::new(Inner { source: Some(source), ..self.copy() }))
     }
 
     fn copy(&self) -> Inner {
-        let Inner { kind, about, code, retry_at, source } = &*self.0;
-        let (about, code) = (about.clone(), code.clone());
-        Inner { kind: *kind, about, code, retry_at: *retry_at, source: source.clone() }
+        let Inner { kind, about, code, retry_at, waited_for, source } = &*self.0;
+        let (about, code, source) = (about.clone(), code.clone(), source.clone());
+        Inner { kind: *kind, about, code, retry_at: *retry_at, waited_for: *waited_for, source }
     }
 
     /// What went wrong. For metrics and logs; to decide what to do, ask the questions below.
@@ -229,6 +236,11 @@ impl RefreshError {
 
     pub(crate) fn rests_until(&self) -> Option<Now> {
         self.0.retry_at
+    }
+
+    /// The end of the rest, if it is one that requests wait for.
+    pub(crate) fn waited_until(&self) -> Option<Now> {
+        self.0.retry_at.filter(|_| self.0.waited_for)
     }
 }
 

@@ -207,9 +207,13 @@ impl Builder {
     }
 
     /// How long a request waits for a refresh at most. Then it fails with
-    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), and the refresh goes on. Where the refresh fails sooner, the
-    /// request fails with it, whatever time it has left. Default: 45 s. To outlast a process that died, it has to be longer
-    /// than two exchange limits and three seconds.
+    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), and the refresh goes on. Default: 45 s. To outlast a process
+    /// that died, it has to be longer than two exchange limits and three seconds.
+    ///
+    /// Where a refresh fails sooner with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), the request waits for
+    /// the next attempt, if that follows within ten seconds and within this limit: there are up to five attempts in any
+    /// ten seconds, and with the endpoint down attempts become rarer after some 22 s. Otherwise the request fails with
+    /// the refresh, whatever time it has left.
     pub fn wait_limit(mut self, limit: Duration) -> Self {
         self.policy.wait_limit = limit;
         self

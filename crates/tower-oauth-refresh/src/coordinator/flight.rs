@@ -10,17 +10,18 @@ use futures_util::TryFutureExt as _;
 use futures_util::future::{Either, ready};
 use http::HeaderValue;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::driver;
 use super::guard::Wanted;
 use super::machine::{Machine, Note};
 use super::origins::OriginId;
 use super::policy::{RECHECK, REFUSED_RECHECK};
-use super::slot::{Current, Parked, Slot, State, TokenId, Told};
+use super::slot::{Current, Parked, Slot, Standing, State, TokenId, Told};
 use super::waiter::{Waiter, Waiters};
 use super::{Active, RefreshCoordinator, jitter};
 use crate::attach::Attachment;
-use crate::clock::Now;
+use crate::clock::{Now, deadline};
 use crate::coordinator::outcome::{Held, Outcome};
 use crate::credential::CredentialKey;
 use crate::error::{ErrorKind, RefreshError};
@@ -63,7 +64,8 @@ impl RefreshCoordinator {
     }
 
     /// The header of a token that is good to send, now or later.
-    // No `async fn`, for the reason of `Waiter::wait`. The flight holds the slot; who waits does not.
+    // No `async fn`, for the reason of `Waiter::wait`. The flight holds the slot, and so does
+    // whoever waits: it may have to look again.
     pub(super) fn header(
         self: &Arc<Self>,
         key: &CredentialKey,
@@ -97,13 +99,18 @@ impl RefreshCoordinator {
     /// The token set in use, for a request that has waited with one: after a logout none of that login is sent.
     pub(crate) fn in_use(&self, slot: &Slot) -> Result<Arc<Current>, RefreshError> {
         slot.current.load_full().ok_or_else(|| {
-            let standing = slot.state().standing.as_deref().map(|(error, _)| error.clone());
+            let standing = slot.state().standing.as_deref().map(|standing| standing.error.clone());
             standing.unwrap_or_else(|| RefreshError::new(ErrorKind::LoggedOut))
         })
     }
 
     /// A token good to send, or the way to one.
     pub(crate) fn token_for(self: &Arc<Self>, slot: &Arc<Slot>) -> Token {
+        self.token_by(slot, deadline(self.policy.wait_limit))
+    }
+
+    /// The same, for a request that waits until then.
+    pub(super) fn token_by(self: &Arc<Self>, slot: &Arc<Slot>, until: Instant) -> Token {
         let now = self.clock.now();
         if let Some(current) = slot.usable(now) {
             if current.is_ahead_due(now) {
@@ -116,7 +123,7 @@ impl RefreshCoordinator {
         if let Some(current) = slot.usable(now) {
             return Token::Ready(current);
         }
-        match self.join(slot, state, now, Wanted::DUE) {
+        match self.wait_by(slot, state, now, (Wanted::DUE, None), until) {
             Ok(waiter) => Token::Wait(waiter),
             Err(error) => Token::Fail(self.about(slot, error)),
         }
@@ -124,6 +131,16 @@ impl RefreshCoordinator {
 
     /// What to do about a request to `origin` that carried `used` and was refused.
     pub(crate) fn refused(self: &Arc<Self>, slot: &Arc<Slot>, used: TokenId, origin: OriginId) -> Refusal {
+        self.refused_by(slot, (used, origin), deadline(self.policy.wait_limit))
+    }
+
+    /// The same, for a request that waits until then.
+    pub(super) fn refused_by(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        (used, origin): (TokenId, OriginId),
+        until: Instant,
+    ) -> Refusal {
         let now = self.clock.now();
         let mut state = slot.state();
         let mut wanted = Wanted::DUE;
@@ -134,7 +151,7 @@ impl RefreshCoordinator {
             let Some(refused) = slot.refused(&mut state, used, origin, now) else { return Refusal::TooFresh };
             wanted = Wanted::refused(refused);
         }
-        match self.join(slot, state, now, wanted) {
+        match self.wait_by(slot, state, now, (wanted, Some((used, origin))), until) {
             Ok(waiter) => Refusal::Wait(waiter),
             Err(error) => Refusal::Fail(self.about(slot, error)),
         }
@@ -168,27 +185,37 @@ impl RefreshCoordinator {
     pub(super) fn join(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
-        mut state: MutexGuard<'_, State>,
+        state: MutexGuard<'_, State>,
         now: Now,
         wanted: Wanted,
     ) -> Result<Waiter, RefreshError> {
-        let limit = self.policy.wait_limit;
+        self.join_by(slot, state, now, wanted, deadline(self.policy.wait_limit))
+    }
+
+    pub(super) fn join_by(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        mut state: MutexGuard<'_, State>,
+        now: Now,
+        wanted: Wanted,
+        until: Instant,
+    ) -> Result<Waiter, RefreshError> {
         if driver::flies(self, &slot.key) {
             return Err(RefreshError::new(ErrorKind::Reentrant));
         }
         // First of all: a flight may still be under way whose login has ended.
-        if let Some((error, until)) = state.standing.as_deref()
-            && !now.reached(*until)
+        if let Some(standing) = state.standing.as_deref()
+            && !now.reached(standing.until)
         {
-            return Err(error.clone());
+            return Err(standing.error.clone());
         }
         // Also to wait for a flight: the deadline is a timer.
         let runtime = driver::runtime()?;
         if let Some(flight) = &mut state.flight {
             flight.wanted.and(wanted);
-            return flight.join(runtime, limit);
+            return flight.join(runtime, until);
         }
-        self.start(slot, state, now, wanted, &runtime)
+        self.start(slot, state, now, (wanted, until), &runtime)
     }
 
     /// Goes on with a received token set whose runtime has ended.
@@ -199,7 +226,8 @@ impl RefreshCoordinator {
         let (Ok(runtime), now) = (driver::runtime(), self.clock.now()) else { return };
         let state = slot.state();
         if state.flight.is_none() && state.parked.is_some() {
-            let _ = self.start(slot, state, now, Wanted::DUE, &runtime);
+            let until = deadline(self.policy.wait_limit);
+            let _ = self.start(slot, state, now, (Wanted::DUE, until), &runtime);
         }
     }
 
@@ -208,7 +236,7 @@ impl RefreshCoordinator {
         slot: &Arc<Slot>,
         mut state: MutexGuard<'_, State>,
         now: Now,
-        wanted: Wanted,
+        (wanted, until): (Wanted, Instant),
         runtime: &Handle,
     ) -> Result<Waiter, RefreshError> {
         // What was parked is stored also during a shutdown.
@@ -218,7 +246,7 @@ impl RefreshCoordinator {
         };
         let active = active.ok_or_else(|| RefreshError::new(ErrorKind::ShutDown))?;
         let waiters = state.flight.insert(Box::new(Waiters::new(wanted)));
-        let waiter = waiters.join(runtime.clone(), self.policy.wait_limit)?;
+        let waiter = waiters.join(runtime.clone(), until)?;
         let current = slot.current.load_full();
         let known = current.as_ref().map(|current| current.held());
         let (epoch, dead) = (state.epoch, state.dead.as_deref().cloned());
@@ -312,7 +340,7 @@ impl Flight {
     fn tell(&mut self, outcome: Outcome, over: bool) {
         let now = self.now();
         let mut state = self.slot.state();
-        // It may be the last of an error of the store's own: that goes after the lock.
+        // It may be the last of an error of the store's own, and wakes those who wait for its end: after the lock.
         let before = state.standing.clone();
         if over {
             let own = self.machine.own().clone();
@@ -323,7 +351,7 @@ impl Flight {
             self.believe(&mut state, outcome, now)
         } else {
             // Installed, logged out or forgotten meanwhile: what holds now is what that left.
-            let standing = state.standing.as_deref().map(|(error, _)| error.clone());
+            let standing = state.standing.as_deref().map(|standing| standing.error.clone());
             let error = || standing.unwrap_or_else(|| RefreshError::new(ErrorKind::Aborted));
             (self.slot.usable(now).ok_or_else(error), None)
         };
@@ -408,7 +436,7 @@ impl Flight {
         let until = if looks { now.after(RECHECK) } else { until };
         // Another flight need not wait where there is a token set to store.
         if state.parked.is_none() {
-            state.standing = Some(Box::new((error.clone(), until)));
+            state.standing = Some(Standing::new(error.clone(), until));
         }
         let ends = error.needs_login()
             && error.kind() != ErrorKind::NeedsUser

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::machine::{Rank, Snapshot, verdict_error};
 use super::policy::{Policy, RECHECK, usable};
-use super::slot::{Slot, TokenId};
+use super::slot::{Slot, Standing, TokenId};
 use super::slots::Slots;
 use super::{Activity, RefreshCoordinator, driver, jitter};
 use crate::clock::Now;
@@ -145,7 +145,7 @@ impl RefreshCoordinator {
                 let error = self.about(slot, error);
                 // What a flight has read before is no longer believed.
                 state.epoch += 1;
-                state.standing = Some(Box::new((error.clone(), now.after(RECHECK))));
+                state.standing = Some(Standing::new(error.clone(), now.after(RECHECK)));
                 slot.current.store(None);
                 if is_end(&error) { EventKind::LoggedOut } else { EventKind::Failed(error) }
             }

@@ -360,7 +360,7 @@ impl Machine {
                 self.place = true;
                 self.mark(now, lots, lease)
             }
-            (Phase::Entering { .. }, Event::TurnedAway(why)) => self.turned_away(why),
+            (Phase::Entering { .. }, Event::TurnedAway(why)) => self.turned_away(now, why),
             (Phase::Leasing { attempt }, Event::Swapped(swapped)) => {
                 self.leased(now, lots, since, attempt, swapped)
             }

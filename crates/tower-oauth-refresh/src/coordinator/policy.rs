@@ -91,6 +91,15 @@ pub(crate) const REFRESH_IN_MIN: Duration = Duration::from_secs(60);
 /// What is so short is waited for by whoever has so much time, and what is longer is told at once: a caller would
 /// wait as long for a refresh that fails once.
 pub(crate) const SHORT_REST: Duration = Duration::from_secs(5);
+/// A caller with enough time waits through rests up to this one, that is to the end of [`SUBMISSION_WINDOW`].
+pub(crate) const WAITED_REST: Duration = SUBMISSION_WINDOW;
+/// While refreshes of a credential fail, no more requests than this are sent in any [`SUBMISSION_WINDOW`].
+pub(crate) const SUBMISSIONS: usize = 5;
+pub(crate) const SUBMISSION_WINDOW: Duration = Duration::from_secs(10);
+/// So many attempts follow each other as fast as [`SUBMISSIONS`] allows. Then the rests are too long to be waited for.
+const FAST_ATTEMPTS: u32 = 13;
+/// A record that has lain for so long tells nothing of how the endpoint is now. Longer than the longest rest of our own.
+pub(crate) const FAILURES_FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 /// How often a dead credential's record is looked at: another process may have logged in.
 pub(crate) const RECHECK: Duration = Duration::from_secs(1);
 
@@ -130,7 +139,20 @@ impl Policy {
         said.max(self.mark_life())
     }
 
-    /// Rest between flights while the endpoint is out of order: 1 s, doubling to 30 s.
+    /// Rest after an attempt that lost nothing, of which these requests were sent so long ago: half a second, and what
+    /// [`SUBMISSIONS`] asks for. Five attempts in some two seconds, five from the tenth second on and five from the
+    /// twentieth; then 16 s and 30 s.
+    pub(crate) fn unavailable_rest(failures: u32, sent: &[Duration], unit: f64) -> Duration {
+        let rest = match failures {
+            ..=FAST_ATTEMPTS => Duration::from_millis(500),
+            more => doubled(Duration::from_secs(16), more - FAST_ATTEMPTS, Duration::from_secs(30)),
+        };
+        let fifth = sent.get(SUBMISSIONS - 1);
+        let spaced = fifth.map_or(Duration::ZERO, |sent| SUBMISSION_WINDOW.saturating_sub(*sent));
+        rest.mul_f64(1.0 + unit / 4.0).max(spaced)
+    }
+
+    /// Rest between flights whose answer was lost, or of no use: 1 s, doubling to 30 s.
     pub(crate) fn outage_rest(failures: u32, unit: f64) -> Duration {
         doubled(Duration::from_secs(1), failures, Duration::from_secs(30)).mul_f64(1.0 + unit / 4.0)
     }

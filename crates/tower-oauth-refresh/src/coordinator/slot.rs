@@ -47,8 +47,9 @@ pub(super) struct State {
     pub(super) flight: Option<Box<Waiters>>,
     /// Grows with every install, logout and forget: an older flight's outcome is no longer believed.
     pub(super) epoch: u32,
-    /// The last failure, and until when it answers for new requests.
-    pub(super) standing: Option<Box<(RefreshError, Now)>>,
+    /// The last failure. Of what follows it, those who wait for its end hear at once: they look again when it is dropped,
+    /// which is to be after the lock.
+    pub(super) standing: Option<Box<Standing>>,
     /// The refresh token that was refused for good.
     pub(super) dead: Option<Box<Verdict>>,
     /// What this process remembers of its own attempts.
@@ -63,6 +64,16 @@ pub(super) struct State {
     refused: Option<Box<RefusedToken>>,
     /// Here while somebody installs, logs out or forgets: whose turn it is.
     pub(super) turns: Option<Arc<tokio::sync::Mutex<()>>>,
+}
+
+/// A failure that answers for new requests.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) error: RefreshError,
+    /// For so long.
+    pub(super) until: Now,
+    /// Here while somebody waits for the end of it.
+    pub(super) waiters: Option<Waiters>,
 }
 
 /// A token set between two flights. It counts as under way.
@@ -242,6 +253,12 @@ impl Slot {
             *alone = Some(until);
         }
         news
+    }
+}
+
+impl Standing {
+    pub(super) fn new(error: RefreshError, until: Now) -> Box<Self> {
+        Box::new(Self { error, until, waiters: None })
     }
 }
 

@@ -16,6 +16,7 @@ mod logouts;
 mod many;
 mod orders;
 mod panics;
+mod patience;
 mod records;
 pub(super) mod refusals;
 mod reports;

@@ -41,6 +41,8 @@ pub(crate) struct CredentialRecord {
     pub(crate) rest: Option<Rest>,
     /// Failed attempts since the last token set: how long the next rest is.
     pub(crate) failures: u32,
+    /// How long before the write the last of them were sent, the newest first: as far as the next has to wait for it.
+    pub(crate) sent: Vec<Duration>,
     /// Was the refresh token sent, and the answer unclear? Or, beside a set that came late: was the refresh
     /// token that it was got for sent once more?
     pub(crate) doubt: Option<Doubt>,
@@ -194,6 +196,7 @@ impl CredentialRecord {
             mark: None,
             rest: None,
             failures: 0,
+            sent: Vec::new(),
             doubt: None,
             unrevoked: Vec::new(),
             forgotten: false,
@@ -238,6 +241,7 @@ impl CredentialRecord {
         if let Some(tokens) = &mut aged.tokens {
             tokens.age = tokens.age.saturating_add(later);
         }
+        aged.sent.iter_mut().for_each(|sent| *sent = sent.saturating_add(later));
         aged.refusals.iter_mut().for_each(|refusals| *refusals = refusals.aged(later));
         aged
     }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::Logout;
 use super::rewrite::{Change, Found, Written};
+use crate::clock::deadline;
 use crate::coordinator::RefreshCoordinator;
 use crate::coordinator::driver;
 use crate::coordinator::outcome::Held;
 use crate::coordinator::policy::{RECHECK, usable};
-use crate::coordinator::slot::Slot;
+use crate::coordinator::slot::{Slot, Standing};
 use crate::coordinator::waiter::Waiter;
 use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
@@ -141,10 +142,10 @@ impl RefreshCoordinator {
         let _before;
         let mut state = slot.state();
         state.epoch += 1;
-        _before = state.standing.replace(Box::new((RefreshError::new(ErrorKind::LoggedOut), until)));
+        _before = state.standing.replace(Standing::new(RefreshError::new(ErrorKind::LoggedOut), until));
         slot.current.store(None);
         // For as long as the caller likes.
-        state.flight.as_ref()?.join(driver::runtime().ok()?, Duration::MAX).ok()
+        state.flight.as_ref()?.join(driver::runtime().ok()?, deadline(Duration::MAX)).ok()
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::judge::{rest_error, verdict_error};
 use super::{Answer, Lots, Machine, Note, Phase, Seen, Snapshot, Step, Swapped, TurnedAway, store_error};
 use crate::clock::Now;
-use crate::coordinator::policy::{COOL_DOWN, LATE_MARKS, Policy, SEND_WINDOW};
+use crate::coordinator::policy::{
+    COOL_DOWN, LATE_MARKS, Policy, SEND_WINDOW, SUBMISSION_WINDOW, SUBMISSIONS,
+};
 use crate::error::{Cause, ErrorKind, RefreshError};
 use crate::grant::Grant;
 use crate::secret::RefreshToken;
@@ -54,13 +56,12 @@ impl Machine {
         Step::Enter
     }
 
-    pub(super) fn turned_away(&mut self, why: TurnedAway) -> Step {
-        let (kind, until) = match why {
-            TurnedAway::Rests(until) => (ErrorKind::Unavailable, until),
-            TurnedAway::Full(until) => (ErrorKind::TooManyWaiters, until),
-            TurnedAway::ShutDown => return self.fail(RefreshError::new(ErrorKind::ShutDown)),
-        };
-        self.fail(RefreshError::new(kind).with_retry_at(until))
+    pub(super) fn turned_away(&mut self, now: Now, why: TurnedAway) -> Step {
+        self.fail(match why {
+            TurnedAway::Rests(until) => unavailable(now.until(until), until),
+            TurnedAway::Full(until) => RefreshError::new(ErrorKind::TooManyWaiters).with_retry_at(until),
+            TurnedAway::ShutDown => RefreshError::new(ErrorKind::ShutDown),
+        })
     }
 
     /// Writes the mark: lease, fence, write-ahead entry and proof that the store can be written, before
@@ -79,6 +80,7 @@ impl Machine {
         let mut record = record.aged(now.since(at));
         if doubt.is_some() && record.mark.is_some() {
             record.failures = record.failures.saturating_add(1);
+            note_submission(&mut record);
         }
         record.marks = record.marks.saturating_add(1);
         record.mark = Some(Mark {
@@ -160,12 +162,15 @@ impl Machine {
         self.clear(now, lots, attempt, None, Err(too_slow()))
     }
 
-    fn send(&mut self, now: Now, lots: Lots, attempt: Attempt) -> Step {
+    fn send(&mut self, now: Now, lots: Lots, mut attempt: Attempt) -> Step {
         if self.closed {
             return self.clear(now, lots, attempt, None, Err(RefreshError::new(ErrorKind::ShutDown)));
         }
         self.sends += 1;
         self.own.sends(attempt.nonce);
+        attempt.record = attempt.record.aged(now.since(attempt.written));
+        attempt.written = now;
+        note_submission(&mut attempt.record);
         let refresh_token = match self.policy.grant {
             Grant::RefreshToken => attempt.record.refresh_token().cloned(),
             Grant::ClientCredentials => None,
@@ -252,12 +257,16 @@ impl Machine {
     fn doubt(&mut self, now: Now, lots: Lots, mut attempt: Attempt) -> Step {
         self.doubts += 1;
         self.leave_doubt(&mut attempt);
-        let first = self.doubts == 1 && attempt.record.failures == 0;
-        if first && !self.exhausted(now) {
+        if self.doubts == 1 && self.may_retry(now, &attempt) {
             return self.renew(now, lots, attempt);
         }
         let wait = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit);
         self.fail(RefreshError::new(ErrorKind::InDoubt).with_retry_at(now.after(wait)))
+    }
+
+    /// Is this the first failure, and is there room for another submission?
+    fn may_retry(&self, now: Now, attempt: &Attempt) -> bool {
+        attempt.record.failures == 0 && attempt.record.sent.len() < SUBMISSIONS && !self.exhausted(now)
     }
 
     fn leave_doubt(&self, attempt: &mut Attempt) {
@@ -277,13 +286,13 @@ impl Machine {
         if in_doubt {
             self.leave_doubt(&mut attempt);
         }
-        let may_retry = self.retries < self.policy.retries && attempt.record.failures == 0;
-        if may_retry && retry_after.is_none() && !self.exhausted(now) {
+        if self.retries < self.policy.retries && retry_after.is_none() && self.may_retry(now, &attempt) {
             self.retries += 1;
             self.phase = Phase::Pausing { attempt };
             return Step::Wait(Policy::retry_pause(lots.unit));
         }
-        let own = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit);
+        let record = attempt.record.aged(now.since(attempt.written));
+        let own = Policy::unavailable_rest(record.failures.saturating_add(1), &record.sent, lots.unit);
         let wait = retry_after.map_or(own, |server| server.max(own));
         let rest = Rest { wait, reason: RestReason::Unavailable, code: None, client: None };
         self.release(now, lots, attempt, rest)
@@ -292,15 +301,16 @@ impl Machine {
     /// Something is wrong with this host, not with the server: nobody else waits for that. The mark goes at once, also
     /// before the retry.
     fn not_sent(&mut self, now: Now, lots: Lots, attempt: Attempt, cause: Option<Cause>) -> Step {
-        self.own.unsent = self.own.unsent.saturating_add(1);
-        let first =
-            self.retries < self.policy.retries && self.own.unsent == 1 && attempt.record.failures == 0;
-        if first && !self.exhausted(now) {
+        self.own.was_not_sent(now);
+        let first = self.retries < self.policy.retries && self.own.unsent == 1;
+        if first && self.may_retry(now, &attempt) {
             self.retries += 1;
             return self.clear(now, lots, attempt, None, Ok(Policy::retry_pause(lots.unit)));
         }
-        let until = now.after(Policy::outage_rest(self.own.unsent, lots.unit));
-        let error = RefreshError::new(ErrorKind::Unavailable).with_retry_at(until);
+        let sent = attempt.record.aged(now.since(attempt.written)).sent;
+        let wait = Policy::unavailable_rest(self.own.unsent, &sent, lots.unit);
+        let until = now.after(wait);
+        let error = unavailable(wait, until);
         let error = match cause {
             Some(cause) => error.with_source(cause),
             None => error,
@@ -425,6 +435,18 @@ impl Machine {
             Ok(Swapped::Done) | Err(_) => self.fail(verdict),
         }
     }
+}
+
+/// The error of an endpoint that is left alone for so long.
+fn unavailable(wait: Duration, until: Now) -> RefreshError {
+    rest_error(&Rest { wait, reason: RestReason::Unavailable, code: None, client: None }, until)
+}
+
+/// A request is sent now, or was sent under the mark that this record follows.
+fn note_submission(record: &mut CredentialRecord) {
+    record.sent.retain(|sent| *sent < SUBMISSION_WINDOW);
+    record.sent.insert(0, Duration::ZERO);
+    record.sent.truncate(SUBMISSIONS);
 }
 
 /// The error of a store that leaves no time to send.

@@ -7,7 +7,7 @@ use super::exchange::Lease;
 use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, store_error};
 use crate::clock::Now;
 use crate::coordinator::guard;
-use crate::coordinator::policy::{self, COMMIT_RETRY, POLL, RESTORES, SETTLE, SETTLE_AT_MOST};
+use crate::coordinator::policy::{self, COMMIT_RETRY, POLL, RESTORES, SETTLE, SETTLE_AT_MOST, WAITED_REST};
 use crate::error::{ErrorKind, Misuse, RefreshError};
 use crate::generation::Generation;
 use crate::grant::Grant;
@@ -243,5 +243,7 @@ pub(super) fn rest_error(rest: &Rest, until: Now) -> RefreshError {
         RestReason::Configuration => ErrorKind::Configuration,
         RestReason::NeedsUser => ErrorKind::NeedsUser,
     };
-    RefreshError::new(kind).with_code(rest.code.as_deref()).with_retry_at(until)
+    let error = RefreshError::new(kind).with_code(rest.code.as_deref()).with_retry_at(until);
+    // Not what is left of a long one: with the endpoint down, nobody is to wait only to hear that it still is.
+    if kind == ErrorKind::Unavailable && rest.wait <= WAITED_REST { error.with_wait() } else { error }
 }

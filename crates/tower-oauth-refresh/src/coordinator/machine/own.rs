@@ -5,6 +5,7 @@
 
 use super::Machine;
 use crate::clock::Now;
+use crate::coordinator::policy::FAILURES_FORGOTTEN;
 use crate::error::RefreshError;
 use crate::store::record::{ClientPrint, Mark};
 
@@ -82,6 +83,14 @@ impl Own {
     /// What still counts after the login has changed.
     pub(crate) fn of_another_login(self) -> Self {
         Self { marks: self.marks, ..Self::default() }
+    }
+
+    /// Another attempt has not left this host.
+    pub(super) fn was_not_sent(&mut self, now: Now) {
+        if self.rest.as_ref().is_some_and(|rest| now.reached(rest.until.after(FAILURES_FORGOTTEN))) {
+            self.unsent = 0;
+        }
+        self.unsent = self.unsent.saturating_add(1);
     }
 
     pub(super) fn rest(&mut self, until: Now, client: Option<ClientPrint>, error: RefreshError) {

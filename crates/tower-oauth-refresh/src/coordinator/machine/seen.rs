@@ -3,7 +3,7 @@
 use super::Snapshot;
 use crate::clock::Now;
 use crate::coordinator::outcome::Held;
-use crate::coordinator::policy;
+use crate::coordinator::policy::{self, FAILURES_FORGOTTEN};
 use crate::store::record::CredentialRecord;
 
 /// A [`Snapshot`] and the time before it was asked for.
@@ -16,7 +16,12 @@ pub(super) struct Seen {
 impl Seen {
     /// The record as it is `now`: its ages have grown since it was written.
     pub(super) fn record(&self, now: Now) -> CredentialRecord {
-        self.snapshot.record.aged(self.snapshot.age.saturating_add(now.since(self.at)))
+        let age = self.snapshot.age.saturating_add(now.since(self.at));
+        let mut record = self.snapshot.record.aged(age);
+        if age >= FAILURES_FORGOTTEN {
+            record.failures = 0;
+        }
+        record
     }
 
     /// The token set, if it is good to send.

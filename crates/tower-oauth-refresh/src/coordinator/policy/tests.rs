@@ -62,8 +62,21 @@ fn pauses_lie_between_their_ends() {
     assert_eq!(Policy::outage_rest(1, 0.0), SECOND);
     assert_eq!(Policy::outage_rest(3, 1.0), SECOND * 5);
     assert_eq!(Policy::outage_rest(1_000, 0.0), SECOND * 30);
+    assert_eq!(Policy::unavailable_rest(1, &[], 0.0), SECOND / 2);
+    assert_eq!(Policy::unavailable_rest(1_000, &[], 0.0), SECOND * 30);
+    assert_eq!(Policy::unavailable_rest(u32::MAX, &[], 1.0), SECOND * 75 / 2);
     assert_eq!(Policy::refused_rest(1_000, 0.0), SECOND * 300);
     assert_eq!(Policy::refused_rest(1_000, 1.0), SECOND * 375);
+}
+
+#[test]
+fn the_sixth_submission_follows_ten_seconds_after_the_first() {
+    let ago = |seconds: &[u32]| seconds.iter().map(|ago| SECOND * *ago).collect::<Vec<_>>();
+    assert_eq!(Policy::unavailable_rest(4, &ago(&[0, 1, 2, 3]), 0.0), SECOND / 2);
+    assert_eq!(Policy::unavailable_rest(5, &ago(&[0, 1, 2, 3, 4]), 0.0), SECOND * 6);
+    assert_eq!(Policy::unavailable_rest(5, &ago(&[0, 0, 0, 0, 0]), 1.0), SECOND * 10);
+    assert_eq!(Policy::unavailable_rest(5, &ago(&[0, 1, 2, 3, 12]), 0.0), SECOND / 2);
+    assert!(Policy::unavailable_rest(FAST_ATTEMPTS + 1, &[], 0.0) > WAITED_REST, "nobody waits for it");
 }
 
 /// Lifetime, floor and verdict of a set received after `took`, in place of one of lifetime and age.

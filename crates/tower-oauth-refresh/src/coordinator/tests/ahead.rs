@@ -45,7 +45,7 @@ async fn a_request_in_the_last_millisecond_of_a_failure_does_not_end_all_further
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_refreshed_ahead_after_a_failure_where_that_is_turned_off() {
-    let world = World::with(|builder| builder.refresh_ahead(false));
+    let world = World::with(|builder| builder.refresh_ahead(false).wait_limit(SECOND / 2));
     world.install(HOUR).await;
     world.server.script([Reply::Status(503, "", None), Reply::Status(503, "", None)]);
     world.refuse().await.unwrap().unwrap_err();

@@ -68,7 +68,7 @@ fn a_logout_under_a_mark_of_which_nobody_gave_anything_back_is_not_sure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_logout_after_an_answer_that_nobody_understood_is_not_sure() {
-    let world = World::new();
+    let world = World::with(|builder| builder.wait_limit(SECOND / 2));
     world.install(Duration::ZERO).await;
     world.server.script([Reply::Status(500, "", None), Reply::Status(500, "", None)]);
     world.token().await.unwrap_err();

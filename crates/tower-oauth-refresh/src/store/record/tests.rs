@@ -49,6 +49,7 @@ pub(crate) fn full() -> CredentialRecord {
             client: Some(ClientPrint(9)),
         }),
         failures: 2,
+        sent: vec![Duration::from_millis(7), Duration::from_secs(8)],
         doubt: Some(Doubt { sent_at: SystemTime::UNIX_EPOCH, pid: 8 }),
         unrevoked: vec![Tokens::refresh_only("unrevoked".into())],
         forgotten: true,
@@ -207,14 +208,15 @@ prop_compose! {
         under: Option<(u128, u64, u64)>, retired: Option<u64>, life in life(),
         tokens in prop::option::of(tokens()), mark in prop::option::of(mark()), rest in prop::option::of(rest()),
         unrevoked in prop::collection::vec(tokens(), 0..2), forgotten: bool,
-        refusals in prop::collection::vec(refusals(), 0..3),
+        refusals in prop::collection::vec(refusals(), 0..3), sent in prop::collection::vec(any::<u32>(), 0..6),
     ) -> CredentialRecord {
         let under = under
             .map(|(nonce, number, spent)| Under { nonce, number, spent: Generation::new(spent) });
         let (login, generation, retired) =
             (LoginId(login), Generation::new(generation), retired.map(Fingerprint));
+        let sent = sent.into_iter().map(|sent| Duration::from_millis(sent.into())).collect();
         CredentialRecord {
-            login, generation, life, tokens, under, retired, marks, mark, rest, failures, doubt,
+            login, generation, life, sent, tokens, under, retired, marks, mark, rest, failures, doubt,
             unrevoked, forgotten, refusals, unknown: Unknown::default(),
         }
     }

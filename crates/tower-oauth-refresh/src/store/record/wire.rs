@@ -34,6 +34,8 @@ struct RecordWire<'a> {
     mark: Option<MarkWire>,
     rest: Option<RestWire>,
     failures: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sent_ms: Vec<u64>,
     doubt: Option<DoubtWire>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     unrevoked: Vec<TokensWire<'a>>,
@@ -129,6 +131,7 @@ pub(super) fn encode(record: &CredentialRecord) -> Vec<u8> {
         mark: record.mark.as_ref().map(MarkWire::of),
         rest: record.rest.as_ref().map(RestWire::of),
         failures: record.failures,
+        sent_ms: record.sent.iter().copied().map(millis).collect(),
         doubt: record.doubt.as_ref().map(DoubtWire::of),
         unrevoked: record.unrevoked.iter().map(TokensWire::of).collect(),
         forgotten: record.forgotten,
@@ -181,6 +184,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CredentialRecord, StoreError> {
         mark: wire.mark.map(MarkWire::into_mark),
         rest: wire.rest.map(RestWire::into_rest),
         failures: wire.failures,
+        sent: wire.sent_ms.into_iter().map(Duration::from_millis).collect(),
         doubt: wire.doubt.map(DoubtWire::into_doubt),
         unrevoked: wire.unrevoked.into_iter().map(TokensWire::into_tokens).collect(),
         forgotten: wire.forgotten,

@@ -319,12 +319,58 @@ fn an_outage_is_retried_once_under_a_mark_of_its_own_then_all_rest() {
 #[test]
 fn a_failing_series_is_not_retried_within_the_flight_and_rests_longer() {
     let mut record = expired();
-    record.failures = 3;
+    record.failures = 14;
     let mut play = Play::knowing(5);
     play.loaded(snapshot(record)).swapped().answered(NOTHING);
     let (_, released) = play.swap();
-    assert_eq!(released.failures, 4);
-    assert!(released.rest.as_ref().unwrap().wait >= SECOND * 8);
+    assert_eq!(released.failures, 15);
+    assert!(released.rest.as_ref().unwrap().wait >= SECOND * 30);
+}
+
+#[test]
+fn the_sixth_submission_in_ten_seconds_is_put_off() {
+    let sent = [4, 5, 6, 7].map(|ago| SECOND * ago).to_vec();
+    let record = CredentialRecord { failures: 4, sent, ..expired() };
+    let mut play = Play::knowing(5);
+    play.loaded(snapshot(record)).swapped().answered(NOTHING);
+    let (_, released) = play.swap();
+    assert_eq!((released.sent[0], released.sent.len()), (Duration::ZERO, 5));
+    assert_eq!(released.rest.as_ref().unwrap().wait, SECOND * 10 - released.sent[4]);
+}
+
+#[test]
+fn the_retry_in_a_flight_counts_as_a_submission_too() {
+    for (before, retried) in [(3, true), (4, false)] {
+        for answer in [NOTHING, Answer::Lost, Answer::NotSent(None)] {
+            let unsent = matches!(answer, Answer::NotSent(_));
+            let record = CredentialRecord { sent: vec![SECOND; before], ..expired() };
+            let mut play = Play::knowing(5);
+            play.loaded(snapshot(record)).swapped().answered(answer);
+            if unsent {
+                play.swapped();
+            }
+            let over = match &play.step {
+                Some(Step::Swap { new, .. }) => new.rest.is_some(),
+                step => matches!(step, Some(Step::Done)),
+            };
+            assert_eq!(over, !retried, "{before}");
+        }
+    }
+}
+
+#[test]
+fn failures_are_forgotten_a_quarter_of_an_hour_after_the_last() {
+    for (minutes, forgotten) in [(14, false), (15, true)] {
+        let record = CredentialRecord { failures: 100, ..expired() };
+        let mut play = Play::knowing(5);
+        play.loaded(Snapshot { age: SECOND * 60 * minutes, ..snapshot(record) }).swapped().answered(NOTHING);
+        if forgotten {
+            play.waited().swapped().answered(NOTHING);
+        }
+        let (_, released) = play.swap();
+        assert_eq!(released.failures, if forgotten { 1 } else { 101 });
+        assert_eq!(released.rest.as_ref().unwrap().wait < SECOND, forgotten);
+    }
 }
 
 #[test]
