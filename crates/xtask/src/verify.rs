@@ -65,6 +65,12 @@ const RINGS: &[Ring] = &[
     },
     Ring { name: "records", package: "tower-oauth-refresh", target: &["--lib"], filter: "record" },
     Ring { name: "logouts", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::logouts::" },
+    Ring {
+        name: "patience",
+        package: "tower-oauth-refresh",
+        target: &["--lib"],
+        filter: "tests::patience::",
+    },
 ];
 
 impl Ring {
