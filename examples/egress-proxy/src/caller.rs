@@ -2,7 +2,8 @@
 //!
 //! Every page that somebody opens can make the browser send requests to loopback, and a page whose name was
 //! made to point there (DNS rebinding) may even read the answers. Such requests name a foreign `Host`, or say
-//! that they come from a page.
+//! that they come from a page. A GET request of an older browser says neither, but names the browser, and mostly the
+//! page (`Referer`): a page can change neither name without asking first (CORS).
 
 use http::request::Parts;
 use http::{HeaderName, header};
@@ -21,6 +22,13 @@ pub(crate) fn check(request: &Parts, port: u16) -> Result<(), Refusal> {
     if !ours.iter().any(|ours| host.eq_ignore_ascii_case(ours)) {
         return Err(Refusal::NotAddressedHere);
     }
-    let page = request.headers.contains_key(header::ORIGIN) || request.headers.contains_key(FETCH_SITE);
-    if page { Err(Refusal::NotForBrowsers) } else { Ok(()) }
+    let from_page = [header::ORIGIN, FETCH_SITE, header::REFERER];
+    let agent = request.headers.get(header::USER_AGENT).map(|agent| agent.as_bytes()).unwrap_or_default();
+    // What every browser's name begins with.
+    let browser = agent.starts_with(b"Mozilla/") || agent.starts_with(b"Opera/");
+    if browser || from_page.iter().any(|name| request.headers.contains_key(name)) {
+        Err(Refusal::NotForBrowsers)
+    } else {
+        Ok(())
+    }
 }

@@ -55,6 +55,11 @@ impl Proxy {
         }
         log_in(&coordinator, config).await?;
         let mut routes = config.routes.clone();
+        for route in &mut routes {
+            // The path begins with one.
+            let slash = route.origin.trim_end_matches('/').len();
+            route.origin.truncate(slash);
+        }
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
         Ok(Arc::new(Self { client: layer.layer(http), coordinator, routes, port }))
     }

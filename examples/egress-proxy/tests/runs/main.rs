@@ -124,6 +124,8 @@ async fn nothing_goes_where_no_route_leads_and_no_page_gets_through() {
         ("GET /globex/things", "x-credential: acme", 403),
         ("GET /acme/things", "origin: http://127.0.0.1:8080", 403),
         ("GET /acme/things", "sec-fetch-site: cross-site", 403),
+        ("GET /acme/things", "user-agent: Mozilla/5.0 (Macintosh) Version/15.0 Safari/605.1.15", 403),
+        ("GET /acme/things", "referer: https://page.example/", 403),
         ("GET http://127.0.0.1:1/acme/things", "x-a: b", 421),
         ("GET https://evil.example/acme/things", "x-a: b", 421),
         ("CONNECT evil.example:443", "x-a: b", 421),
@@ -134,6 +136,9 @@ async fn nothing_goes_where_no_route_leads_and_no_page_gets_through() {
     let answer = caller.send_to("rebound.example", "GET /acme/things").await;
     assert!(answer.starts_with("HTTP/1.1 421"), "{answer}");
     assert!(api.ledger().api_requests().is_empty() && auth.ledger().refreshes().is_empty());
+    let proxy = Program::start(&auth, &api.url("/"), &api.url("/")).await;
+    let answer = Caller::of(&proxy).send("GET /acme/things", &[], "").await;
+    assert!(answer.contains(r#""path":"/things""#), "an origin may end in a slash: {answer}");
     // A path that looks like a host is a path.
     let answer = caller.send("GET /acme//evil.example/x", &[], "").await;
     assert!(answer.contains(r#""path":"//evil.example/x""#), "{answer}");
