@@ -42,6 +42,17 @@ impl Account {
         Ok(Self { provider, client: layer.layer(http.clone()), http, place, coordinator })
     }
 
+    /// Ends the login from before, if there is one: stored over, it would live on at the server. Before the new one
+    /// begins, since a server may revoke all logins of a client and user together.
+    pub(crate) async fn end_former(&self) -> Result<Logout, RefreshError> {
+        match self.coordinator.status(KEY).await? {
+            Some(status) if !status.error.as_ref().is_some_and(RefreshError::needs_login) => {
+                self.log_out().await
+            }
+            _ => Ok(Logout::NothingStored),
+        }
+    }
+
     /// Begins the login that the `oauth2` crate made.
     pub(crate) async fn keep(&self, login: &BasicTokenResponse) -> Result<(), BoxError> {
         self.coordinator.install(KEY, TokenSet::from_response(login)?).await?;

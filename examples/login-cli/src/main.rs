@@ -51,10 +51,12 @@ async fn run(words: &[&str]) -> Result<(), BoxError> {
     match words {
         ["login"] => {
             let account = account().await?;
+            end_former(&account).await?;
             account.keep(&login::in_browser(&account).await?).await
         }
         ["login", "--device"] => {
             let account = account().await?;
+            end_former(&account).await?;
             account.keep(&login::with_device_code(&account).await?).await
         }
         ["call", url] => call(&account().await?, url).await,
@@ -65,6 +67,15 @@ async fn run(words: &[&str]) -> Result<(), BoxError> {
             Ok(())
         }
     }
+}
+
+async fn end_former(account: &Account) -> Result<(), BoxError> {
+    match account.end_former().await? {
+        Logout::NothingStored => {}
+        Logout::Revoked => eprintln!("the login before has been revoked"),
+        _ => eprintln!("the server may still know the login before"),
+    }
+    Ok(())
 }
 
 async fn call(account: &Account, url: &str) -> Result<(), BoxError> {

@@ -73,6 +73,18 @@ async fn a_login_with_a_code_lasts_until_logout_which_the_server_confirms() {
     assert_eq!(program.api.ledger().api_requests().len(), 1, "nothing was sent without a login");
 }
 
+#[tokio::test]
+async fn a_second_login_ends_the_first_one_at_the_server() {
+    let program = Program::installed(3600).await;
+    let (_, said) = program.run(&["login", "--device"]).await;
+    assert!(!said.contains("the login before"), "{said}");
+    let (code, said) = program.run(&["login", "--device"]).await;
+    assert!(code == Some(0) && said.contains("the login before has been revoked"), "{code:?} {said}");
+    assert_eq!(program.auth.ledger().revocations().len(), 2, "the refresh token and the access token");
+    let (code, said) = program.run(&["call", &program.api.url("/me")]).await;
+    assert!(code == Some(0), "the second one lives: {said}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_processes_at_once_when_the_token_has_expired_refresh_once() {
     let program = Program::installed(1).await;
