@@ -24,7 +24,7 @@ use self::options::Options;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let kept = match Options::parse(std::env::args().skip(1)) {
+    let kept = match Options::parse(lexopt::Parser::from_env()) {
         Ok(Options::Help) => {
             println!("{}", options::HELP);
             return ExitCode::SUCCESS;

@@ -1,12 +1,12 @@
 //! The command line.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use http::Uri;
+use lexopt::Arg::{Long, Short};
+use lexopt::{Parser, ValueExt as _};
 use tower::BoxError;
 use tower_oauth_refresh::ClientAuth;
 
@@ -43,63 +43,72 @@ pub(crate) struct Real {
 }
 
 impl Options {
-    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, BoxError> {
-        let Some(mut given) = Given::read(arguments)? else { return Ok(Self::Help) };
-        let dir = given.take("--dir").map_or_else(default_dir, PathBuf::from);
-        let options = match given.take("--token-endpoint") {
-            None => {
-                let seconds: u64 = given.parse("--token-lifetime")?.unwrap_or(2);
-                Self::Demo { dir, lifetime: Duration::from_secs(seconds.max(1)) }
+    pub(crate) fn parse(mut arguments: Parser) -> Result<Self, BoxError> {
+        let mut given = Given::default();
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("help") | Short('h') => return Ok(Self::Help),
+                Long("dir") => given.dir = Some(arguments.value()?.into()),
+                Long("token-lifetime") => given.lifetime = Some(arguments.value()?.parse()?),
+                Long("token-endpoint") => given.token_endpoint = Some(arguments.value()?.parse()?),
+                Long("client-id") => given.client_id = Some(arguments.value()?.string()?),
+                Long("client-secret") => given.client_secret = Some(arguments.value()?.string()?),
+                Long("refresh-token-file") => given.refresh_token_file = Some(arguments.value()?.into()),
+                Long("url") => given.url = Some(arguments.value()?.parse()?),
+                Long("requests") => given.requests = Some(arguments.value()?.parse()?),
+                other => return Err(other.unexpected().into()),
             }
-            Some(token_endpoint) => {
-                let id = given.need("--client-id")?;
-                Self::Real(Box::new(Real {
-                    dir,
-                    token_endpoint: token_endpoint.parse()?,
-                    auth: match given.take("--client-secret") {
-                        Some(secret) => ClientAuth::basic(id, secret),
-                        None => ClientAuth::none(id),
-                    },
-                    refresh_token_file: given.need("--refresh-token-file")?.into(),
-                    url: given.need("--url")?.parse()?,
-                    requests: given.parse("--requests")?.unwrap_or(50),
-                }))
-            }
-        };
-        match given.0.keys().next() {
-            Some(name) => Err(format!("{name} is not known here; --help tells what is").into()),
-            None => Ok(options),
         }
+        given.options()
     }
 }
 
 /// The options as they were typed.
-struct Given(BTreeMap<String, String>);
+#[derive(Default)]
+struct Given {
+    dir: Option<PathBuf>,
+    lifetime: Option<u64>,
+    token_endpoint: Option<Uri>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    refresh_token_file: Option<PathBuf>,
+    url: Option<Uri>,
+    requests: Option<usize>,
+}
 
 impl Given {
-    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>, BoxError> {
-        let mut given = BTreeMap::new();
-        while let Some(name) = arguments.next() {
-            if name == "--help" || name == "-h" {
-                return Ok(None);
+    fn options(self) -> Result<Options, BoxError> {
+        let dir = self.dir.unwrap_or_else(default_dir);
+        let Some(token_endpoint) = self.token_endpoint else {
+            let real = [
+                ("--client-id", self.client_id.is_some()),
+                ("--client-secret", self.client_secret.is_some()),
+                ("--refresh-token-file", self.refresh_token_file.is_some()),
+                ("--url", self.url.is_some()),
+                ("--requests", self.requests.is_some()),
+            ];
+            if let Some((name, _)) = real.iter().find(|(_, given)| *given) {
+                return Err(format!("{name} is for a real server, and --token-endpoint is missing").into());
             }
-            let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
-            given.insert(name, value);
+            let lifetime = Duration::from_secs(self.lifetime.unwrap_or(2).max(1));
+            return Ok(Options::Demo { dir, lifetime });
+        };
+        if self.lifetime.is_some() {
+            return Err("--token-lifetime is for the servers inside this process".into());
         }
-        Ok(Some(Self(given)))
-    }
-
-    fn take(&mut self, name: &str) -> Option<String> {
-        self.0.remove(name)
-    }
-
-    fn need(&mut self, name: &str) -> Result<String, BoxError> {
-        self.take(name).ok_or_else(|| format!("{name} is missing; --help tells what it is").into())
-    }
-
-    fn parse<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, BoxError> {
-        let value = self.take(name).map(|value| value.parse());
-        value.transpose().map_err(|_| format!("{name} needs a number").into())
+        let missing = |name| format!("{name} is missing; --help tells what it is");
+        let id = self.client_id.ok_or_else(|| missing("--client-id"))?;
+        Ok(Options::Real(Box::new(Real {
+            dir,
+            token_endpoint,
+            auth: match self.client_secret {
+                Some(secret) => ClientAuth::basic(id, secret),
+                None => ClientAuth::none(id),
+            },
+            refresh_token_file: self.refresh_token_file.ok_or_else(|| missing("--refresh-token-file"))?,
+            url: self.url.ok_or_else(|| missing("--url"))?,
+            requests: self.requests.unwrap_or(50),
+        })))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a person reads while it happens.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -45,8 +46,13 @@ impl Timeline {
         let again =
             if *replayed > 0 { format!(", {replayed} of them sent once more") } else { String::new() };
         self.line("", format!("{answered} answered{again}, the slowest after {} ms", slowest.as_millis()));
+        let mut times = BTreeMap::<_, usize>::new();
         for error in failed {
-            self.line("FAILED", error);
+            *times.entry(error.to_string()).or_default() += 1;
+        }
+        for (error, times) in times {
+            let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
+            self.line("FAILED", format!("{error}{times}"));
         }
     }
 

@@ -7,6 +7,38 @@ use std::process::Command;
 
 use tower_oauth_refresh_testkit::{AuthServer, ResourceServer};
 
+/// What it says on standard error, where it fails.
+fn failing(options: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_quickstart")).args(options).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_wrong_option_is_named_with_what_is_wrong_about_it() {
+    assert!(failing(&["--tokens"]).contains("invalid option '--tokens'"));
+    assert!(failing(&["--tokens", "5"]).contains("invalid option '--tokens'"));
+    assert!(failing(&["--token-lifetime"]).contains("missing argument for option '--token-lifetime'"));
+    assert!(failing(&["--token-lifetime", "soon"]).contains("cannot parse argument \"soon\""));
+    assert!(failing(&["--token-endpoint=https://auth.example/token"]).contains("--client-id is missing"));
+    assert!(failing(&["--requests", "5"]).contains("--requests is for a real server"));
+}
+
+#[test]
+fn failures_that_are_equal_are_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("refresh-token");
+    fs::write(&file, "rt-1").unwrap();
+    // Nobody listens at port 9 of this machine.
+    let options = ["--token-endpoint", "http://127.0.0.1:9/token", "--client-id", "tool", "--requests", "50"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
+    let command = command.args(options).arg("--refresh-token-file").arg(&file).arg("--dir").arg(dir.path());
+    let output = command.args(["--url", "http://127.0.0.1:9/things"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let failed: Vec<_> = text.lines().filter(|line| line.contains("FAILED")).collect();
+    assert!(!output.status.success() && failed.len() == 1 && failed[0].contains("(50 times)"), "{text}");
+}
+
 fn quickstart(dir: &Path, options: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
     let output = command.args(options).arg("--dir").arg(dir).output().unwrap();
