@@ -83,10 +83,11 @@ pub(crate) async fn log_out(
     Current(session): Current,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let outcome = backend.coordinator.logout(session.key.clone()).await?;
+    // First: whatever becomes of this browser, the session is over.
     if let Some(name) = cookie(&headers, SESSION) {
         backend.sessions.close(name);
     }
+    let outcome = backend.coordinator.logout(session.key.clone()).await?;
     let text = match outcome {
         Logout::Revoked => "Logged out. The provider confirmed that it has revoked the login.",
         Logout::NothingStored => "Logged out. There was nothing left to revoke.",

@@ -97,8 +97,8 @@ pub(crate) async fn finish(
     if let Some(former) = cookie(&headers, SESSION).and_then(|name| backend.sessions.close(name)) {
         end_in_background(&backend, &former);
     }
-    for idle in backend.sessions.close_idle() {
-        end_in_background(&backend, &idle);
+    for old in backend.sessions.close_old() {
+        end_in_background(&backend, &old);
     }
     let cookies = AppendHeaders([(header::SET_COOKIE, ended), (header::SET_COOKIE, session)]);
     (cookies, Redirect::to("/")).into_response()

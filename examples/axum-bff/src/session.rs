@@ -29,6 +29,8 @@ pub(crate) const LOGIN: &str = "__Host-login";
 
 /// Nobody has asked for anything that long: the session has ended.
 const IDLE: Duration = Duration::from_secs(8 * 3600);
+/// A session that somebody has stolen, and uses, ends as well.
+const LIFE: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) struct Session {
     /// Who logged in, as the authorization server calls them.
@@ -36,6 +38,7 @@ pub(crate) struct Session {
     pub(crate) key: CredentialKey,
     /// What the page shows, whenever it changes.
     pub(crate) news: watch::Sender<News>,
+    begun: Now,
     used: Mutex<Now>,
 }
 
@@ -55,6 +58,7 @@ impl Sessions {
             subject,
             key: format!("session {}", random()?).into(),
             news: watch::Sender::default(),
+            begun: self.clock.now(),
             used: Mutex::new(self.clock.now()),
         }))
     }
@@ -70,11 +74,11 @@ impl Sessions {
         self.lock().remove(name)
     }
 
-    /// Closes those that have been idle for too long. Their credentials are the caller's to end.
-    pub(crate) fn close_idle(&self) -> Vec<Arc<Session>> {
+    /// Closes those that have been open or idle for too long. Their credentials are the caller's to end.
+    pub(crate) fn close_old(&self) -> Vec<Arc<Session>> {
         let now = self.clock.now();
         let mut open = self.lock();
-        open.extract_if(|_, session| now.since(*session.used()) > IDLE).map(|(_, session)| session).collect()
+        open.extract_if(|_, session| session.is_over(now)).map(|(_, session)| session).collect()
     }
 
     pub(crate) fn with_key(&self, key: &CredentialKey) -> Option<Arc<Session>> {
@@ -84,12 +88,10 @@ impl Sessions {
     fn find(&self, name: &str) -> Option<Arc<Session>> {
         let session = self.lock().get(name)?.clone();
         let now = self.clock.now();
-        let mut used = session.used();
-        if now.since(*used) > IDLE {
+        if session.is_over(now) {
             return None;
         }
-        *used = now;
-        drop(used);
+        *session.used() = now;
         Some(session)
     }
 
@@ -99,6 +101,10 @@ impl Sessions {
 }
 
 impl Session {
+    fn is_over(&self, now: Now) -> bool {
+        now.since(self.begun) > LIFE || now.since(*self.used()) > IDLE
+    }
+
     fn used(&self) -> std::sync::MutexGuard<'_, Now> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,4 +149,25 @@ pub(crate) fn random() -> Result<String, BoxError> {
     let mut bits = [0; 32];
     getrandom::fill(&mut bits)?;
     Ok(URL_SAFE_NO_PAD.encode(bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_when_idle_and_after_a_day_in_use() {
+        let clock = Arc::new(MovableClock::default());
+        let sessions = Sessions::new(clock.clone());
+        let open = || sessions.open(sessions.prepare("alice".to_owned()).unwrap()).unwrap();
+        let (idle, used) = (open(), open());
+        for hour in 1..=24 {
+            assert!(sessions.find(&used).is_some(), "{hour}");
+            clock.advance(Duration::from_secs(3600));
+        }
+        assert!(sessions.find(&idle).is_none());
+        clock.advance(Duration::from_secs(1));
+        assert!(sessions.find(&used).is_none(), "however often it is used");
+        assert_eq!(sessions.close_old().len(), 2);
+    }
 }
