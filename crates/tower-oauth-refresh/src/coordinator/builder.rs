@@ -119,6 +119,12 @@ impl Builder {
         self
     }
 
+    /// The token endpoint that it was made with: for a [`Provider`] whose servers have addresses of their own.
+    #[must_use]
+    pub fn token_endpoint(&self) -> &Uri {
+        &self.target.token
+    }
+
     /// Where `logout` revokes (RFC 7009). Default: nowhere, and `logout` says so.
     pub fn revocation_endpoint(mut self, endpoint: Uri) -> Self {
         self.target.revocation = Some(endpoint);
