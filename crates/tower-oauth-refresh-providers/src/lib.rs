@@ -1,4 +1,5 @@
-//! How real providers behave around token refresh: presets with a date and a source for every fact.
+//! How real providers behave around token refresh: presets with a date, and a source for every fact that
+//! is applied.
 //!
 //! The core reads what the standards say, and what many providers do beside them. Here is the rest, provider
 //! by provider: which answer means that a refresh token is dead, which one looks like it and is not, where the
@@ -23,7 +24,7 @@
 //!
 //! # What a preset does
 //!
-//! [`Builder::provider`] takes the revocation endpoint, whether to refresh ahead, the parameters that a refresh
+//! [`Builder::provider`] takes the name of the server in the store, the revocation endpoint, whether to refresh ahead, the parameters that a refresh
 //! needs, what the provider calls things in its token answers, and the rules for answers that mean something
 //! else here than elsewhere ([`Preset::rules`]). [`Preset::challenges`] does the same for the layer. Only what a source confirms is applied:
 //! an unconfirmed fact can be read, and changes nothing. A rule never speaks about an answer that is a token

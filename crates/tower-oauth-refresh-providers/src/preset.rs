@@ -2,8 +2,8 @@
 
 mod rule;
 
-use http::StatusCode;
-use tower_oauth_refresh::{AnswerDialect, Builder, ClientAuth, ClientSecret, Provider, RefreshLayer};
+use http::{StatusCode, Uri};
+use tower_oauth_refresh::{AnswerDialect, Builder, ClientAuth, ClientSecret, Origin, Provider, RefreshLayer};
 
 pub use self::rule::Rule;
 pub(crate) use self::rule::{Class, Condition};
@@ -104,9 +104,12 @@ pub struct Preset {
     pub id: &'static str,
     /// The provider's name.
     pub name: &'static str,
+    /// The name of the authorization server in the store ([`Builder::issuer`]), where it has the same address for
+    /// everybody. It stays when the endpoint moves.
+    pub issuer: Option<&'static str>,
     /// The token endpoint. Braces stand for what differs by tenant; some servers have a path only.
     pub token_endpoint: Option<Fact<&'static str>>,
-    /// The revocation endpoint (RFC 7009), or its path.
+    /// The revocation endpoint (RFC 7009), written as the token endpoint is.
     pub revocation: Option<Fact<&'static str>>,
     /// How clients may authenticate.
     pub client_auth: Option<Fact<&'static [ClientAuthMethod]>>,
@@ -136,6 +139,7 @@ pub struct Preset {
 pub(crate) const BLANK: Preset = Preset {
     id: "",
     name: "",
+    issuer: None,
     token_endpoint: None,
     revocation: None,
     client_auth: None,
@@ -175,16 +179,44 @@ impl Preset {
     }
 }
 
+impl Preset {
+    /// The confirmed revocation endpoint of the server whose token endpoint this is. Of one with an address of its own
+    /// it is where the token endpoint is, with another end.
+    fn revocation_beside(&self, token_endpoint: &Uri) -> Option<Uri> {
+        let revocation = self.revocation?.confirmed()?;
+        if revocation.starts_with("https://") && !revocation.contains('{') {
+            return revocation.parse().ok();
+        }
+        let template = self.token_endpoint?.value;
+        let same = template.bytes().zip(revocation.bytes()).take_while(|(one, other)| one == other).count();
+        let same = template.get(..same)?.rfind('/')? + 1;
+        let (end, other_end) = (template.get(same..)?, revocation.get(same..)?);
+        if end.contains('{') || other_end.contains('{') || token_endpoint.query().is_some() {
+            return None;
+        }
+        let here = token_endpoint.to_string();
+        format!("{}{other_end}", here.strip_suffix(end)?).parse().ok()
+    }
+
+    /// Only for the server that it names: logins of a sandbox, or of a server somewhere else, are others.
+    fn issuer_of(&self, token_endpoint: &Uri) -> Option<&'static str> {
+        let known: Uri = self.token_endpoint?.value.parse().ok()?;
+        let origin = |uri: &Uri| Origin::of(uri).ok();
+        self.issuer.filter(|_| origin(&known).is_some() && origin(&known) == origin(token_endpoint))
+    }
+}
+
 fn refuses(statuses: &[u16], status: StatusCode) -> bool {
     statuses.contains(&status.as_u16())
 }
 
 impl Provider for Preset {
     fn configure(self, mut builder: Builder) -> Builder {
-        // A path alone belongs to a server whose name only the caller knows.
-        let revocation = self.revocation.and_then(|fact| fact.confirmed()?.parse::<http::Uri>().ok());
-        if let Some(endpoint) = revocation.filter(|endpoint| endpoint.scheme().is_some()) {
+        if let Some(endpoint) = self.revocation_beside(builder.token_endpoint()) {
             builder = builder.revocation_endpoint(endpoint);
+        }
+        if let Some(issuer) = self.issuer_of(builder.token_endpoint()) {
+            builder = builder.issuer(issuer);
         }
         if let Some(refresh_ahead) = self.refresh_ahead.and_then(|fact| fact.confirmed()) {
             builder = builder.refresh_ahead(refresh_ahead);

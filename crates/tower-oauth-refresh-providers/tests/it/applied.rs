@@ -6,11 +6,17 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower::{BoxError, service_fn};
-use tower_oauth_refresh::{ClientAuth, ErrorKind, RefreshCoordinator, TokenSet};
-use tower_oauth_refresh_providers::{GOOGLE, Preset, TWITCH, WHOOP};
+use tower_oauth_refresh::{ClientAuth, ErrorKind, MemoryStore, RefreshCoordinator, TokenSet};
+use tower_oauth_refresh_providers::{
+    self as providers, AUTH0, GOOGLE, HUBSPOT, KEYCLOAK, OKTA, Preset, Rotation, SALESFORCE, TWITCH, WHOOP,
+};
 
 /// Refreshes once and logs out: what arrived, as address and body.
 async fn arrived_at(preset: Preset) -> Vec<(String, String)> {
+    arrived(preset, "https://auth.example/token").await
+}
+
+async fn arrived(preset: Preset, token_endpoint: &str) -> Vec<(String, String)> {
     let arrived = Arc::<Mutex<Vec<_>>>::default();
     let ledger = arrived.clone();
     let server = service_fn(move |request: Request<Full<Bytes>>| {
@@ -23,7 +29,7 @@ async fn arrived_at(preset: Preset) -> Vec<(String, String)> {
             Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(tokens)))
         }
     });
-    let endpoint = "https://auth.example/token".parse().expect("an address");
+    let endpoint = token_endpoint.parse().expect("an address");
     let builder = RefreshCoordinator::builder(endpoint, ClientAuth::none("client"));
     let coordinator = builder.provider(preset).build(server).expect("a coordinator");
     coordinator.install("key", TokenSet::from_refresh_token("rt-1")).await.expect("installed");
@@ -39,6 +45,69 @@ async fn a_confirmed_revocation_endpoint_is_told_of_a_logout() {
     let revoked: Vec<_> = arrived.iter().filter(|(address, _)| address == known).collect();
     assert_eq!(revoked.len(), 2, "the refresh token and the access token: {arrived:?}");
     assert!(revoked.iter().any(|(_, body)| body.contains("token=rt-2")), "{arrived:?}");
+}
+
+/// Where a logout of a login at this token endpoint is told.
+async fn revoked_at(preset: Preset, token_endpoint: &str) -> Vec<String> {
+    let arrived = arrived(preset, token_endpoint).await;
+    arrived.into_iter().map(|(address, _)| address).filter(|address| address != token_endpoint).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_endpoint_is_where_the_token_endpoint_is() {
+    for (preset, token, revoke) in [
+        (
+            KEYCLOAK,
+            "https://id.example/auth/realms/a/protocol/openid-connect/token",
+            "https://id.example/auth/realms/a/protocol/openid-connect/revoke",
+        ),
+        (
+            OKTA,
+            "https://acme.okta.com/oauth2/default/v1/token",
+            "https://acme.okta.com/oauth2/default/v1/revoke",
+        ),
+        (AUTH0, "https://login.acme.example/oauth/token", "https://login.acme.example/oauth/revoke"),
+        (
+            SALESFORCE,
+            "https://test.salesforce.com/services/oauth2/token",
+            "https://test.salesforce.com/services/oauth2/revoke",
+        ),
+    ] {
+        assert_eq!(revoked_at(preset, token).await, [revoke, revoke], "{}", preset.id);
+    }
+    let elsewhere = revoked_at(KEYCLOAK, "https://id.example/something/else").await;
+    assert!(elsewhere.is_empty(), "nothing is guessed: {elsewhere:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_preset_revokes_on_logout_or_says_that_it_does_not() {
+    for preset in providers::ALL {
+        let endpoint = preset.token_endpoint.map_or("https://auth.example/token", |fact| fact.value);
+        let endpoint = endpoint.replace('{', "").replace('}', "");
+        let endpoint =
+            if endpoint.starts_with('/') { format!("https://auth.example{endpoint}") } else { endpoint };
+        let says = preset.gaps.iter().any(|gap| gap.contains("logout does not revoke"));
+        let no_login = preset.rotation.is_some_and(|fact| fact.value == Rotation::NoRefreshToken);
+        assert_eq!(revoked_at(preset, &endpoint).await.is_empty(), says || no_login, "{}", preset.id);
+    }
+}
+
+#[tokio::test]
+async fn a_login_survives_that_the_token_endpoint_moves() {
+    let store = MemoryStore::new();
+    let nobody =
+        service_fn(async |_: Request<Full<Bytes>>| Err::<Response<Full<Bytes>>, _>("nobody is asked"));
+    let at = |endpoint: &str| {
+        let builder =
+            RefreshCoordinator::builder(endpoint.parse().expect("a URL"), ClientAuth::none("client"));
+        builder.provider(HUBSPOT).store(store.clone()).build(nobody).expect("a coordinator")
+    };
+    let login = TokenSet::new("at-1").with_refresh_token("rt-1");
+    at("https://api.hubapi.com/oauth/v1/token").install("key", login).await.expect("installed");
+    let moved = at("https://api.hubapi.com/oauth/2026-03/token").status("key").await.expect("a status");
+    assert!(moved.is_some());
+    let elsewhere = at("https://sandbox.example/oauth/v1/token").status("key").await.expect("a status");
+    assert!(elsewhere.is_none(), "another server has other logins");
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,8 @@ pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) kind: Kind,
+    /// Never changed: it names the logins in the store.
+    pub(crate) issuer: Option<String>,
     pub(crate) token_endpoint: Option<Fact<String>>,
     pub(crate) revocation: Option<Fact<String>>,
     pub(crate) client_auth: Option<Fact<Vec<Auth>>>,
@@ -272,6 +274,28 @@ fn token_endpoints_are_https_or_a_path_to_complete() {
             assert!(right, "{}: {}", row.id, fact.value);
         }
     }
+}
+
+#[test]
+fn servers_with_one_address_for_everybody_have_a_name_in_the_store() {
+    for row in &Facts::read().providers {
+        let endpoint = row.token_endpoint.as_ref().map(|fact| fact.value.as_str());
+        let fixed = endpoint.is_some_and(|url| url.starts_with("https://") && !url.contains('{'));
+        assert_eq!(row.issuer.is_some(), fixed, "{}", row.id);
+    }
+}
+
+/// The changelog counts them.
+#[test]
+fn the_changelog_counts_the_facts_and_those_without_a_source() {
+    let facts = Facts::read();
+    let all = facts.providers.iter().flat_map(Row::sources).count();
+    let unconfirmed =
+        facts.providers.iter().flat_map(Row::sources).filter(|source| *source == facts.unconfirmed).count();
+    let said = format!("{all} facts, {} of them with a source", all - unconfirmed);
+    let changelog = concat!(env!("CARGO_MANIFEST_DIR"), "/../../CHANGELOG.md");
+    let changelog = std::fs::read_to_string(changelog).expect("beside the crates");
+    assert!(changelog.contains(&said), "CHANGELOG.md does not say: {said}");
 }
 
 #[test]

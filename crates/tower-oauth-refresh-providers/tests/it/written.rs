@@ -42,7 +42,7 @@ fn table(facts: &Facts) -> String {
     );
     let mut constants = String::new();
     for row in &facts.providers {
-        constant(&mut constants, row);
+        constant(&mut constants, row, &facts.unconfirmed);
     }
     for (key, title) in &facts.sources {
         let (name, confirmed) = (source(key), *key != facts.unconfirmed);
@@ -59,10 +59,21 @@ fn source(key: &str) -> String {
     format!("SOURCE_{}", key.to_uppercase())
 }
 
-fn constant(text: &mut String, row: &Row) {
+/// What is written in the facts, and what follows from them.
+fn gaps(row: &Row, unconfirmed: &str) -> Vec<String> {
+    let revokes = row.revocation.as_ref().is_some_and(|fact| fact.source != unconfirmed);
+    let has_logins = row.rotation.as_ref().is_none_or(|fact| fact.value != Rotation::NoRefreshToken);
+    let cannot = (!revokes && has_logins).then(|| NO_REVOCATION.to_owned());
+    row.gaps.iter().cloned().chain(cannot).collect()
+}
+
+const NO_REVOCATION: &str = "logout does not revoke: no confirmed endpoint of RFC 7009";
+
+fn constant(text: &mut String, row: &Row, unconfirmed: &str) {
     let mut fields = vec![format!("id: {:?}, name: {:?}", row.id, row.name)];
     let mut add =
         |name: &str, value: Option<String>| fields.extend(value.map(|value| format!("{name}: {value}")));
+    add("issuer", row.issuer.as_ref().map(|issuer| format!("Some({issuer:?})")));
     add("token_endpoint", fact(&row.token_endpoint, |url| format!("{url:?}")));
     add("revocation", fact(&row.revocation, |url| format!("{url:?}")));
     add(
@@ -98,7 +109,8 @@ fn constant(text: &mut String, row: &Row) {
     add("challenge_statuses", fact(&row.challenge_statuses, |statuses| format!("&{statuses:?}")));
     let rules: Vec<_> = row.rules.iter().map(|rule| format!("\n        {}", rule_constant(rule))).collect();
     add("rules", (!rules.is_empty()).then(|| format!("&[{},\n    ]", rules.join(","))));
-    add("gaps", (!row.gaps.is_empty()).then(|| format!("&{:?}", row.gaps)));
+    let gaps = gaps(row, unconfirmed);
+    add("gaps", (!gaps.is_empty()).then(|| format!("&{gaps:?}")));
     writeln!(
         text,
         "/// {}.\npub const {}: Preset = Preset {{\n    {}, ..BLANK }};",
@@ -162,7 +174,7 @@ fn page(facts: &Facts) -> String {
             cell(facts, &row.access_token_seconds, |seconds| duration(*seconds)),
             cell(facts, &row.revocation, |url| format!("`{url}`")),
             row.rules.len().to_string().replace('0', ""),
-            row.gaps.join("; "),
+            gaps(row, &facts.unconfirmed).join("; "),
         ];
         writeln!(text, "| {} |", cells.join(" | ")).expect("text");
     }
