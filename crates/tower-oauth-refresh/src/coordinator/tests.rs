@@ -130,6 +130,8 @@ struct Faults {
     panics: AtomicBool,
     /// Never answers.
     silent: AtomicBool,
+    /// Takes some turns of the task before each call, and after it.
+    slow: AtomicBool,
     /// The next load has read the record, and answers when the test lets it.
     late: AtomicBool,
     has_read: Notify,
@@ -330,6 +332,14 @@ impl Server {
 }
 
 impl Flaky {
+    async fn turns(&self) {
+        if self.faults.slow.load(Ordering::SeqCst) {
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         assert!(!self.faults.panics.swap(false, Ordering::SeqCst), "the store panics");
         if let Some(error) = self.faults.error.lock().unwrap().take() {
@@ -350,7 +360,9 @@ impl TokenStore for Flaky {
             if self.faults.silent.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
             }
+            self.turns().await;
             let found = self.records.load(key).await;
+            self.turns().await;
             if self.faults.late.swap(false, Ordering::SeqCst) {
                 self.faults.has_read.notify_one();
                 self.faults.may_answer.notified().await;
@@ -375,7 +387,9 @@ impl TokenStore for Flaky {
             if self.faults.races.load(Ordering::SeqCst) {
                 return Ok(Swap::Conflict(self.records.load(key).await?));
             }
+            self.turns().await;
             let swap = self.records.compare_and_swap(key, expected, new).await;
+            self.turns().await;
             if self.faults.repeats.load(Ordering::SeqCst) && new.is_some() {
                 return Ok(Swap::Conflict(self.records.load(key).await?));
             }

@@ -52,6 +52,8 @@ async fn after_any_number_of_turns_a_shutdown_lets_nothing_be_sent_and_leaves_no
     for turns in 0..60 {
         let world = World::new();
         world.install(Duration::ZERO).await;
+        // So that there are turns between its steps.
+        world.store.faults.slow.store(true, Ordering::SeqCst);
         // The second is a retry, after a pause.
         world.server.script([Reply::Status(503, "", None), Reply::Right]);
         let caller = world.ask();
