@@ -224,11 +224,16 @@ async fn the_first_flight_after_a_crash_succeeds_with_any_exchange_limit() {
         let world = World::with(|builder| builder.exchange_limit(limit).wait_limit(HOUR));
         world.install(Duration::ZERO).await;
         world.server.script([Reply::Silent]);
-        let neighbour = world.neighbour();
-        let crashed = tokio::spawn(async move { neighbour.token("k").await });
+        // It ends under its mark: nothing of it reaches the store any more.
+        let cut_off = Flaky { records: world.store.records.clone(), faults: Arc::default() };
+        let neighbour = World::coordinator(&world.server, &cut_off, &world.clock, |builder| builder);
+        drop(tokio::spawn(async move { neighbour.token("k").await }));
         world.server.arrived.notified().await;
+        cut_off.faults.down.store(true, Ordering::SeqCst);
+        let begun = Instant::now();
         assert_eq!(world.token().await.unwrap(), "access-2", "{limit:?}");
-        crashed.abort();
+        assert!(begun.elapsed() > limit, "{limit:?}");
+        assert_eq!(world.server.submissions(), 2, "{limit:?}");
     }
 }
 
