@@ -76,10 +76,14 @@ fn a_login_that_ended_here_does_not_come_back_with_a_set_of_an_ended_runtime() {
 fn a_new_login_gives_back_a_set_of_the_one_before() {
     let world = parked(|builder| builder);
     runtime().block_on(async {
+        // The new login is stored first.
+        world.store.faults.full.store(1, Ordering::SeqCst);
         world.install(HOUR).await;
         assert_eq!(world.token().await.unwrap(), "access-3");
+        tokio::time::sleep(SECOND).await;
         assert_eq!(world.stored_refresh_token().await.unwrap(), "refresh-3");
     });
+    assert!(world.server.revoked.lock().unwrap().contains(&"refresh-2".to_owned()));
 }
 
 #[test]
