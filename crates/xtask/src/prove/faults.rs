@@ -3,6 +3,7 @@
 //! One table for each part of the documentation that makes promises. Every row of `docs/failure-modes.md` and every
 //! promise of `docs/reliability.md` has at least one.
 
+mod attacks;
 mod rules;
 
 /// One change to the product code.
@@ -24,5 +25,13 @@ pub(crate) struct Fault {
 }
 
 pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
-    [rules::FAULTS].into_iter().flatten()
+    [
+        rules::FAULTS,
+        attacks::answers::FAULTS,
+        attacks::flights::FAULTS,
+        attacks::logins::FAULTS,
+        attacks::stores::FAULTS,
+    ]
+    .into_iter()
+    .flatten()
 }
