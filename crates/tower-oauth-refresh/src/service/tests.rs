@@ -49,8 +49,10 @@ impl World {
             let world = world.clone();
             async move {
                 assert!(request.headers().get_all(AUTHORIZATION).iter().count() <= 1, "two tokens");
-                let token = request.headers().get(AUTHORIZATION).map_or("", |value| value.to_str().unwrap());
-                let token = token.to_owned();
+                let header = request.headers().get(AUTHORIZATION);
+                // The caller's own is as the caller has made it.
+                assert!(header.is_none_or(|value| value.is_sensitive() || value == "Basic own"));
+                let token = header.map_or("", |value| value.to_str().unwrap()).to_owned();
                 let body = request.into_body().collect().await?.to_bytes();
                 world.seen.lock().unwrap().push(Seen { token, body });
                 Ok(world.answers.lock().unwrap().pop_front().unwrap_or_default())
@@ -475,12 +477,16 @@ async fn clones_of_layer_and_client_share_one_refresh_and_see_its_token() {
     for _ in 0..10 {
         world.then(401, INVALID_TOKEN, "");
     }
+    let mut events = coordinator.events();
     let clients = (0..10).map(|_| layer.clone().layer(world.api()).clone().oneshot(post(URI, "")));
     for answer in futures_util::future::join_all(clients).await {
         assert_eq!(answer.unwrap().status(), StatusCode::OK);
     }
     old.oneshot(post(URI, "")).await.unwrap();
     assert!(world.tokens()[10..].iter().all(|token| token == "Bearer at-2"), "{:?}", world.tokens());
+    let told = || events.next().now_or_never().flatten().map(|event| format!("{:?}", event.kind));
+    let told: Vec<_> = std::iter::from_fn(told).collect();
+    assert_eq!(told, ["RefreshStarted", "Refreshed(Generation(2))"]);
 }
 
 #[tokio::test]
