@@ -263,6 +263,24 @@ fn a_verdict_that_comes_too_late_is_not_written_over_somebody_elses_record() {
 }
 
 #[test]
+fn a_release_that_comes_too_late_is_not_written_over_somebody_elses_record() {
+    let code = || Some("invalid_client".to_owned());
+    for (answer, kind) in [
+        (Answer::Refused { code: code(), retry_after: None }, ErrorKind::Refused),
+        (Answer::Configuration { code: code() }, ErrorKind::Configuration),
+        (Answer::NeedsUser { code: code() }, ErrorKind::NeedsUser),
+    ] {
+        let mut play = Play::knowing(5);
+        play.loaded(snapshot(expired()));
+        let Some(Step::Swap { version: ours, .. }) = play.step else { panic!("{:?}", play.step) };
+        play.swapped().answered(answer);
+        assert_eq!(play.swap().0, Some(ours.to_bits()));
+        play.conflict(Some(snapshot(marked(expired(), 7, 70))));
+        assert_eq!(play.failed().kind(), kind);
+    }
+}
+
+#[test]
 fn a_refusal_is_not_believed_while_the_store_cannot_be_read() {
     let mut play = Play::sent();
     play.answered(dead()).load_fails();
@@ -466,15 +484,19 @@ fn a_retry_whose_mark_lost_a_race_starts_over_and_one_that_the_store_refuses_doe
 fn a_flight_sends_a_bounded_number_of_times_whatever_is_answered() {
     for answer in [Answer::Lost, NOTHING, Answer::NotSent(None), Answer::Unusable { refresh_token: None }] {
         let mut play = Play::knowing(5);
-        let mut sends = 0;
+        let (mut sends, mut marked) = (0, false);
         loop {
             match play.step.as_ref().unwrap() {
                 Step::Enter => panic!("the test's machine does not queue"),
                 Step::Load => drop(play.loaded(snapshot(expired()))),
-                Step::Swap { .. } => drop(play.swapped()),
+                Step::Swap { new, .. } => {
+                    marked = new.mark.is_some();
+                    play.swapped();
+                }
                 Step::Wait(_) => drop(play.waited()),
                 Step::Send { .. } => {
                     sends += 1;
+                    assert!(std::mem::take(&mut marked), "each has a mark of its own: {answer:?}");
                     play.answered(answer.clone());
                 }
                 Step::Revoke { .. } => panic!("nothing was received"),

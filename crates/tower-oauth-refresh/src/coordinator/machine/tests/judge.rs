@@ -474,6 +474,7 @@ fn others_that_refresh_forever_without_success_are_not_waited_for_forever() {
         }
     }
     assert_eq!(play.failed().kind(), ErrorKind::TimedOut);
+    assert!(play.failed().is_transient() && !play.failed().needs_login());
 
     let limit = Policy::default().flight_limit + Policy::default().mark_life();
     let mut play = Play::knowing(5);
