@@ -16,6 +16,8 @@ async fn dropping_the_first_caller_changes_nothing_for_the_others() {
         assert!(first.as_mut().now_or_never().is_none());
         world.server.arrived.notified().await;
     }
+    // Nobody waits.
+    tokio::time::sleep(SECOND).await;
     let second = world.ask();
     tokio::task::yield_now().await;
     world.server.released.0.add_permits(1);
@@ -33,17 +35,21 @@ async fn dropping_every_caller_still_stores_the_new_token() {
         assert!(only.as_mut().now_or_never().is_none());
         world.server.arrived.notified().await;
     }
+    tokio::time::sleep(SECOND).await;
     world.server.released.0.add_permits(1);
     assert!(world.coordinator.shutdown(SECOND).await);
     assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-2"));
     assert_eq!(world.token().await.unwrap(), "access-2");
+    assert_eq!(world.server.submissions(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_dropped_after_any_number_of_polls_loses_nothing() {
-    for polls in 0..50 {
+    // The next one comes at once, or after the flight.
+    for (polls, later) in (0..50).flat_map(|polls| [(polls, Duration::ZERO), (polls, SECOND)]) {
         let world = World::new();
         world.install(Duration::ZERO).await;
+        world.server.script([Reply::Slow]);
         let mut ended = false;
         {
             let mut caller = pin!(world.token());
@@ -55,6 +61,7 @@ async fn a_caller_dropped_after_any_number_of_polls_loses_nothing() {
                 tokio::task::yield_now().await;
             }
         }
+        tokio::time::sleep(later).await;
         assert_eq!(world.token().await.unwrap(), "access-2");
         assert_eq!(world.server.submissions(), 1, "after {polls} polls");
         assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-2"));
@@ -328,12 +335,23 @@ async fn a_refresh_that_fails_after_every_caller_has_gone_is_told_all_the_same()
     let world = World::new();
     world.install(Duration::ZERO).await;
     let mut events = world.coordinator.events();
+    let logged = Arc::new(AtomicUsize::new(0));
+    let _log = tracing::subscriber::set_default(Log({
+        let logged = logged.clone();
+        move |event: &tracing::Event<'_>| {
+            logged
+                .fetch_add(usize::from(*event.metadata().level() == tracing::Level::ERROR), Ordering::SeqCst);
+        }
+    }));
     world.server.script([Reply::Status(401, r#"{"error":"invalid_client"}"#, None)]);
     assert!(world.token().now_or_never().is_none());
-    loop {
-        if let EventKind::Failed(error) = events.next().await.unwrap().kind {
-            assert_eq!(error.kind(), ErrorKind::Configuration);
-            break;
+    let failed = async {
+        loop {
+            if let EventKind::Failed(error) = events.next().await.unwrap().kind {
+                break error;
+            }
         }
-    }
+    };
+    let failed = tokio::time::timeout(SECOND, failed).await.expect("nobody is told");
+    assert_eq!((failed.kind(), logged.load(Ordering::SeqCst)), (ErrorKind::Configuration, 1));
 }

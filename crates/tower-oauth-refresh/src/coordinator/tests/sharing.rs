@@ -1,5 +1,7 @@
 //! One refresh, however many need it.
 
+use std::task::{Context, Wake};
+
 use futures_util::FutureExt as _;
 
 use super::*;
@@ -10,11 +12,13 @@ use crate::store::record::{LoginId, Tokens};
 async fn a_thousand_callers_share_one_refresh() {
     let world = World::new();
     world.install(Duration::ZERO).await;
+    let loads = world.store.faults.loads.load(Ordering::SeqCst);
     let callers = (0..1000).map(|_| world.token());
     for told in futures_util::future::join_all(callers).await {
         assert_eq!(told.unwrap(), "access-2");
     }
     assert_eq!(world.server.submissions(), 1);
+    assert_eq!(world.store.faults.loads.load(Ordering::SeqCst), loads + 1, "not one for each");
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,6 +58,7 @@ async fn a_caller_ends_by_its_own_deadline_and_the_refresh_goes_on() {
     let start = Instant::now();
     assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::TimedOut);
     assert_eq!(start.elapsed(), SECOND);
+    tokio::time::sleep(SECOND).await;
     world.server.released.0.add_permits(1);
     assert_eq!(world.token().await.unwrap(), "access-2");
     assert_eq!(world.server.submissions(), 1);
@@ -93,8 +98,14 @@ async fn one_credential_that_hangs_does_not_delay_another() {
 async fn two_coordinators_on_one_store_still_refresh_once() {
     let world = World::new();
     world.install(Duration::ZERO).await;
+    world.server.script([Reply::held()]);
     let neighbour = world.neighbour();
-    let (ours, theirs) = tokio::join!(world.token(), neighbour.token("k"));
+    // Time enough for the other one to send its own.
+    let release = async {
+        tokio::time::sleep(SECOND * 5).await;
+        world.server.released.0.add_permits(1);
+    };
+    let (ours, theirs, ()) = tokio::join!(world.token(), neighbour.token("k"), release);
     assert_eq!(ours.unwrap(), "access-2");
     assert_eq!(theirs.unwrap().expose_secret(), "access-2");
     assert_eq!(world.server.submissions(), 1);
@@ -128,11 +139,32 @@ async fn whoever_waits_for_another_process_looks_when_the_store_tells_of_this_ve
 #[tokio::test(start_paused = true)]
 async fn coordinators_for_different_resources_never_share_a_token() {
     let world = World::new();
-    world.install(HOUR).await;
-    let other = World::coordinator(&world.server, &world.store, &world.clock, |builder| {
-        builder.parameter("resource", "https://other.example/")
+    // What they say is the same where names, values and pairs are put together without a mark between them.
+    let all: [&[(&str, &str)]; 11] = [
+        &[],
+        &[("resource", "https://other.example/")],
+        &[("resource", "https://other.example/"), ("resource", "https://third.example/")],
+        &[("audience", "https://other.example/")],
+        &[("scope", "a")],
+        &[("scope", "a b")],
+        &[("scope", "a+b")],
+        &[("audience", "a scope=b")],
+        &[("audience", "a"), ("scope", "b")],
+        &[("a", "b"), ("bc", "d")],
+        &[("a", "bb"), ("c", "d")],
+    ];
+    let coordinators = all.map(|parameters| {
+        World::coordinator(&world.server, &world.store, &world.clock, |builder| {
+            parameters.iter().fold(builder, |all, (name, value)| all.parameter(*name, *value))
+        })
     });
-    assert_eq!(other.token("k").await.unwrap_err().kind(), ErrorKind::NotInstalled);
+    for (number, one) in coordinators.iter().enumerate() {
+        assert_eq!(one.token("k").await.unwrap_err().kind(), ErrorKind::NotInstalled, "{:?}", all[number]);
+        one.install("k", world.server.login(HOUR)).await.unwrap();
+    }
+    for (number, one) in coordinators.iter().enumerate() {
+        assert_eq!(one.token("k").await.unwrap().expose_secret(), format!("access-{}", number + 1));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,6 +200,20 @@ async fn the_channel_exists_only_while_a_flight_does() {
     world.token().await.unwrap();
     tokio::task::yield_now().await;
     assert!(world.coordinator.slot(&"k".into()).state().flight.is_none());
+
+    // It has told its waiters, and goes on.
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::held()]);
+    let waiting = world.ask();
+    world.server.arrived.notified().await;
+    world.store.faults.down.store(true, Ordering::SeqCst);
+    world.server.released.0.add_permits(1);
+    assert_eq!(waiting.await.unwrap().unwrap_err().kind(), ErrorKind::Unpersisted);
+    assert!(world.coordinator.slot(&"k".into()).state().flight.is_some());
+    world.store.faults.down.store(false, Ordering::SeqCst);
+    assert!(world.coordinator.shutdown(SECOND * 2).await);
+    assert!(world.coordinator.slot(&"k".into()).state().flight.is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,32 +237,76 @@ async fn events_tell_what_happened_in_order() {
 async fn whoever_wakes_finds_the_new_token_published() {
     let world = World::new();
     world.install(Duration::ZERO).await;
-    let callers = (0..100).map(|_| async {
-        let told = world.token().await.unwrap();
-        let slot = world.coordinator.slot(&"k".into());
-        let current = slot.current.load_full().unwrap();
-        assert_eq!(current.access_token().expose_secret(), told);
-    });
-    futures_util::future::join_all(callers).await;
+    let mut caller = std::pin::pin!(world.token());
+    let (slot, found) = (world.coordinator.slot(&"k".into()), Arc::<Mutex<Vec<_>>>::default());
+    let waker = Arc::new(CallsWhenWoken({
+        let found = found.clone();
+        // Another thread may poll at once.
+        move || found.lock().unwrap().push(slot.current.load_full().unwrap().generation().get())
+    }));
+    assert!(caller.as_mut().poll(&mut Context::from_waker(&waker.into())).is_pending());
+    assert_eq!(world.token().await.unwrap(), "access-2");
+    assert_eq!(*found.lock().unwrap(), [2]);
+    assert_eq!(caller.await.unwrap(), "access-2");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_callback_may_call_the_coordinator_back() {
+struct CallsWhenWoken<F>(F);
+
+impl<F: Fn() + Send + Sync> Wake for CallsWhenWoken<F> {
+    fn wake(self: Arc<Self>) {
+        self.0();
+    }
+}
+
+/// The classifier, the log, and a waker: for its own credential and for another one.
+async fn callbacks_that_call_back() -> [usize; 3] {
     let world = World::new();
     let inner: Arc<std::sync::OnceLock<Arc<RefreshCoordinator>>> = Arc::default();
-    let coordinator = World::coordinator(&world.server, &world.store, &world.clock, |builder| {
-        let inner = inner.clone();
-        builder.classifier(move |_, class| {
+    let called: Arc<[AtomicUsize; 3]> = Arc::default();
+    let call_back = {
+        let (inner, called) = (inner.clone(), called.clone());
+        move |from: usize| {
+            called[from].fetch_add(1, Ordering::SeqCst);
             let coordinator = inner.get().unwrap();
-            let slot = coordinator.slot(&"other".into());
-            assert!(matches!(coordinator.token_for(&slot), Token::Wait(_)), "another credential's flight");
+            for key in ["k", "other"] {
+                let slot = coordinator.slot(&key.into());
+                drop(coordinator.token_for(&slot));
+                // What most calls need, and one that finds a valid token does not.
+                drop(slot.state());
+            }
             drop(format!("{coordinator:?}"));
+        }
+    };
+    let coordinator = World::coordinator(&world.server, &world.store, &world.clock, |builder| {
+        let call_back = call_back.clone();
+        builder.classifier(move |_, class| {
+            call_back(0);
             class
         })
     });
     inner.set(coordinator.clone()).unwrap();
     coordinator.install("k", world.server.login(Duration::ZERO)).await.unwrap();
+    let _log = tracing::subscriber::set_default(Log({
+        let call_back = call_back.clone();
+        move |_: &tracing::Event<'_>| call_back(1)
+    }));
+    let mut waiting = std::pin::pin!(coordinator.token("k"));
+    let waker = Arc::new(CallsWhenWoken(move || call_back(2))).into();
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     assert_eq!(coordinator.token("k").await.unwrap().expose_secret(), "access-2");
+    [0, 1, 2].map(|from| called[from].load(Ordering::SeqCst))
+}
+
+#[test]
+fn a_callback_may_call_the_coordinator_back() {
+    let (ends, ended) = std::sync::mpsc::channel();
+    // On a thread of its own: one that waits for itself never ends.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        ends.send(runtime.unwrap().block_on(callbacks_that_call_back())).unwrap();
+    });
+    let called = ended.recv_timeout(SECOND * 30).expect("it waits for itself, or has failed");
+    assert!(called.iter().all(|times| *times > 0), "{called:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,17 +12,24 @@ async fn settle() {
 async fn a_token_is_refreshed_ahead_in_the_background_once_and_nobody_waits() {
     let world = World::new();
     world.install(HOUR).await;
-    tokio::time::sleep(Duration::from_secs(3600 - 60)).await;
+    let loads = || world.store.faults.loads.load(Ordering::SeqCst);
+    let before = loads();
+    tokio::time::sleep(Duration::from_secs(3600 - 301)).await;
+    assert_eq!(world.token().await.unwrap(), "access-1");
+    settle().await;
+    assert_eq!(loads(), before, "not before the last tenth of its life, and five minutes");
+    tokio::time::sleep(Duration::from_secs(301 - 60)).await;
     world.server.script([Reply::held()]);
     let start = Instant::now();
     for _ in 0..1000 {
         assert_eq!(world.token().await.unwrap(), "access-1");
+        tokio::task::yield_now().await;
     }
     assert_eq!(start.elapsed(), Duration::ZERO);
     world.server.released.0.add_permits(1);
     settle().await;
     assert_eq!(world.token().await.unwrap(), "access-2");
-    assert_eq!(world.server.submissions(), 1);
+    assert_eq!((world.server.submissions(), loads()), (1, before + 1), "one flight for all");
 }
 
 #[tokio::test(start_paused = true)]
