@@ -113,6 +113,13 @@ fn only_the_driver_spawns_and_only_the_clock_reads_time() {
     assert_accepted(&format!("{CORE}/clock.rs"), "SystemTime::now()");
 }
 
+/// A feature that anything in a program enables is enabled for all of it.
+#[test]
+fn the_core_has_no_features() {
+    let manifest = source::read("crates/tower-oauth-refresh/Cargo.toml").expect("the core has one");
+    assert!(!manifest.contains("[features]") && !manifest.contains("optional = true"));
+}
+
 #[test]
 fn files_are_short_and_named_after_what_they_hold() {
     assert_refused("crates/x/src/long.rs", &"x\n".repeat(501), "501 lines");
