@@ -4,7 +4,13 @@
 //! promise of `docs/reliability.md` has at least one.
 
 mod attacks;
+mod bound;
+mod flight;
+mod promises;
+mod rotation;
 mod rules;
+mod sharing;
+mod stores;
 
 /// One change to the product code.
 #[derive(Debug)]
@@ -31,6 +37,12 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
         attacks::flights::FAULTS,
         attacks::logins::FAULTS,
         attacks::stores::FAULTS,
+        rotation::FAULTS,
+        stores::FAULTS,
+        flight::FAULTS,
+        sharing::FAULTS,
+        bound::FAULTS,
+        promises::FAULTS,
     ]
     .into_iter()
     .flatten()
