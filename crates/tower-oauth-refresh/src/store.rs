@@ -32,11 +32,25 @@ pub type BoxStream<'a, T> = futures_core::stream::BoxStream<'a, T>;
 /// # Permitted wrong answers
 ///
 /// Any call may fail with a [`StoreError`]; a failed [`compare_and_swap`](Self::compare_and_swap) *may
-/// have been written*, and callers load to find out. An [`age`](Record::age) may be too small (a successor
-/// then waits longer), but must not be too large by more than a few milliseconds. Never permitted: a
+/// have been written*, and callers load to find out. Never permitted: a
 /// [`load`](Self::load) that does not see an earlier finished swap, a [`Swap::Swapped`] that a crash can
-/// undo, two swaps from the same version that both succeed, a record changed or removed because it could
-/// not be understood.
+/// undo, two swaps from the same version that both succeed, a record that expires, a record changed or removed because
+/// it could not be understood. A key that the store cannot keep is refused, never cut or changed; keys of up to 1,024
+/// bytes must be kept.
+///
+/// # Ages
+///
+/// An [`age`](Record::age) counts from a moment within the call that wrote the record, by a clock of the store that
+/// nobody sets where there is one.
+///
+/// One that is *too large* takes a lease from a holder that is still at work, and two processes send the same refresh
+/// token. It must never count from before the call began, but for the few milliseconds by which clocks are read at
+/// different times.
+///
+/// One that is *too small* makes a successor wait longer for a holder that has died. It also makes access tokens look
+/// younger than they are: a process that loads one sends it after it has expired, and is refused by the API before it
+/// refreshes. The second in which a coarse clock stands still does no harm. Ages that start anew, when the store
+/// restarts or fails over, keep an expired token in use for as long as its lifetime.
 ///
 /// # Damaged entries
 ///

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::{BoxFuture, Record, RecordBody, StoreError, StoredKey, Swap, TokenStore, Version};
-use crate::clock::{Clock, Now, SystemClock};
+use crate::clock::{Clock, SystemClock};
 
 /// Keeps records in memory: for tests, and for credentials that are worth nothing after a restart
 /// (client credentials). Clones share the map.
+///
+/// Its age of a record is by the clock that nobody sets ([`Now::boot`](crate::Now::boot)).
 #[derive(Clone)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     // A std mutex: held for a map operation, never across an await.
-    records: Arc<Mutex<HashMap<StoredKey, (RecordBody, Now)>>>,
+    records: Arc<Mutex<HashMap<StoredKey, (RecordBody, Duration)>>>,
 }
 
 impl MemoryStore {
@@ -29,17 +32,18 @@ impl MemoryStore {
         Self { clock, records: Arc::default() }
     }
 
-    fn records(&self) -> MutexGuard<'_, HashMap<StoredKey, (RecordBody, Now)>> {
+    fn records(&self) -> MutexGuard<'_, HashMap<StoredKey, (RecordBody, Duration)>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, key: &StoredKey) -> Option<Record> {
-        let now = self.clock.now();
-        self.records().get(key).map(|(body, written)| Record::new(body.clone(), now.since(*written)))
+        let now = self.clock.now().boot;
+        let age = |written| now.saturating_sub(written);
+        self.records().get(key).map(|(body, written)| Record::new(body.clone(), age(*written)))
     }
 
     fn swap(&self, key: &StoredKey, expected: Option<Version>, new: Option<&RecordBody>) -> bool {
-        let now = self.clock.now();
+        let now = self.clock.now().boot;
         let mut records = self.records();
         if records.get(key).map(|(body, _)| body.version()) != expected {
             return false;
