@@ -3,7 +3,7 @@
 //! The engine builds its lease, its fence and its proof of durability from nothing but a store's
 //! compare-and-swap and its clock. A store that is wrong in one of them works for weeks, and then two
 //! processes spend the same refresh token. [`store_conformance!`](crate::store_conformance) holds a store
-//! against each promise; one line makes some twenty tests:
+//! against each promise; one line makes some thirty tests:
 //!
 //! ```
 //! # fn main() {}
@@ -19,9 +19,11 @@
 //! be moved from here. Give the store its own clock, not a [`ManualClock`](crate::ManualClock).
 
 mod age;
+mod beside;
 mod body;
 mod compare;
 mod damage;
+mod lasting;
 mod race;
 mod sight;
 mod space;
@@ -36,24 +38,28 @@ use tower_oauth_refresh::{
 };
 
 use self::age::{
-    a_failed_swap_leaves_the_age_alone, a_swap_resets_the_age, an_age_grows_with_time,
-    an_age_is_never_larger_than_the_time_since_the_write, the_age_of_a_new_record_is_near_zero,
+    a_dropped_swap_leaves_the_age_of_what_is_there, a_failed_swap_leaves_the_age_alone,
+    a_swap_resets_the_age, an_age_grows_with_time, an_age_is_never_larger_than_the_time_since_the_write,
+    the_age_of_a_new_record_is_near_zero,
 };
+use self::beside::{a_load_beside_a_writer_is_of_one_record, writers_under_different_keys_lose_nothing};
 use self::body::{
     bodies_come_back_byte_for_byte, keys_of_a_kilobyte_are_kept_apart, keys_of_odd_characters_are_kept_apart,
-    keys_that_look_alike_are_kept_apart, versions_come_back_bit_for_bit,
+    keys_that_look_alike_are_kept_apart, long_keys_are_kept_apart_or_refused, versions_come_back_bit_for_bit,
 };
 use self::compare::{
     a_conflict_hands_over_the_current_record, a_failed_swap_changes_nothing,
     a_key_without_a_record_loads_as_none, a_removal_succeeds_only_from_the_expected_version,
     a_swap_succeeds_only_from_the_expected_version,
     a_version_from_before_a_removal_never_swaps_onto_a_later_record,
-    an_insert_succeeds_only_where_there_is_no_record,
+    a_version_that_differs_in_any_part_never_swaps, an_insert_succeeds_only_where_there_is_no_record,
 };
 use self::damage::damaged_entries_can_be_replaced;
+use self::lasting::{a_record_outlives_all_handles, records_do_not_expire};
 use self::race::{
-    a_dropped_swap_leaves_the_old_record_or_the_new, of_a_racing_swap_and_removal_exactly_one_succeeds,
-    of_many_inserts_of_one_key_exactly_one_succeeds, of_many_swaps_from_one_version_exactly_one_succeeds,
+    a_dropped_swap_leaves_the_old_record_or_the_new, conflicts_in_a_race_hand_over_the_winners_record,
+    of_a_racing_swap_and_removal_exactly_one_succeeds, of_many_inserts_of_one_key_exactly_one_succeeds,
+    of_many_swaps_from_one_version_exactly_one_succeeds,
 };
 use self::sight::{
     a_load_sees_every_finished_swap, a_second_handle_sees_every_finished_swap,
@@ -64,6 +70,18 @@ use self::space::{Local, Space};
 
 /// Longer than the slowest store needs under a debugger, shorter than a person's patience.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The version of the suite: that of the newest promises in it.
+///
+/// It grows with every promise that is added, and with every one that is checked more strictly, which is then a promise
+/// of another name. A store that is to be held to those of one version, until its author asks for more, names it:
+///
+/// ```
+/// # fn main() {}
+/// # use tower_oauth_refresh::MemoryStore;
+/// tower_oauth_refresh_testkit::store_conformance!(version 1, memory, async { MemoryStore::new() });
+/// ```
+pub const VERSION: u32 = 2;
 
 /// Tests that a store keeps the promises of [`TokenStore`]: a module of this name with one test per promise.
 ///
@@ -83,27 +101,68 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// );
 /// ```
 ///
-/// Each test runs on a tokio runtime of its own with two threads, time and I/O. Blocks may `unwrap`.
+/// Each test runs on a tokio runtime of its own with two threads, time and I/O. Blocks may `unwrap`. One store takes a
+/// few seconds.
+///
+/// # What is checked
+///
+/// | of | [version](crate::conformance::VERSION) 1 | version 2 |
+/// | --- | --- | --- |
+/// | comparing | inserts, swaps and removals from the right and from wrong versions, also after a removal | versions that differ in any one byte |
+/// | conflicts | the present record is handed over, nothing is written | the winner's record, in races of 16 callers |
+/// | contents | bytes of any value, versions, keys of odd characters, keys that look alike, keys of up to 1,024 bytes | longer keys, up to 65,537 bytes: kept apart or refused |
+/// | ages | near zero at first, growing, never more than the time since the write, as they were after a refused swap | as they were after a dropped swap and after all handles were dropped |
+/// | sight | a finished swap is seen by the next load, also by another handle; `changes` | a load beside a writer: version, bytes and age of one record |
+/// | races | of 16 callers with one version one succeeds | 32 writers of different keys at the same time |
+/// | dropped calls | the old record or the new | |
+/// | lasting | | a record outlives all handles |
+///
+/// What needs a hand in the store is checked by functions: [`check_damaged`](crate::conformance::check_damaged) spoils
+/// entries, and [`check_lasting`](crate::conformance::check_lasting) lets more than a year pass.
+///
+/// Not checked: that a finished swap survives a crash or a power cut, and what a second *process* sees, for the blocks
+/// run in one. Where a store keeps anything in memory, or in the process, run two processes on it as well.
 #[macro_export]
 macro_rules! store_conformance {
-    ($(#[$attribute:meta])* $name:ident, async $store:block $(,)?) => {
+    (version $version:tt, $(#[$attribute:meta])* $name:ident, async $store:block $(,)?) => {
         $crate::store_conformance!(
+            version $version,
             $(#[$attribute])* $name,
             async { $crate::conformance::SameStore::new(async $store.await) },
             |store| async { store.clone() },
         );
     };
-    ($(#[$attribute:meta])* $name:ident, async $space:block, |$each:pat_param| async $handle:block $(,)?) => {
+    (
+        version $version:tt,
+        $(#[$attribute:meta])* $name:ident, async $space:block, |$each:pat_param| async $handle:block $(,)?
+    ) => {
         $crate::__each_promise!(
-            [$crate::__promise_tests] ([$(#[$attribute])*] $name (async $space, |$each| async $handle))
+            $version [$crate::__promise_tests] ([$(#[$attribute])*] $name (async $space, |$each| async $handle))
         );
+    };
+    ($(#[$attribute:meta])* $name:ident, async $($blocks:tt)*) => {
+        $crate::store_conformance!(version 2, $(#[$attribute])* $name, async $($blocks)*);
     };
 }
 
+/// The promises of a version and of those before it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __each_promise {
-    ([$($then:tt)*] $arguments:tt) => {
+    (2 $then:tt $arguments:tt $($later:ident,)*) => {
+        $crate::__each_promise! {
+            1 $then $arguments
+            a_version_that_differs_in_any_part_never_swaps,
+            long_keys_are_kept_apart_or_refused,
+            a_dropped_swap_leaves_the_age_of_what_is_there,
+            a_load_beside_a_writer_is_of_one_record,
+            a_record_outlives_all_handles,
+            conflicts_in_a_race_hand_over_the_winners_record,
+            writers_under_different_keys_lose_nothing,
+            $($later,)*
+        }
+    };
+    (1 [$($then:tt)*] $arguments:tt $($later:ident,)*) => {
         $($then)* ! {
             $arguments
             a_key_without_a_record_loads_as_none,
@@ -132,6 +191,7 @@ macro_rules! __each_promise {
             of_many_inserts_of_one_key_exactly_one_succeeds,
             of_a_racing_swap_and_removal_exactly_one_succeeds,
             a_dropped_swap_leaves_the_old_record_or_the_new,
+            $($later,)*
         }
     };
 }
@@ -164,7 +224,13 @@ type Check = for<'a> fn(&'a Space<'_>) -> Local<'a, Result<(), String>>;
 macro_rules! table {
     (() $($promise:ident,)*) => { &[$((stringify!($promise), |space| Box::pin($promise(space)))),*] };
 }
-const PROMISES: &[(&str, Check)] = __each_promise!([table]());
+const PROMISES: &[(&str, Check)] = __each_promise!(2[table]());
+/// Of version 1.
+const FIRST: &[(&str, Check)] = __each_promise!(1[table]());
+
+fn promises(version: u32) -> &'static [(&'static str, Check)] {
+    if version <= 1 { FIRST } else { PROMISES }
+}
 
 /// A promise of [`TokenStore`] that a store broke.
 #[derive(Clone, PartialEq, Eq)]
@@ -219,9 +285,14 @@ impl StdError for Violation {}
 /// # }
 /// ```
 pub async fn check_all<S: TokenStore>(open: &impl AsyncFn() -> S) -> Vec<Violation> {
+    check_version(VERSION, open).await
+}
+
+/// Like [`check_all`], with the promises up to this [version](VERSION) of the suite.
+pub async fn check_version<S: TokenStore>(version: u32, open: &impl AsyncFn() -> S) -> Vec<Violation> {
     let space = Space::new(open);
     let mut found = Vec::new();
-    for (promise, check) in PROMISES {
+    for (promise, check) in promises(version) {
         found.extend(one(promise, *check, &space).await.err());
     }
     found
@@ -255,17 +326,50 @@ pub async fn check_damaged<S: TokenStore>(
     damage: &impl AsyncFn(&StoredKey),
 ) -> Result<(), Violation> {
     let space = Space::new(open);
-    let promise = "damaged_entries_can_be_replaced";
-    let checked = tokio::time::timeout(PATIENCE, damaged_entries_can_be_replaced(&space, damage)).await;
-    space.clean_up().await;
-    match checked {
-        Ok(checked) => checked.map_err(|reason| Violation { promise, reason }),
-        Err(_) => Err(Violation { promise, reason: format!("not done after {} s", PATIENCE.as_secs()) }),
-    }
+    let damaged = damaged_entries_can_be_replaced(&space, damage);
+    concluded("damaged_entries_can_be_replaced", damaged, &space).await
+}
+
+/// Holds a store against the promise that records do not expire, where its clock can be moved.
+///
+/// `later` moves the clock that the store goes by on by so much: of a store over a clock of the test's, that clock; of a
+/// database, by making everything in it older by so much. Hours at first, and more than a year together.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use std::sync::Arc;
+/// use tower_oauth_refresh::MemoryStore;
+/// use tower_oauth_refresh_testkit::{ManualClock, conformance};
+///
+/// let clock = ManualClock::new();
+/// let store = MemoryStore::with_clock(Arc::new(clock.clone()));
+/// let later = async |passed| clock.advance(passed);
+/// assert_eq!(conformance::check_lasting(&async || store.clone(), &later).await, Ok(()));
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// What the store did instead.
+pub async fn check_lasting<S: TokenStore>(
+    open: &impl AsyncFn() -> S,
+    later: &impl AsyncFn(Duration),
+) -> Result<(), Violation> {
+    let space = Space::new(open);
+    concluded("records_do_not_expire", records_do_not_expire(&space, later), &space).await
 }
 
 async fn one(promise: &'static str, check: Check, space: &Space<'_>) -> Result<(), Violation> {
-    let checked = tokio::time::timeout(PATIENCE, check(space)).await;
+    concluded(promise, check(space), space).await
+}
+
+async fn concluded(
+    promise: &'static str,
+    check: impl Future<Output = Result<(), String>>,
+    space: &Space<'_>,
+) -> Result<(), Violation> {
+    let checked = tokio::time::timeout(PATIENCE, check).await;
     space.clean_up().await;
     let reason = match checked {
         Ok(Ok(())) => return Ok(()),

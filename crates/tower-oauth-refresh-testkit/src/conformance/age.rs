@@ -1,24 +1,26 @@
 //! How old the store says a record is.
 //!
-//! An age that is too small makes a successor wait, and is permitted. One that is too large takes a lease
-//! from a holder that is still at work, so these promises compare with the time that passed here, counted
-//! from before the write. Both clocks run at the same speed, whatever they show.
+//! An age counts from a moment within the call that wrote the record. One that is too large takes a lease from a holder
+//! that is still at work, so these promises compare with the time that passed here, counted from before the write. Both
+//! clocks run at the same speed, whatever they show. One that is too small by the step of a coarse clock is permitted,
+//! one that starts anew is not.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 use tower_oauth_refresh::{Now, Record, StoredKey, Swap};
 
+use super::race::interruption;
 use super::space::{Checked, Handle, Space, body, now, version};
 
 /// "A few milliseconds": the coarsest clock that counts in milliseconds, and a little for one being slewed.
-const TOLERANCE: Duration = Duration::from_millis(10);
+pub(super) const TOLERANCE: Duration = Duration::from_millis(10);
 /// Well over the tolerance. Real time, since the clock is the store's and cannot be moved from here.
-const A_MOMENT: Duration = Duration::from_millis(40);
+pub(super) const A_MOMENT: Duration = Duration::from_millis(40);
 /// For stores that count in whole seconds, which makes an age too small and is permitted.
 const LONGEST_STEP: Duration = Duration::from_millis(2500);
 
-async fn age(store: &Handle, key: &StoredKey) -> Checked<Duration> {
+pub(super) async fn age(store: &Handle, key: &StoredKey) -> Checked<Duration> {
     store
         .load(key)
         .await?
@@ -26,7 +28,7 @@ async fn age(store: &Handle, key: &StoredKey) -> Checked<Duration> {
         .ok_or_else(|| "a record that was written is absent".to_owned())
 }
 
-fn at_most(age: Duration, written: Now, when: &str) -> Checked {
+pub(super) fn at_most(age: Duration, written: Now, when: &str) -> Checked {
     let passed = now().since(written);
     if age <= passed.saturating_add(TOLERANCE) {
         return Ok(());
@@ -116,4 +118,36 @@ pub(super) async fn a_failed_swap_leaves_the_age_alone(space: &Space<'_>) -> Che
         return Err(format!("refused swaps took the age from {before:?} to {after:?}"));
     }
     Ok(())
+}
+
+/// A caller went away in the middle of a swap: the record is as old as it was, or as young as the swap.
+pub(super) async fn a_dropped_swap_leaves_the_age_of_what_is_there(space: &Space<'_>) -> Checked {
+    let (store, other) = (space.handle().await, space.handle().await);
+    for turn in 0..12 {
+        let key = space.key()?;
+        let old = store.insert(&key).await?;
+        sleep(A_MOMENT).await;
+        let (before, began) = (age(&other, &key).await?, now());
+        let new = body(b"new, and longer than what was there before")?;
+        let dropped = store.swap(&key, Some(old.version()), Some(&new));
+        tokio::select! {
+            biased;
+            swap = dropped => drop(swap?),
+            () = interruption(turn) => {}
+        }
+        let found = other.load(&key).await?.ok_or("a dropped swap removed the record")?;
+        if found.body.version() == new.version() {
+            at_most(found.age, began, "after a dropped swap that was carried out")?;
+        } else {
+            not_anew(before, found.age, "a dropped swap that was not carried out")?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn not_anew(before: Duration, after: Duration, what: &str) -> Checked {
+    if after.saturating_add(TOLERANCE) >= before {
+        return Ok(());
+    }
+    Err(format!("{what} took the age of a record from {before:?} to {after:?}"))
 }

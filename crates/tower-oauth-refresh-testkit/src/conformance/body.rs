@@ -1,6 +1,6 @@
 //! What is written comes back: bytes, versions, and under which key.
 
-use tower_oauth_refresh::{RecordBody, StoredKey, Version};
+use tower_oauth_refresh::{RecordBody, StoredKey, Swap, Version};
 
 use super::space::{Checked, Handle, Space, body, version};
 
@@ -113,6 +113,35 @@ pub(super) async fn keys_of_a_kilobyte_are_kept_apart(space: &Space<'_>) -> Chec
         }
     }
     all_hold(&store, &written).await
+}
+
+/// A key may be too long for a store. To say so is right; to cut it is not.
+pub(super) async fn long_keys_are_kept_apart_or_refused(space: &Space<'_>) -> Checked {
+    let store = space.handle().await;
+    // Each next to a length at which columns, indexes and buffers end.
+    for len in [1025, 1537, 2001, 2049, 2705, 3073, 4097, 8193, 65_537] {
+        let mut start = format!("{}-", space.key()?);
+        // A database that compresses keys would take longer ones of one letter.
+        while start.len() < len - 1 {
+            start.push_str(&format!("{:032x}", version()?.to_bits()));
+        }
+        start.truncate(len - 1);
+        let mut written = Vec::new();
+        for last in ["a", "b"] {
+            let (key, body) = (space.key_named(format!("{start}{last}")), body(last.as_bytes())?);
+            match store.try_swap(&key, None, Some(&body)).await {
+                Ok(Swap::Swapped) => written.push((key, body)),
+                Ok(Swap::Conflict(_)) => {
+                    return Err(format!(
+                        "of two keys of {len} bytes, the second has the record of the first"
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+        all_hold(&store, &written).await.map_err(|reason| format!("keys of {len} bytes: {reason}"))?;
+    }
+    Ok(())
 }
 
 type Written = (StoredKey, RecordBody);

@@ -1,5 +1,7 @@
 //! What a compare-and-swap compares, and what it leaves alone.
 
+use tower_oauth_refresh::Version;
+
 use super::space::{Checked, Space, body, same, version};
 
 pub(super) async fn a_key_without_a_record_loads_as_none(space: &Space<'_>) -> Checked {
@@ -38,8 +40,8 @@ pub(super) async fn a_swap_succeeds_only_from_the_expected_version(space: &Space
 }
 
 /// Differs where a number cut to 64 bits, or a text that is compared without case, does not.
-fn near(version: tower_oauth_refresh::Version) -> tower_oauth_refresh::Version {
-    tower_oauth_refresh::Version::from_bits(version.to_bits() ^ 1 << 127)
+fn near(version: Version) -> Version {
+    Version::from_bits(version.to_bits() ^ 1 << 127)
 }
 
 pub(super) async fn a_removal_succeeds_only_from_the_expected_version(space: &Space<'_>) -> Checked {
@@ -110,4 +112,17 @@ pub(super) async fn a_failed_swap_changes_nothing(space: &Space<'_>) -> Checked 
         store.holds(&other, Some(&beside), "after a refused swap of another key").await?;
     }
     store.accepts(&key, Some(record.version()), Some(&late)).await
+}
+
+/// Whoever compares a part of it, as a number or a hash, takes another version for this one.
+pub(super) async fn a_version_that_differs_in_any_part_never_swaps(space: &Space<'_>) -> Checked {
+    let (store, key) = (space.handle().await, space.key()?);
+    let (record, late) = (store.insert(&key).await?, body(b"late")?);
+    for byte in 0..16_u32 {
+        let near = Version::from_bits(record.version().to_bits() ^ 1 << (8 * byte + byte % 8));
+        let case = format!("from a version that differs in byte {byte}");
+        store.refuses(&key, Some(near), Some(&late), &format!("a swap {case}")).await?;
+        store.refuses(&key, Some(near), None, &format!("a removal {case}")).await?;
+    }
+    store.holds(&key, Some(&record), "after refused swaps").await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
-use tower_oauth_refresh::{RecordBody, StoredKey, Swap, Version};
+use tower_oauth_refresh::{Record, RecordBody, StoredKey, Swap, Version};
 
 use super::space::{Checked, Handle, Space, body, same};
 
@@ -18,9 +18,8 @@ pub(super) async fn of_many_swaps_from_one_version_exactly_one_succeeds(space: &
     let [store, _] = &handles;
     let mut current = store.insert(&key).await?;
     for _ in 0..ROUNDS {
-        let new = bodies()?;
-        current =
-            race(&handles, &key, Some(current.version()), new).await?.ok_or("a swap removed the record")?;
+        let (winner, _) = race(&handles, &key, Some(current.version()), bodies()?).await?;
+        current = winner.ok_or("a swap removed the record")?;
     }
     Ok(())
 }
@@ -39,18 +38,42 @@ pub(super) async fn of_a_racing_swap_and_removal_exactly_one_succeeds(space: &Sp
     for _ in 0..ROUNDS {
         let key = space.key()?;
         let first = store.insert(&key).await?;
-        let mut new = bodies()?;
-        for removal in new.iter_mut().skip(1).step_by(2) {
-            *removal = None;
-        }
-        race(&handles, &key, Some(first.version()), new).await?;
+        race(&handles, &key, Some(first.version()), bodies_and_removals()?).await?;
     }
     Ok(())
+}
+
+/// Until all racers are home, the winner's is the only write there was.
+pub(super) async fn conflicts_in_a_race_hand_over_the_winners_record(space: &Space<'_>) -> Checked {
+    let handles = [space.handle().await, space.handle().await];
+    let [store, _] = &handles;
+    for round in 0..ROUNDS {
+        let key = space.key()?;
+        let expected = if round % 2 == 0 { None } else { Some(store.insert(&key).await?.version()) };
+        let new = if expected.is_none() { bodies()? } else { bodies_and_removals()? };
+        let (winner, conflicts) = race(&handles, &key, expected, new).await?;
+        for handed in &conflicts {
+            let checked = same(handed.as_ref(), winner.as_ref());
+            checked.map_err(|reason| format!("a conflict in a race hands over {reason}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn bodies_and_removals() -> Checked<Vec<Option<RecordBody>>> {
+    let mut new = bodies()?;
+    for removal in new.iter_mut().skip(1).step_by(2) {
+        *removal = None;
+    }
+    Ok(new)
 }
 
 fn bodies() -> Checked<Vec<Option<RecordBody>>> {
     (0..RACERS).map(|racer| body(racer.to_string().as_bytes()).map(Some)).collect()
 }
+
+/// What the winner of a race wrote, and what the others were handed.
+type Raced = (Option<RecordBody>, Vec<Option<Record>>);
 
 /// All at once from one version: one swaps, the others conflict, and the record is the one's.
 async fn race(
@@ -58,7 +81,7 @@ async fn race(
     key: &StoredKey,
     expected: Option<Version>,
     new: Vec<Option<RecordBody>>,
-) -> Checked<Option<RecordBody>> {
+) -> Checked<Raced> {
     let mut racers = JoinSet::new();
     // On a busy machine the first would be home before the last has left.
     let start = Arc::new(Barrier::new(new.len()));
@@ -69,11 +92,12 @@ async fn race(
             (store.swap(&key, expected, new.as_ref()).await, new)
         });
     }
-    let mut winners = Vec::new();
+    let (mut winners, mut conflicts) = (Vec::new(), Vec::new());
     while let Some(racer) = racers.join_next().await {
         let (swap, new) = racer.map_err(|error| format!("a racing swap panicked: {error}"))?;
-        if let Swap::Swapped = swap.map_err(|reason| format!("in a race, {reason}"))? {
-            winners.push(new);
+        match swap.map_err(|reason| format!("in a race, {reason}"))? {
+            Swap::Swapped => winners.push(new),
+            Swap::Conflict(handed) => conflicts.push(handed),
         }
     }
     let [winner] = <[_; 1]>::try_from(winners).map_err(|winners| {
@@ -82,7 +106,7 @@ async fn race(
     let [_, other] = handles;
     let after = same(other.load(key).await?.as_ref(), winner.as_ref());
     after.map_err(|reason| format!("the record is not the winner's: {reason}"))?;
-    Ok(winner)
+    Ok((winner, conflicts))
 }
 
 pub(super) async fn a_dropped_swap_leaves_the_old_record_or_the_new(space: &Space<'_>) -> Checked {
@@ -105,7 +129,7 @@ pub(super) async fn a_dropped_swap_leaves_the_old_record_or_the_new(space: &Spac
 
 /// First after a number of polls, which cuts between awaits; then after real milliseconds, which cuts into
 /// I/O that nobody here can hold.
-async fn interruption(turn: u32) {
+pub(super) async fn interruption(turn: u32) {
     match turn.checked_sub(6) {
         None => {
             for _ in 0..turn {
