@@ -3,6 +3,7 @@
 mod postgres;
 mod restart;
 mod runtimes;
+mod sound;
 
 use tower_oauth_refresh::{RecordBody, StoreError, StoredKey, Swap, TokenStore, Version};
 

@@ -64,6 +64,18 @@ const RINGS: &[Ring] = &[
         filter: "stores::restart::",
     },
     Ring { name: "records", package: "tower-oauth-refresh", target: &["--lib"], filter: "record" },
+    Ring {
+        name: "conformance",
+        package: "tower-oauth-refresh-testkit",
+        target: &["--lib"],
+        filter: "each_store_that_only_seems_right",
+    },
+    Ring {
+        name: "conformance",
+        package: "workspace-tests",
+        target: &["--test", "it"],
+        filter: "stores::sound::",
+    },
     Ring { name: "logouts", package: "tower-oauth-refresh", target: &["--lib"], filter: "tests::logouts::" },
     Ring {
         name: "patience",
@@ -126,5 +138,7 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
 }
 
 fn names() -> String {
-    RINGS.iter().map(|ring| ring.name).collect::<Vec<_>>().join(", ")
+    let mut names: Vec<_> = RINGS.iter().map(|ring| ring.name).collect();
+    names.dedup();
+    names.join(", ")
 }
