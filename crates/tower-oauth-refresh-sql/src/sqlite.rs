@@ -112,7 +112,7 @@ impl SqliteStore {
     /// With `test_before_acquire(false)` a call is up to 40 % faster: the pool's question whether a connection is alive
     /// has no use for a file. Its connections should have a `busy_timeout`, and must have `PRAGMA synchronous` at `FULL` (which is
     /// the default) or `EXTRA`, or else a power cut undoes what was stored: this is looked at with the first
-    /// call, which fails if it is not so. Journal mode `WAL` takes half the flushes of others. On macOS, only
+    /// call, which fails if it is not so, or if `PRAGMA journal_mode` is `OFF` or `MEMORY`. Journal mode `WAL` takes half the flushes of others. On macOS, only
     /// `PRAGMA fullfsync` makes a flush reach the disk. An in-memory database is
     /// not for this: it is gone with its connection, which a call that is dropped halfway may close.
     #[must_use]
@@ -274,6 +274,12 @@ impl SqliteStore {
                 let refused = "a power cut would undo writes: set PRAGMA synchronous to FULL";
                 return Err(StoreError::unavailable(refused));
             }
+            let journal = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&self.pool).await;
+            let journal: String = journal.map_err(store_error)?;
+            if NO_JOURNAL.contains(&journal.as_str()) {
+                let refused = "a crash would damage the database: PRAGMA journal_mode is OFF or MEMORY";
+                return Err(StoreError::unavailable(refused));
+            }
             self.is_durable.get_or_init(|| ());
         }
         Ok(())
@@ -283,6 +289,8 @@ impl SqliteStore {
 type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 const FULL: i64 = 2;
+/// With these a half-done write is not undone after a crash.
+const NO_JOURNAL: [&str; 2] = ["off", "memory"];
 
 impl TokenStore for SqliteStore {
     fn load<'a>(&'a self, key: &'a StoredKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {

@@ -143,6 +143,16 @@ async fn connections_that_do_not_flush_are_refused() {
 }
 
 #[tokio::test]
+async fn connections_that_cannot_undo_a_half_done_write_are_refused() {
+    for (mode, is_fine) in [("OFF", false), ("MEMORY", false), ("DELETE", true), ("WAL", true)] {
+        let (_dir, path) = place();
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = SqlitePool::connect_with(options.pragma("journal_mode", mode)).await.unwrap();
+        assert_eq!(SqliteStore::new(pool).migrate().await.is_ok(), is_fine, "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_row_is_unreadable_and_stays_as_it_is() {
     let (_dir, path) = place();
     let store = SqliteStore::open(&path).await.unwrap();
