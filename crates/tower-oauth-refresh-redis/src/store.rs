@@ -28,7 +28,8 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(CODE));
 /// [the crate](crate). Clones share a connection.
 ///
 /// A record is the hash `{prefix}{credential key}` with the fields `version`, `written` (milliseconds
-/// since 1970, by the server's clock) and `body`. It does not expire. Something else under that name is
+/// since 1970, by the server's clock) and `body`. It does not expire, not even after its login has ended: a store
+/// cannot tell. [`logout`](tower_oauth_refresh::RefreshCoordinator::logout) removes it. Something else under that name is
 /// [unreadable](StoreError::is_unreadable), and only a new login or a logout replaces it. The records are not
 /// encrypted: put a
 /// [`Sealed`](tower_oauth_refresh::Sealed) around the store.

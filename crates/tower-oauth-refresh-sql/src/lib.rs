@@ -39,6 +39,10 @@
 //! [`stored_key`](tower_oauth_refresh::RefreshCoordinator::stored_key) says what results. Hence, when the
 //! account of user 42 is deleted, whose credentials are called `42/github`, `42/google` and so on:
 //! `store.remove_prefix(coordinator.stored_key("42/").as_str())`.
+//!
+//! Nothing is removed by its age: a store cannot tell a login that is seldom used from one that has ended, and what it
+//! holds may be sealed. A logout removes its record;
+//! [`logout`](tower_oauth_refresh::RefreshCoordinator::logout) says what is left, and for how long.
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod error;

@@ -171,6 +171,11 @@ impl RefreshCoordinator {
     /// Once this returns, no request of this process carries a token of the login, and a refresh that was
     /// under way is given back at the server instead of being stored.
     ///
+    /// The record is removed from the store, unless another process was refreshing or the server has not confirmed
+    /// the revocation: what is left then is removed by a logout a week later or more. The record of a login that the
+    /// server has refused for good stays until there is a new login or this is called, so that no program submits the
+    /// same refresh token each time it starts.
+    ///
     /// Other processes that hold a valid token of the login stop sending it within a second where their store tells of
     /// [changes](crate::TokenStore::changes), and otherwise when it expires or is refused.
     ///

@@ -15,7 +15,8 @@ use crate::error::{ErrorKind, RefreshError};
 use crate::events::EventKind;
 use crate::store::record::{CredentialRecord, Life, LoginId, Mark, Tokens};
 
-/// What was not revoked is kept for a further logout for this long.
+/// What was not revoked is kept for a further logout for this long, and an ended record for whoever refreshed under a
+/// mark in it.
 const UNREVOKED: Duration = Duration::from_secs(7 * 86_400);
 
 /// A login that has ended, here and in the store.
@@ -84,6 +85,7 @@ impl RefreshCoordinator {
             Some(own) => tokio::time::timeout(patience, own.wait()).await.is_ok(),
             None => true,
         };
+        let old_age = written.old.as_ref().map(|old| old.age);
         let old = written.old.as_ref().map(|old| &old.record);
         if old.is_none() && !written.unreadable && tokens.is_empty() {
             return Ok(None);
@@ -96,7 +98,8 @@ impl RefreshCoordinator {
         let given_back = slot.state().given_back == Some(true);
         let in_doubt = written.unreadable || old.is_some_and(|old| old.doubt.is_some());
         let certain = (mark.is_none() || given_back && !foreign) && !in_doubt;
-        Ok(Some(Ended { written, tokens, removes: !foreign && landed, certain }))
+        let awaited = foreign && old_age.is_some_and(|age| age < UNREVOKED);
+        Ok(Some(Ended { written, tokens, removes: !awaited && landed, certain }))
     }
 
     /// What of it the server has not confirmed. The refresh token goes first: on most servers the access token goes

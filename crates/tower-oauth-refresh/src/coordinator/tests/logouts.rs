@@ -289,6 +289,35 @@ async fn a_login_that_is_forgotten_during_a_refresh_is_not_revoked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_left_under_a_foreign_mark_goes_with_a_logout_a_week_later() {
+    for forgets in [false, true] {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        world.server.script([Reply::held()]);
+        let elsewhere = world.neighbour();
+        let caller = tokio::spawn(async move { elsewhere.token("k").await });
+        world.server.arrived.notified().await;
+        caller.abort();
+        let end = async || {
+            if forgets {
+                world.coordinator.forget("k").await.unwrap();
+            } else {
+                world.coordinator.logout("k").await.unwrap();
+            }
+        };
+        // It may come back with a token set, and has to find out what has become of the login.
+        end().await;
+        assert_eq!(world.stored().await.unwrap().life, Life::LoggedOut);
+        tokio::time::sleep(HOUR * 24 * 6).await;
+        end().await;
+        assert!(world.stored().await.is_some());
+        tokio::time::sleep(HOUR * 24 * 7).await;
+        end().await;
+        assert!(world.stored().await.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_install_does_not_wait_for_the_flight_of_the_login_before() {
     let world = World::new();
     world.install(Duration::ZERO).await;
