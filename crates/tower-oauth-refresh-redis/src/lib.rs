@@ -41,8 +41,9 @@
 //!   [`RedisStore::wait_replicas`] narrows the gap and does not close it.
 //! - **A primary with replicas needs `min-replicas-to-write` of at least 1.** One that was replaced does not know
 //!   it for some seconds. Without its replicas it then refuses to answer; otherwise who is still connected to it
-//!   would load old records, and submit refresh tokens that are spent. The store asks each server for that
-//!   (`INFO replication`) and fails where it is not so. How long it takes to notice that replicas are gone is its
+//!   would load old records, and submit refresh tokens that are spent. The store asks for that
+//!   (`INFO replication`) once a connection, and fails where it is not so; it does not notice when it is turned off at
+//!   run time. How long it takes to notice that replicas are gone is its
 //!   `min-replicas-max-lag`. [`RedisStore::accept_stale_loads_after_failover`] is for those who cannot set it.
 //! - **Eviction must be off** (`maxmemory-policy noeviction`). Under the `allkeys` policies a full Redis throws
 //!   logins away. The records have no expiry, so the `volatile` policies spare them. Without eviction a full

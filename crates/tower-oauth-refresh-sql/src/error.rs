@@ -10,6 +10,22 @@ struct Refused {
     code: String,
 }
 
+/// Statements are prepared by name, and the server that is asked does not know this one, or knows another of that name:
+/// PostgreSQL's `invalid_sql_statement_name` and `duplicate_prepared_statement`.
+const POOLED: &[&str] = &["26000", "42P05"];
+const PROTOCOL: &str = "08P01";
+
+/// What is put after the words of the server where they come from a pooler that hands out another server connection
+/// for each transaction.
+const POOLER: &str = "this connection seems to lead through a pooler in transaction mode, such as PgBouncer, that does \
+    not support prepared statements: see `PostgresStore::new`";
+
+fn is_pooler(code: &str, message: &str) -> bool {
+    POOLED.contains(&code)
+        // Of parameters for another statement of this name.
+        || code == PROTOCOL && message.contains("prepared statement")
+}
+
 /// The database's own words for damage: SQLite's CORRUPT in its kinds and NOTADB, PostgreSQL's
 /// `data_corrupted` and `index_corrupted`.
 const DAMAGED: &[&str] = &["11", "267", "523", "779", "26", "XX001", "XX002"];
@@ -19,7 +35,11 @@ pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
         sqlx::Error::Database(error) => {
             let code = error.code().unwrap_or_default().into_owned();
             let is_damage = DAMAGED.contains(&code.as_str());
-            let refused = Refused { message: error.message().to_owned(), code };
+            let mut message = error.message().to_owned();
+            if is_pooler(&code, &message) {
+                message = format!("{message}; {POOLER}");
+            }
+            let refused = Refused { message, code };
             if is_damage { StoreError::unreadable(refused) } else { StoreError::unavailable(refused) }
         }
         // These speak of types and columns, never of values.

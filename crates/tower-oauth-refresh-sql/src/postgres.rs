@@ -110,7 +110,18 @@ impl PostgresStore {
     ///
     /// The pool must lead to a primary; the driver ignores `target_session_attrs`. With `synchronous_commit` at
     /// `off` a crash would undo what was stored: this is looked at with the first write, which fails if it is so.
-    /// Where the primary can fail over, only a synchronous standby keeps what was stored last.
+    /// With `fsync` at `off`, which some services set on storage that is durable by other means and which is not looked
+    /// at, a crash of the machine loses or damages the whole database elsewhere.
+    ///
+    /// Where the primary can fail over, only a synchronous standby keeps what was stored last. A write that is cancelled
+    /// (`pg_cancel_backend`) while it waits for that standby counts as stored, and may be lost by a failover.
+    ///
+    /// Statements are prepared by name. A pooler that hands out another connection to the server for each transaction
+    /// must follow them: PgBouncer from 1.21, with `max_prepared_statements`, and with `extra_float_digits` among its
+    /// `ignore_startup_parameters`. Under an earlier one in transaction mode,
+    /// calls fail, and the error says so; setting the statement cache to 0 does not help, and may run statements of
+    /// other clients. Connect directly there, or in session mode. Notifications pass through none in transaction mode:
+    /// a waiter then polls, and a login that ended elsewhere is over here when its token expires.
     ///
     /// TLS is the pool's, and so are two settings to think about. `test_before_acquire(false)` saves a round trip
     /// of each call, which makes a refresh 12 to 40 % faster; a load then finds the connections that broke while

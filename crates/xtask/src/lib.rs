@@ -4,5 +4,6 @@ mod browser;
 mod service;
 
 pub use self::browser::Chromium;
+pub use self::service::pgbouncer::PgBouncer;
 pub use self::service::postgres::Postgres;
 pub use self::service::redis::Redis;

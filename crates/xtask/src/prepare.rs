@@ -4,7 +4,7 @@
 mod debian;
 mod node;
 
-use xtask::{Chromium, Postgres, Redis};
+use xtask::{Chromium, PgBouncer, Postgres, Redis};
 
 use crate::step::{Outcome, Stop, output};
 
@@ -33,6 +33,7 @@ pub(crate) fn stores() -> Result<Services, Stop> {
 /// Nothing but servers.
 pub(crate) fn databases() -> Result<Services, Stop> {
     install(&["postgresql"], || Postgres::installed().is_some())?;
+    install(&["pgbouncer"], || PgBouncer::installed().is_some())?;
     install(&["redis-server"], || Redis::installed().is_some())?;
     Ok(Services {
         postgres: unless_given(DATABASE_URL, Postgres::start)?,

@@ -1,6 +1,7 @@
 //! A server of one's own: on a free port of the loopback interface, its files in a directory of its own, and
 //! gone with its value, or with this process however that ends.
 
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 

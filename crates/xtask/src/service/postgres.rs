@@ -55,8 +55,8 @@ impl Postgres {
     pub fn standby(&self) -> io::Result<Self> {
         let server = Server::new("standby", "INT")?;
         let mut standby = Self { server, programs: self.programs.clone(), port: free_port()? };
-        standby.own_home()?;
         let home = standby.server.home();
+        own(home)?;
         let mut copy = unprivileged(&self.programs.join("pg_basebackup"));
         copy.arg("-D").arg(home.join("files")).current_dir(home);
         copy.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
@@ -101,20 +101,24 @@ impl Postgres {
         self.server.start(&command, is_ready)
     }
 
-    /// Gives its directory to whoever it runs as.
-    fn own_home(&self) -> io::Result<()> {
-        match somebody() {
-            Some(user) => must(Command::new("chown").arg(user).arg(self.server.home())),
-            None => Ok(()),
-        }
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     fn create(&self) -> io::Result<()> {
-        self.own_home()?;
         let home = self.server.home();
+        own(home)?;
         let mut initdb = unprivileged(&self.programs.join("initdb"));
         initdb.arg("-D").arg(home.join("files")).current_dir(home);
         must(initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]))
+    }
+}
+
+/// Gives the directory to whoever a server runs as.
+pub(super) fn own(home: &Path) -> io::Result<()> {
+    match somebody() {
+        Some(user) => must(Command::new("chown").arg(user).arg(home)),
+        None => Ok(()),
     }
 }
 
@@ -126,7 +130,7 @@ fn somebody() -> Option<&'static str> {
     is_root.then_some(user)
 }
 
-fn unprivileged(program: &Path) -> Command {
+pub(super) fn unprivileged(program: &Path) -> Command {
     let Some(user) = somebody() else { return Command::new(program) };
     let mut command = Command::new("setpriv");
     // It replaces itself by the program: the process that gets the signals is the server.

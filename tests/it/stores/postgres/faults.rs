@@ -10,7 +10,7 @@ use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tower_oauth_refresh::{Swap, TokenStore as _};
 use tower_oauth_refresh_sql::PostgresStore;
-use xtask::Postgres;
+use xtask::{PgBouncer, Postgres};
 
 use super::{PATIENCE, Schema, key, open};
 use crate::stores::{body, count_up, insert, version, words};
@@ -204,6 +204,34 @@ async fn a_standby_answers_no_load_and_is_not_asked_again() {
     let promoted = impatient(&standby);
     assert!(sqlx::query_scalar::<_, bool>("SELECT pg_promote()").fetch_one(&promoted).await.unwrap());
     assert_eq!(version(&PostgresStore::new(promoted), &key()).await, Some(old));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_loses_prepared_statements_is_named() {
+    let server = start();
+    open(&server.url()).await;
+    let pooler = block_in_place(|| PgBouncer::start(&server, 2)).unwrap();
+    let options = PgConnectOptions::from_str(&pooler.url()).unwrap();
+    // Whose statement a server connection has depends on who was there before.
+    let stores = join_all((0..4).map(async |_| {
+        let pool = PgPoolOptions::new().max_connections(2).test_before_acquire(false);
+        PostgresStore::new(pool.connect_with(options.clone()).await.unwrap())
+    }));
+    let stores = stores.await;
+    let call = async |store: &PostgresStore| match store.load(&key()).await {
+        Ok(_) => store.compare_and_swap(&key(), None, Some(&body(b"new"))).await.err(),
+        Err(error) => Some(error),
+    };
+    let refused = async {
+        loop {
+            let calls = join_all(stores.iter().map(call)).await;
+            if let Some(error) = calls.into_iter().flatten().next() {
+                return error;
+            }
+        }
+    };
+    let error = timeout(PATIENCE, refused).await.unwrap();
+    assert!(!error.is_unreadable() && words(&error).contains("pooler in transaction mode"), "{error:?}");
 }
 
 fn start() -> Postgres {
