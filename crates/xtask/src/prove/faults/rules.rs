@@ -325,7 +325,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         breaks: "a logout removes the record under a foreign mark",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/login/end.rs",
-        find: "removes: !foreign && landed",
+        find: "removes: !awaited && landed",
         replace: "removes: landed",
         caught_by: &[],
     },
