@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use tower::{BoxError, service_fn};
 use tower_oauth_refresh::{ClientAuth, ErrorKind, MemoryStore, RefreshCoordinator, TokenSet};
 use tower_oauth_refresh_providers::{
-    self as providers, AUTH0, GOOGLE, HUBSPOT, KEYCLOAK, OKTA, Preset, Rotation, SALESFORCE, TWITCH, WHOOP,
+    self as providers, AUTH0, HUBSPOT, KEYCLOAK, OKTA, Preset, Rotation, SALESFORCE, TWITCH, WHOOP, ZOOM,
 };
 
 /// Refreshes once and logs out: what arrived, as address and body.
@@ -83,7 +83,7 @@ async fn a_revocation_endpoint_is_where_the_token_endpoint_is() {
 async fn every_preset_revokes_on_logout_or_says_that_it_does_not() {
     for preset in providers::ALL {
         let endpoint = preset.token_endpoint.map_or("https://auth.example/token", |fact| fact.value);
-        let endpoint = endpoint.replace('{', "").replace('}', "");
+        let endpoint = endpoint.replace(['{', '}'], "");
         let endpoint =
             if endpoint.starts_with('/') { format!("https://auth.example{endpoint}") } else { endpoint };
         let says = preset.gaps.iter().any(|gap| gap.contains("logout does not revoke"));
@@ -138,10 +138,10 @@ async fn own_rules_and_parameters_beside_a_preset_keep_what_it_knows() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unconfirmed_fact_can_be_read_and_changes_nothing() {
-    let revocation = GOOGLE.revocation.expect("listed");
+    let revocation = ZOOM.revocation.expect("listed");
     assert!(revocation.value.starts_with("https://"));
     assert_eq!(revocation.confirmed(), None);
-    let arrived = arrived_at(GOOGLE).await;
+    let arrived = arrived_at(ZOOM).await;
     assert_eq!(arrived.len(), 1, "the refresh, and no logout: {arrived:?}");
 }
 
