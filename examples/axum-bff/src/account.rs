@@ -100,3 +100,35 @@ pub(crate) async fn log_out(
 async fn show(backend: &Backend, session: &Session) -> Response {
     Json(session.account(backend).await).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tower_oauth_refresh::TokenSet;
+
+    use super::*;
+    use crate::clock::MovableClock;
+
+    #[tokio::test]
+    async fn the_session_ends_though_its_browser_goes_away_during_the_logout() {
+        // Nobody answers there.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", silent.local_addr().unwrap());
+        let provider = json!({
+            "issuer": url, "client_id": "me", "client_secret": "", "scope": "", "api": url,
+            "authorization_endpoint": url, "token_endpoint": url, "revocation_endpoint": url,
+        });
+        let provider = serde_json::from_value(provider).unwrap();
+        let clock = Arc::new(MovableClock::default());
+        let backend = Backend::new(provider, "http://127.0.0.1:8080", clock).unwrap();
+        let session = backend.sessions.prepare("alice".to_owned()).unwrap();
+        let login = TokenSet::new("at-1").with_refresh_token("rt-1");
+        backend.coordinator.install(session.key.clone(), login).await.unwrap();
+        let name = backend.sessions.open(session.clone()).unwrap();
+
+        let headers = HeaderMap::from_iter([(header::COOKIE, format!("{SESSION}={name}").parse().unwrap())]);
+        let answer = log_out(State(backend.clone()), Current(session), headers).now_or_never();
+        assert!(answer.is_none(), "it waits for the provider");
+        assert!(backend.sessions.close(&name).is_none());
+    }
+}

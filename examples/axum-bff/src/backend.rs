@@ -70,7 +70,7 @@ impl Backend {
             origin: origin.to_owned(),
             api,
             http,
-            logins: PendingLogins::new(clock.clone()),
+            logins: PendingLogins::new(clock.clone())?,
             sessions: Arc::new(Sessions::new(clock.clone())),
             clock,
             coordinator,

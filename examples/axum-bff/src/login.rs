@@ -68,8 +68,8 @@ pub(crate) async fn begin(State(backend): State<Arc<Backend>>) -> Result<Respons
     let scopes = backend.provider.scope.split(' ').map(|scope| Scope::new(scope.to_owned()));
     let (url, state) = request.add_scopes(scopes).add_extra_param("nonce", nonce.as_str()).url();
     let pending = PendingLogin { state: state.into_secret(), nonce, verifier };
-    let name = backend.logins.begin(pending)?;
-    let cookie = set_cookie(LOGIN, &name, Some(PATIENCE));
+    let sealed = backend.logins.begin(pending)?;
+    let cookie = set_cookie(LOGIN, &sealed, Some(PATIENCE));
     Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(url.as_str())).into_response())
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn finish(
     Query(returned): Query<Returned>,
     headers: HeaderMap,
 ) -> Response {
-    let begun = cookie(&headers, LOGIN).and_then(|name| backend.logins.take(name));
+    let begun = cookie(&headers, LOGIN).and_then(|sealed| backend.logins.open(sealed));
     let ended = clear_cookie(LOGIN);
     let session = match begun {
         Some(begun) => log_in(&backend, begun, returned).await,
