@@ -3,6 +3,7 @@
 //! `--counted` leaves out what is timed, and fails where a count is worse than what is held. `--peers` builds other
 //! clients for OAuth, and measures them beside ours instead.
 
+use crate::prepare;
 use crate::step::{Outcome, cargo, run as step};
 
 pub(crate) fn lints() -> Outcome {
@@ -14,6 +15,7 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
     if arguments.contains(&"--peers") {
         build.extend(["--features", "peers"]);
     }
+    prepare::valgrind()?;
     // Two programs: the one that is timed starts the one that counts allocations.
     step(cargo(["build"]).args(&build).arg("--bins"))?;
     step(cargo(["run"]).args(&build).args(["--bin", "bench", "--"]).args(arguments))

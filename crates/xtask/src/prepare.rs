@@ -30,6 +30,11 @@ pub(crate) fn stores() -> Result<Services, Stop> {
     databases()
 }
 
+/// What counts instructions.
+pub(crate) fn valgrind() -> Outcome {
+    install(&["valgrind"], || output("valgrind", &["--version"]).is_some())
+}
+
 /// Nothing but servers.
 pub(crate) fn databases() -> Result<Services, Stop> {
     install(&["postgresql"], || Postgres::installed().is_some())?;

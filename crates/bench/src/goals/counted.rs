@@ -15,9 +15,11 @@ use crate::table::{Row, number};
 #[derive(Debug)]
 pub struct Counts {
     allocations: HashMap<String, f64>,
-    /// `None`: there is no valgrind here.
-    instructions: Option<HashMap<&'static str, f64>>,
+    instructions: HashMap<&'static str, f64>,
 }
+
+/// Beside rows that have nothing to be compared with.
+const NOTHING: &str = "";
 
 const STATIC: &str = "static header";
 const ATTACH: &str = "ours, no replay";
@@ -28,7 +30,7 @@ const REDIRECT: &str = "FollowRedirect";
 impl Counts {
     /// # Errors
     ///
-    /// Where a program cannot be run.
+    /// Where a program cannot be run; valgrind is one.
     pub fn take() -> Result<Self, Failure> {
         let here = std::env::current_exe()?;
         let output = Command::new(here.with_file_name("allocations")).output()?;
@@ -63,7 +65,8 @@ pub fn instructions_of(here: &Path, arguments: &[&str]) -> Result<f64, Failure> 
     let count = |times: u32| -> Result<f64, Failure> {
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
-        let output = valgrind.arg(here).args(arguments).arg(times.to_string()).output()?;
+        let run = valgrind.arg(here).args(arguments).arg(times.to_string()).output();
+        let output = run.map_err(|error| format!("valgrind, which counts instructions: {error}"))?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         let counted =
             text.lines().find_map(|line| line.split_once("refs:")).map(|(_, count)| count.replace(',', ""));
@@ -72,13 +75,10 @@ pub fn instructions_of(here: &Path, arguments: &[&str]) -> Result<f64, Failure> 
     Ok((count(3000)? - count(1000)?) / 2000.0)
 }
 
-fn instructions(here: &Path) -> Result<Option<HashMap<&'static str, f64>>, Failure> {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        return Ok(None);
-    }
+fn instructions(here: &Path) -> Result<HashMap<&'static str, f64>, Failure> {
     let each = |way: &'static str| Ok((way, instructions_of(here, &["send", way])?));
     let ways = [STATIC, ATTACH, READY, RETRY, REDIRECT];
-    ways.into_iter().map(each).collect::<Result<_, Failure>>().map(Some)
+    ways.into_iter().map(each).collect()
 }
 
 /// What was felt in each regime.
@@ -95,7 +95,7 @@ pub fn counted(counts: &Counts) -> Result<(Vec<Row>, Runs), Failure> {
     rows.push(Row::counted(
         "3a",
         "bytes of an idle credential among 100k, with 263 of its header",
-        "359 and the map",
+        NOTHING,
         counts.of("bytes of an idle credential"),
         700.0,
     )
@@ -128,31 +128,23 @@ fn hot(counts: &Counts) -> Result<Vec<Row>, Failure> {
             counts.requests(READY),
             0.0,
         ),
-        Row::counted("1c", "bytes of the future over the inner one and the service", "48", size, 64.0),
+        Row::counted("1c", "bytes of the future over the inner one and the service", NOTHING, size, 64.0),
     ];
-    if let Some(instructions) = &counts.instructions {
-        let over = |way| {
-            let of = |way| instructions.get(way).copied().unwrap_or(f64::NAN);
-            of(way) - of(STATIC)
-        };
-        let peers = format!("Retry {}, FollowRedirect {}", number(over(RETRY)), number(over(REDIRECT)));
-        rows.push(Row::counted("1d", "instructions over a static header, no replay", "132", over(ATTACH), 180.0).instead(
+    let over = |way| {
+        let of = |way| counts.instructions.get(way).copied().unwrap_or(f64::NAN);
+        of(way) - of(STATIC)
+    };
+    let peers = format!("Retry {}, FollowRedirect {}", number(over(RETRY)), number(over(REDIRECT)));
+    rows.push(Row::counted("1d", "instructions over a static header, no replay", NOTHING, over(ATTACH), 180.0).instead(
             1170.0,
             "One path serves requests with and without a replay, and moves more than a fixed header does: request, body \
                  and what is kept of both. Besides, the request's origin and own `Authorization` are looked at, the \
                  clock, the answer's status, whether it is gRPC, and whether this origin is known to accept the token.",
         ));
-        rows.push(
-            Row::counted(
-                "1e",
-                "instructions over a static header, ready to replay",
-                peers,
-                over(READY),
-                950.0,
-            )
+    rows.push(
+        Row::counted("1e", "instructions over a static header, ready to replay", peers, over(READY), 950.0)
             .instead(1820.0, "As 1d, and the head is copied."),
-        );
-    }
+    );
     Ok(rows)
 }
 
@@ -210,7 +202,7 @@ fn bodies(counts: &Counts) -> Vec<Row> {
         Row::counted(
             "4f",
             "bytes beyond the frames, 16 MiB by 16 KiB",
-            "65536",
+            NOTHING,
             large("bytes kept beyond the frames"),
             98_304.0,
         ),

@@ -57,7 +57,7 @@ fn hot() -> Result<Vec<Row>, Failure> {
     };
     let beside = format!("FollowRedirect {}", number(added(redirect, retry)));
     Ok(vec![
-        Row::timed("1f", "attach, no replay, x a static header", "1.06", ratio(attach, fixed), 1.15)
+        Row::timed("1f", "attach, no replay, x a static header", "", ratio(attach, fixed), 1.15)
             .instead(2.0, "See 1d."),
         Row::timed("1g", "ready to replay, x what tower Retry adds", beside, added(ready, retry), 0.85)
             .instead(1.6, "See 1d; Retry looks at no origin and no clock, and keeps no body back."),
@@ -189,7 +189,7 @@ fn replays() -> Result<Vec<Row>, Failure> {
         (None, [short, long]) => Ok(vec![Row::timed(
             "4h",
             "a frame of 16384 replayed, x one of 1024",
-            "1.0",
+            "",
             ratio(long, short),
             2.0,
         )]),
