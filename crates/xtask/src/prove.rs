@@ -85,7 +85,10 @@ impl Bench {
                 return self.who_notices().map(Some);
             }
             for (target, tests) in fault.targets() {
-                let (results, said) = self.run(&target, &tests)?;
+                let (results, said) = match self.run(&target, &tests) {
+                    Err(Stop::Because(why)) => return Ok(Some(last_lines(&why))),
+                    ran => ran?,
+                };
                 for test in tests {
                     match results.get(test) {
                         Some(false) => {}
