@@ -521,9 +521,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         file: "crates/tower-oauth-refresh/src/attach.rs",
         find: "if let Some(key) = self.bound_key {",
         replace: "if let Some(key) = self.bound_key.filter(|_| false) {",
-        caught_by: &[
-            "coordinator/tests/life.rs::a_token_that_is_bound_to_a_key_is_never_sent_as_if_it_were_not",
-        ],
+        caught_by: &["service/tests/nonce.rs::the_token_goes_out_as_dpop_and_its_key_goes_along"],
     },
     Fault {
         breaks: "the key of a login is lost with its first refresh",
@@ -578,7 +576,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator.rs",
         find: "hash_one((coordinator, key, generation))",
-        replace: "hash_one((coordinator, key, generation, driver::draw().map(|lots| lots.nonce)))",
+        replace: "hash_one((coordinator, key, generation, std::time::Instant::now()))",
         caught_by: &["coordinator/tests/time.rs::jitter_is_drawn_once_for_a_generation"],
     },
     Fault {
