@@ -6,6 +6,7 @@
 mod attacks;
 mod bound;
 mod flight;
+mod mistakes;
 mod promises;
 mod rotation;
 mod rules;
@@ -32,6 +33,7 @@ pub(crate) struct Fault {
 
 pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
     [
+        mistakes::FAULTS,
         rules::FAULTS,
         attacks::answers::FAULTS,
         attacks::flights::FAULTS,

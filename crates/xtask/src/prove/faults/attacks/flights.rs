@@ -235,8 +235,8 @@ pub(crate) const FAULTS: &[Fault] = &[
         breaks: "F39: a full queue is an endpoint that is not available",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/machine/exchange.rs",
-        find: "TurnedAway::Full(until) => (ErrorKind::TooManyWaiters, until),",
-        replace: "TurnedAway::Full(until) => (ErrorKind::Unavailable, until),",
+        find: "TurnedAway::Full(until) => RefreshError::new(ErrorKind::TooManyWaiters)",
+        replace: "TurnedAway::Full(until) => RefreshError::new(ErrorKind::Unavailable)",
         caught_by: &[
             "coordinator/machine/tests/exchange.rs::whoever_is_turned_away_is_told_why_and_until_when",
         ],
