@@ -15,6 +15,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use reqwest::ResponseBuilderExt as _;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 use tower::service_fn;
 use tower_oauth_refresh::{
     BoundKey, ClientAuth, EventKind, NotReplayable, RefreshCoordinator, RefreshReport, ReplayOutcome,
@@ -228,7 +229,8 @@ async fn a_refusal_in_the_trailers_is_in_time_for_the_next_request() {
     assert_eq!(read.trailers().unwrap()["grpc-status"], "16");
     assert_eq!(read.to_bytes(), "m");
     let mut events = coordinator.events();
-    while !matches!(events.next().await.unwrap().kind, EventKind::Refreshed(_)) {}
+    let refreshed = async { while !matches!(events.next().await.unwrap().kind, EventKind::Refreshed(_)) {} };
+    timeout(Duration::from_secs(60), refreshed).await.expect("a refresh");
 
     assert_eq!(client.post(URL).send().await.unwrap().content_length(), Some(4));
     assert_eq!(api.tokens(), ["Bearer at-1", "Bearer at-2"]);

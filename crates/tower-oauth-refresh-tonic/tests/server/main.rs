@@ -179,7 +179,8 @@ async fn a_refusal_in_later_trailers_is_the_end_of_the_stream_and_of_the_token()
     let mut stream = world.client.watch(asking("late")).await.unwrap().into_inner();
     assert!(stream.message().await.unwrap().is_some());
     assert_eq!(stream.message().await.unwrap_err().code(), Code::Unauthenticated);
-    while !matches!(events.next().await.unwrap().kind, EventKind::Refreshed(_)) {}
+    let refreshed = async { while !matches!(events.next().await.unwrap().kind, EventKind::Refreshed(_)) {} };
+    timeout(Duration::from_secs(60), refreshed).await.expect("a refresh");
     assert_eq!(world.api.calls(), 1, "the stream is not begun anew");
     world.client.check(asking("")).await.unwrap();
     assert_eq!((world.refreshes(), world.api.calls()), (1, 2), "the next call has the new token");

@@ -3,12 +3,14 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use futures_util::stream;
 
 use http::uri::PathAndQuery;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::server::{self, NamedService};
@@ -147,7 +149,9 @@ async fn a_stream_of_requests_over_the_limit_is_sent_once_and_the_report_says_wh
         let outcome = reports.lock().unwrap().pop().flatten().unwrap().outcome;
         assert!(matches!(outcome, ReplayOutcome::NotReplayable(NotReplayable::TooLarge)), "{outcome:?}");
 
-        while !matches!(events.next().await.unwrap().kind, EventKind::Refreshed(_)) {}
+        let refreshed =
+            async { while !matches!(events.next().await.unwrap().kind, EventKind::Refreshed(_)) {} };
+        timeout(Duration::from_secs(60), refreshed).await.expect("a refresh");
         assert_eq!(world.api.calls(), 1, "nothing of it is sent twice");
         client.ready().await.unwrap();
         let said = Request::new(stream::iter(letters([1])));

@@ -133,9 +133,12 @@ int main(void) { pthread_t t; pthread_create(&t, 0, second, 0); pthread_exit(0);
 
     fn until(stdin: Option<std::process::ChildStdin>, pid: u32, is_so: impl Fn(&Stat) -> bool) {
         drop(stdin);
-        while !stat(pid).is_some_and(|stat| is_so(&stat)) {
-            std::thread::yield_now();
-        }
+        let is_so_now = || stat(pid).is_some_and(|stat| is_so(&stat));
+        let becomes_so = (0..10_000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            is_so_now()
+        });
+        assert!(becomes_so, "{pid} does not become what is waited for");
     }
 
     #[test]

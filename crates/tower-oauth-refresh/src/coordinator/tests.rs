@@ -47,6 +47,7 @@ use crate::secret::RefreshToken;
 use crate::store::{
     BoxFuture, BoxStream, KeyDigest, MemoryStore, Record, RecordBody, StoreError, Swap, Version,
 };
+use crate::tests::within;
 use crate::token::TokenSet;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -71,10 +72,24 @@ struct Server {
     script: Mutex<VecDeque<Reply>>,
     /// Once the script is played: `None` is to do it right.
     always: Mutex<Option<Reply>>,
-    arrived: Notify,
+    arrived: Signal,
     released: Permits,
     /// Does not revoke.
     keeps: AtomicBool,
+}
+
+/// What a test waits for, though not for ever.
+#[derive(Default)]
+struct Signal(Notify);
+
+impl Signal {
+    fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    async fn notified(&self) {
+        within(self.0.notified()).await;
+    }
 }
 
 struct Permits(Semaphore);
@@ -134,7 +149,7 @@ struct Faults {
     slow: AtomicBool,
     /// The next load has read the record, and answers when the test lets it.
     late: AtomicBool,
-    has_read: Notify,
+    has_read: Signal,
     may_answer: Notify,
     /// Fails with this.
     error: Mutex<Option<Box<dyn std::error::Error + Send + Sync>>>,

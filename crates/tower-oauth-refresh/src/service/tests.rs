@@ -20,6 +20,7 @@ use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
+use crate::tests::{until, within};
 use crate::{
     Builder, ClientAuth, Clock, Now, RefreshCoordinator, RefreshError, RefreshLayer, RefreshReport,
     ReplayOutcome, SystemClock, TokenSet,
@@ -230,7 +231,7 @@ async fn grpc_unauthenticated_without_a_body_is_healed() {
     assert_eq!(world.tokens(), ["Bearer at-1", "Bearer at-2"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn grpc_unauthenticated_in_trailers_is_too_late_for_this_request_and_in_time_for_the_next() {
     use http_body::Frame;
     let coordinator = coordinator().await;
@@ -247,7 +248,7 @@ async fn grpc_unauthenticated_in_trailers_is_too_late_for_this_request_and_in_ti
     let collected = response.into_body().collect().await.unwrap();
     assert_eq!(collected.trailers().unwrap()["grpc-status"], "16");
     let mut events = coordinator.events();
-    while !matches!(events.next().await.unwrap().kind, crate::EventKind::Refreshed(_)) {}
+    until(&mut events, |kind| matches!(kind, crate::EventKind::Refreshed(_))).await;
     assert_eq!(coordinator.token("k").await.unwrap().expose_secret(), "at-2");
 }
 
@@ -296,7 +297,7 @@ async fn other_origins_and_callers_own_authorization_pass_through_untouched() {
     assert_eq!(world.tokens(), ["", "", "", "", "Basic own"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_body_over_the_limit_is_sent_once_and_the_refusal_says_so() {
     let world = Arc::<World>::default();
     world.then(401, INVALID_TOKEN, "refused");
@@ -309,7 +310,7 @@ async fn a_body_over_the_limit_is_sent_once_and_the_refusal_says_so() {
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "refused");
     let mut events = coordinator.events();
     while coordinator.token("k").await.unwrap().expose_secret() != "at-2" {
-        events.next().await.unwrap();
+        within(events.next()).await.unwrap();
     }
     assert_eq!(world.tokens().len(), 1, "refreshed for the next request");
 }

@@ -9,7 +9,7 @@ impl World {
     async fn look(&self, every: Duration) {
         self.store.faults.late.store(true, Ordering::SeqCst);
         self.coordinator.keep_fresh("k", every).unwrap();
-        self.store.faults.has_read.notified().await;
+        tokio::time::timeout(every, self.store.faults.has_read.0.notified()).await.expect("no look");
     }
 
     async fn end_look(&self) {

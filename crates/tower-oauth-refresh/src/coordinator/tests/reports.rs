@@ -102,7 +102,7 @@ async fn a_refused_token_that_is_left_alone_is_logged_once() {
     }
     assert!(log.line("left alone").starts_with("WARN"));
     assert!(
-        matches!(events.next().await.unwrap().kind, EventKind::LeftAlone(generation) if generation.get() == 2)
+        matches!(within(events.next()).await.unwrap().kind, EventKind::LeftAlone(generation) if generation.get() == 2)
     );
 }
 
@@ -113,10 +113,10 @@ async fn a_slow_reader_of_events_is_told_how_many_it_missed() {
     for _ in 0..300 {
         world.install(HOUR).await;
     }
-    let first = events.next().await.unwrap();
+    let first = within(events.next()).await.unwrap();
     assert_eq!((first.missed, format!("{:?}", first.kind)), (44, "Installed(Generation(45))".to_owned()));
     for _ in 0..255 {
-        assert_eq!(events.next().await.unwrap().missed, 0);
+        assert_eq!(within(events.next()).await.unwrap().missed, 0);
     }
     assert!(futures_util::FutureExt::now_or_never(events.next()).is_none());
 }

@@ -137,7 +137,7 @@ async fn a_login_ends_in_every_process_within_a_second() {
             let error = token_of(process).await.unwrap_err();
             assert!(matches!(error, ErrorKind::LoggedOut | ErrorKind::NotInstalled));
         }
-        assert!(matches!(events.next().await.unwrap().kind, EventKind::LoggedOut));
+        assert!(matches!(within(events.next()).await.unwrap().kind, EventKind::LoggedOut));
         assert_eq!(world.server.submissions(), 0);
     }
 }
