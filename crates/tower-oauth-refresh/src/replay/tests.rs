@@ -162,6 +162,9 @@ fn a_body_is_not_polled_before_somebody_asks_for_it() {
     let script = Script::new(frames(&["ab"])).claiming(SizeHint::with_exact(2));
     let polls = script.polls();
     let (first, replay) = ReplayBody::recorded(script, LIMIT);
+    assert_eq!((first.is_end_stream(), first.size_hint().exact()), (false, Some(2)));
+    replay.check().unwrap();
+    assert_eq!(polls.load(Ordering::Relaxed), 0);
     let second = replay.again().unwrap().0;
     assert_eq!((first.is_end_stream(), second.size_hint().exact()), (false, Some(2)));
     assert_eq!(polls.load(Ordering::Relaxed), 0);
@@ -178,7 +181,7 @@ fn a_body_of_exactly_the_limit_is_replayed() {
 
 #[test]
 fn one_byte_over_the_limit_is_sent_and_not_replayed() {
-    let (mut first, replay) = ReplayBody::recorded(Script::new(frames(&["abc", "de", "f"])), 4);
+    let (mut first, replay) = ReplayBody::recorded(Script::new(frames(&["abc", "de", "f"])), 5);
     assert_eq!(rest(&mut first).unwrap().0, b"abcdef");
     assert_eq!(replay.again().unwrap_err(), NotReplayable::TooLarge);
 }
