@@ -151,6 +151,7 @@ fn a_record_nobody_sealed_is_not_taken_for_one() {
 fn unsealed_records_are_read_only_where_that_is_asked_for() {
     let beneath = MemoryStore::new();
     write(&beneath, ACME, &body(7, "{plain}"));
+    assert!(load(&Sealed::new(beneath.clone(), key(1)), ACME).unwrap_err().is_unreadable());
     let on = Sealed::new(beneath.clone(), key(1)).also_reads_unsealed();
     assert_eq!(text(load(&on, ACME).unwrap()), "{plain}");
     write(&on, ACME, &body(8, "{sealed}"));

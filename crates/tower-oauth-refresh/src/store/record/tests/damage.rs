@@ -36,10 +36,14 @@ fn a_record_with_any_bit_flipped_cannot_be_read() {
 fn a_record_with_any_byte_taken_out_or_put_in_cannot_be_read() {
     for (bytes, _) in written() {
         for at in 0..bytes.len() {
-            let (mut shorter, mut longer) = (bytes.clone(), bytes.clone());
+            let mut shorter = bytes.clone();
             shorter.remove(at);
-            longer.insert(at, b' ');
-            for damaged in [shorter, longer] {
+            let longer = [b' ', b'0', bytes[at]].map(|byte| {
+                let mut longer = bytes.clone();
+                longer.insert(at, byte);
+                longer
+            });
+            for damaged in longer.into_iter().chain([shorter]) {
                 assert!(wire::decode(&damaged).unwrap_err().is_unreadable(), "byte {at}");
             }
         }
