@@ -38,6 +38,23 @@ async fn users_of_hosts_that_cannot_send_get_the_token_that_another_host_has_sto
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_that_has_long_failed_to_send_serves_what_another_has_just_stored() {
+    let fleet = Fleet::new(2, SECOND);
+    fleet.install("k").await;
+    fleet.far.revoke_access();
+    let sick = fleet.at(0);
+    sick.network(Network::Refused);
+    // The last of its rests is the longest, and has just begun.
+    while sick.attempts() < 20 {
+        sick.request(&fleet.far, "k").await.unwrap_err();
+        tokio::time::sleep(SECOND).await;
+    }
+    fleet.at(1).request(&fleet.far, "k").await.unwrap();
+    tokio::time::sleep(SECOND * 2).await;
+    sick.request(&fleet.far, "k").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_cannot_send_asks_as_rarely_as_in_an_outage() {
     let fleet = Fleet::new(1, SECOND);
     fleet.install("k").await;
