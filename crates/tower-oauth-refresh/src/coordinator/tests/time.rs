@@ -166,16 +166,32 @@ async fn a_refusal_without_a_reason_costs_five_submissions_in_ten_seconds_and_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_kept_in_both_forms_and_a_valid_token_is_served_meanwhile() {
+async fn retry_after_is_kept_in_both_forms() {
+    // The second is half a minute after the clock's start.
+    for form in ["30", "Fri, 15 Jan 2027 09:00:30 GMT"] {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        world.server.script([Reply::Status(429, "", Some(form))]);
+        world.token().await.unwrap_err();
+        tokio::time::sleep(SECOND * 29).await;
+        world.token().await.unwrap_err();
+        assert_eq!(world.server.submissions(), 1, "{form}");
+        tokio::time::sleep(SECOND * 2).await;
+        assert_eq!(world.token().await.unwrap(), "access-2", "{form}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_retry_after_lasts_a_valid_token_is_served() {
     let world = World::new();
-    world.install(Duration::ZERO).await;
-    world.server.script([Reply::Status(429, "", Some("30"))]);
-    world.token().await.unwrap_err();
-    tokio::time::sleep(SECOND * 29).await;
-    world.token().await.unwrap_err();
+    world.install(HOUR).await;
+    tokio::time::sleep(Duration::from_secs(3600 - 120)).await;
+    world.server.always(Reply::Status(429, "", Some("30")));
+    for _ in 0..290 {
+        assert_eq!(world.token().await.unwrap(), "access-1");
+        tokio::time::sleep(SECOND / 10).await;
+    }
     assert_eq!(world.server.submissions(), 1);
-    tokio::time::sleep(SECOND * 2).await;
-    assert_eq!(world.token().await.unwrap(), "access-2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -367,6 +383,22 @@ async fn jitter_is_drawn_once_for_a_generation() {
     assert_ne!(unit(1, 1).to_bits(), unit(2, 1).to_bits());
     let mean = (0..1000).map(|generation| unit(1, generation)).sum::<f64>() / 1000.0;
     assert!((0.45..0.55).contains(&mean), "{mean}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_early_refresh_is_due_from_one_moment_on_for_all_requests() {
+    let world = World::new();
+    world.install(HOUR).await;
+    let slot = world.coordinator.slot(&"k".into());
+    let current = slot.current.load_full().unwrap();
+    let now = world.coordinator.clock.now();
+    let due = |second| current.is_ahead_due(now.after(Duration::from_secs(second)));
+    let first = (0..3600).find(|second| due(*second)).unwrap();
+    for second in 0..3600 {
+        for _ in 0..10 {
+            assert_eq!(due(second), second >= first, "{second}, and {first} is the first");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
