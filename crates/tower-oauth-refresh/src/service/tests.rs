@@ -14,12 +14,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use allocation_counter::measure;
 use bytes::Bytes;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
+use crate::coordinator::{OriginId, Refusal};
 use crate::tests::{until, within};
 use crate::{
     Builder, ClientAuth, Clock, Now, RefreshCoordinator, RefreshError, RefreshLayer, RefreshReport,
@@ -181,6 +182,56 @@ async fn the_second_refusal_is_the_answer() {
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "second");
     assert_eq!(world.tokens().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_answer_has_been_read_when_the_request_is_sent_again() {
+    for newer_is_there in [false, true] {
+        let coordinator = coordinator().await;
+        let (refreshes, read) = (coordinator.clone(), Arc::new(AtomicU64::new(0)));
+        let api = service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
+            let (refreshes, read) = (refreshes.clone(), read.clone());
+            async move {
+                let first = request.headers()[AUTHORIZATION] == "Bearer at-1";
+                if first && newer_is_there {
+                    let slot = refreshes.slot(&"k".into());
+                    let used = slot.current.load_full().unwrap().id();
+                    let refused = refreshes.refused(&slot, used, OriginId::default());
+                    let Refusal::Wait(refreshed) = refused else { panic!("{refused:?}") };
+                    refreshed.wait().await.unwrap();
+                }
+                assert_eq!(read.load(Ordering::SeqCst), if first { 0 } else { 3 });
+                let frames = futures_util::stream::iter(0..3).map(move |_| {
+                    read.fetch_add(1, Ordering::SeqCst);
+                    Ok::<_, Infallible>(http_body::Frame::data(Bytes::from("a")))
+                });
+                let body = http_body_util::StreamBody::new(frames);
+                let answer = Response::builder().status(if first { 401 } else { 200 }).body(body);
+                Ok::<_, Infallible>(answer.unwrap())
+            }
+        });
+        let layer = RefreshLayer::new(coordinator, "k").origin("https://api.example".parse().unwrap());
+        let response = layer.layer(api).oneshot(post(URI, "")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn the_second_refusal_is_the_answer_however_late_it_comes() {
+    let clock = Arc::<ByHand>::default();
+    let coordinator = coordinator_at(clock.clone()).await;
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = calls.clone();
+    let api = service_fn(move |_: Request<ReplayBody<Full<Bytes>>>| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        // By then no new token is left alone any more.
+        clock.0.fetch_add(60, Ordering::SeqCst);
+        let refused = Response::builder().status(401).body(Full::<Bytes>::default());
+        std::future::ready(Ok::<_, Infallible>(refused.unwrap()))
+    });
+    let layer = RefreshLayer::new(coordinator, "k").origin("https://api.example".parse().unwrap());
+    layer.layer(api).oneshot(post(URI, "")).await.unwrap();
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
