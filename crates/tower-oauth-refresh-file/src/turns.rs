@@ -150,8 +150,10 @@ mod tests {
     use std::pin::Pin;
     use std::sync::mpsc;
     use std::task::{Context, Waker};
+    use std::time::Duration;
 
     use tokio::runtime::{Builder, Runtime};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -214,11 +216,15 @@ mod tests {
         assert_eq!(runtime.block_on(gather(2, Duration::from_millis(1))).unwrap(), 1);
     }
 
+    fn end<T>(runtime: &Runtime, call: impl Future<Output = T>) -> T {
+        runtime.block_on(async { timeout(Duration::from_secs(20), call).await }).unwrap()
+    }
+
     #[test]
     fn where_no_thread_can_be_started_a_call_fails_and_no_other() {
-        let runs = Builder::new_current_thread().build().unwrap();
+        let runs = Builder::new_current_thread().enable_time().build().unwrap();
         // No thread with such a stack can be started.
-        let starved = Builder::new_current_thread().thread_stack_size(1 << 46).build().unwrap();
+        let starved = Builder::new_current_thread().enable_time().thread_stack_size(1 << 46).build().unwrap();
         let turns = Arc::new(Turns::default());
         let enter = |until| turns.clone().enter(move |answer| Held { until, answer });
         let (go, until) = mpsc::channel();
@@ -227,10 +233,10 @@ mod tests {
             begin(runtime, call.as_mut());
         }
         go.send(()).unwrap();
-        let carried_out = calls.map(|call| runs.block_on(call).is_ok());
+        let carried_out = calls.map(|call| end(&runs, call).is_ok());
         assert_eq!(carried_out, [true, false, false, true]);
         // Nobody has the turn any more.
-        assert!(starved.block_on(enter(None)).is_err());
-        assert!(runs.block_on(enter(None)).is_ok());
+        assert!(end(&starved, enter(None)).is_err());
+        assert!(end(&runs, enter(None)).is_ok());
     }
 }
