@@ -4,14 +4,20 @@
 //! promise of `docs/reliability.md` has at least one.
 
 mod attacks;
+mod beyond;
 mod bound;
+mod endpoint;
+mod fleets;
 mod flight;
+mod logouts;
 mod mistakes;
 mod promises;
+mod replay;
 mod rotation;
 mod rules;
 mod sharing;
 mod stores;
+mod time;
 
 /// One change to the product code.
 #[derive(Debug)]
@@ -45,6 +51,12 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
         sharing::FAULTS,
         bound::FAULTS,
         promises::FAULTS,
+        replay::FAULTS,
+        endpoint::FAULTS,
+        time::FAULTS,
+        fleets::FAULTS,
+        logouts::FAULTS,
+        beyond::FAULTS,
     ]
     .into_iter()
     .flatten()

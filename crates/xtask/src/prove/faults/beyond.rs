@@ -1,0 +1,185 @@
+//! What attacks beyond the list have found, each brought back alone.
+
+use super::Fault;
+
+pub(crate) const FAULTS: &[Fault] = &[
+    Fault {
+        breaks: "of an answer that is cut off nothing counts",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/endpoint/response.rs",
+        find: "let raw = Raw::json(body, dialect).or_else(form)",
+        replace: "let raw = Raw::json(body, dialect).filter(|raw| raw.whole).or_else(form)",
+        caught_by: &[
+            "endpoint/response/tests.rs::of_an_answer_that_is_cut_off_the_tokens_that_are_whole_count",
+        ],
+    },
+    Fault {
+        breaks: "an answer that breaks off is lost",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/endpoint/transport.rs",
+        find: "let tells = self.ended || body",
+        replace: "let tells = self.ended || false && body",
+        caught_by: &["endpoint/transport.rs::of_an_answer_that_breaks_off_what_came_is_kept"],
+    },
+    Fault {
+        breaks: "an answer with a byte order mark that breaks off is lost",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/endpoint/transport.rs",
+        find: r#"self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body)"#,
+        replace: r#"self.body.strip_prefix(b"\xef\xbb\xbe").unwrap_or(&self.body)"#,
+        caught_by: &["endpoint/transport.rs::of_an_answer_that_breaks_off_what_came_is_kept"],
+    },
+    Fault {
+        breaks: "members of an appended document count",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/endpoint/response/scan.rs",
+        find: "        !appended && next_member",
+        replace: "        (!appended || appended) && next_member",
+        caught_by: &["endpoint/tests/answers.rs::what_stands_around_an_answer_changes_nothing"],
+    },
+    Fault {
+        breaks: "a notice before the object loses the answer",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/endpoint/response.rs",
+        find: "Raw::json(body, dialect).or_else(form).or_else(behind)",
+        replace: "Raw::json(body, dialect).or_else(form).or_else(|| behind().filter(|_| false))",
+        caught_by: &["endpoint/tests/answers.rs::what_stands_around_an_answer_changes_nothing"],
+    },
+    Fault {
+        breaks: "behind damage, the error of an inner object counts beside an access token",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/endpoint/response/raw.rs",
+        find: r#""error" if !member.certain && matches!"#,
+        replace: r#""error" if false && matches!"#,
+        caught_by: &[
+            "endpoint/response/tests.rs::what_belongs_to_an_inner_object_is_not_taken_for_the_answer_s_own",
+        ],
+    },
+    Fault {
+        breaks: "a panic of the request's body allows a replay",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/replay/recording.rs",
+        find: "self.state.lock().map_err(|_| NotReplayable::BodyFailed)?",
+        replace: "self.state()",
+        caught_by: &[
+            "service/tests/panics.rs::a_request_body_that_panics_fails_its_request_only_and_is_not_replayed",
+        ],
+    },
+    Fault {
+        breaks: "a waker that panics keeps those behind it waiting",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/waiter.rs",
+        find: "let waker = foreign::contained(cx.waker());",
+        replace: "let waker = cx.waker().clone();",
+        caught_by: &["service/tests/panics.rs::a_request_whose_waker_panics_keeps_no_other_waiting"],
+    },
+    Fault {
+        breaks: "callers that meet start a flight each",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
+        find: "if let Some(flight) = &mut state.flight {",
+        replace: "if let Some(flight) = state.flight.as_mut().filter(|_| false) {",
+        caught_by: &[
+            "coordinator/tests/threads.rs::threads_that_meet_at_an_expired_or_refused_token_refresh_it_once",
+        ],
+    },
+    Fault {
+        breaks: "a shutdown that outlives its runtime panics",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator.rs",
+        find: "foreign::guarded(tokio::time::timeout(limit, activity.wait_for(is_idle))).await;",
+        replace: "Ok::<_, foreign::Panicked>(tokio::time::timeout(limit, activity.wait_for(is_idle)).await);",
+        caught_by: &["coordinator/tests/runtimes/executors.rs::a_shutdown_that_outlives_its_runtime_ends"],
+    },
+    Fault {
+        breaks: "a slot is put out while it is held",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/slots.rs",
+        find: "let held = Arc::strong_count(slot) > 1 || slot.must_stay();",
+        replace: "let held = slot.must_stay();",
+        caught_by: &[
+            "coordinator/tests/threads.rs::threads_that_hold_a_slot_hold_the_same_however_many_are_put_out",
+        ],
+    },
+    Fault {
+        breaks: "an installed access token that no header holds is adopted",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/machine/judge.rs",
+        find: r#"            && self.policy.can_send(&held.tokens)
+"#,
+        replace: "",
+        caught_by: &[
+            "coordinator/tests/logins.rs::an_installed_access_token_that_no_header_holds_is_refreshed",
+        ],
+    },
+    Fault {
+        breaks: "the refresh token before the one spent is taken back beside an unusable access token",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/machine/exchange.rs",
+        find: "match self.unless_retired(&attempt.record, Some(new)).or(spent) {",
+        replace: "match Some(new).or(spent) {",
+        caught_by: &[
+            "coordinator/machine/tests/commit.rs::a_retired_refresh_token_beside_an_unusable_access_token_is_not_taken_back",
+        ],
+    },
+    Fault {
+        breaks: "a refusal is forgotten where the store fails after it",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/machine/exchange.rs",
+        find: r#"                self.notes.extend(verdict.map(Note::Condemned));
+"#,
+        replace: "",
+        caught_by: &[
+            "coordinator/tests/trouble.rs::a_refusal_after_which_the_store_fails_is_neither_sent_again_nor_in_doubt",
+        ],
+    },
+    Fault {
+        breaks: "what a conflict tells is not believed, and a store whose loads are late is written to without end",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/machine.rs",
+        find: r#"            (Phase::Restoring, Event::Swapped(Ok(Swapped::Conflict(found)))) => {
+                self.looked(now, lots, since, Ok(found))
+            }"#,
+        replace: r#"            (Phase::Restoring, Event::Swapped(Ok(Swapped::Conflict(_)))) => {
+                self.restores = 0;
+                self.look()
+            }"#,
+        caught_by: &["coordinator/tests/trouble.rs::a_store_whose_loads_are_late_is_not_asked_without_end"],
+    },
+    Fault {
+        breaks: "a clock that panics ends the care for all",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/keep_fresh.rs",
+        find: "let Ok(now) = foreign::call(|| coordinator.clock.now()) else { return Some(NAP) };",
+        replace: "let Ok(now) = foreign::call(|| coordinator.clock.now()) else { return None };",
+        caught_by: &["coordinator/tests/fresh.rs::a_clock_that_panics_once_ends_no_care"],
+    },
+    Fault {
+        breaks: "a refused token that is left alone forgets our own marks",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/machine.rs",
+        find: "matches!(outcome, Outcome::Refreshed(_) | Outcome::Adopted(_))",
+        replace: "!matches!(outcome, Outcome::Failed(_))",
+        caught_by: &[
+            "coordinator/tests/trouble.rs::an_origin_that_is_left_alone_makes_no_mark_of_ours_a_foreign_one",
+        ],
+    },
+    Fault {
+        breaks: "an exchange is measured by the wall clock",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/machine/commit.rs",
+        find: "(now.boot.saturating_sub(sent.boot), attempt.record.failures)",
+        replace: "(now.since(sent), attempt.record.failures)",
+        caught_by: &[
+            "coordinator/tests/clocks.rs::a_wall_clock_that_jumps_during_an_exchange_gives_no_token_a_longer_life",
+        ],
+    },
+    Fault {
+        breaks: "a waker that panics unwinds who gives up the turn at the store",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/limiter.rs",
+        find: "if let Ok(Err(_)) = foreign::call(|| queued.tell.send(granted)) {",
+        replace: "if queued.tell.send(granted).is_err() {",
+        caught_by: &["coordinator/limiter/tests.rs::a_waker_that_panics_reaches_nobody_whose_call_has_ended"],
+    },
+];

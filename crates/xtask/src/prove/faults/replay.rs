@@ -1,0 +1,293 @@
+//! Refused requests and their replay, each rule broken alone.
+
+use super::Fault;
+
+pub(crate) const FAULTS: &[Fault] = &[
+    Fault {
+        breaks: "C1: a late refusal refreshes a token that is new already",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
+        find: "if current.id() != used {",
+        replace: "if false {",
+        caught_by: &["coordinator/tests/sharing.rs::a_late_refusal_of_an_older_generation_costs_no_refresh"],
+    },
+    Fault {
+        breaks: "C2: the replay's refusal is healed again",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/future/heal.rs",
+        find: "Asks::Token if newer.is_none() => {}",
+        replace: "Asks::Token => {}",
+        caught_by: &["service/tests.rs::the_second_refusal_is_the_answer_however_late_it_comes"],
+    },
+    Fault {
+        breaks: "C3: every refusal of an API that refuses all is worth a refresh",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/guard.rs",
+        find: ".filter(|entry| entry.futile > 0 && entry.age < FUTILE_FORGOTTEN)",
+        replace: ".filter(|_| false)",
+        caught_by: &[
+            "coordinator/tests/time.rs::an_api_that_refuses_every_token_does_not_burn_refresh_tokens",
+        ],
+    },
+    Fault {
+        breaks: "C4: a body over the limit is replayed empty",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/replay.rs",
+        find: r#"            Handle::Refused(NotReplayable::TooLarge)
+        } else"#,
+        replace: r#"            Handle::Nothing(hint)
+        } else"#,
+        caught_by: &["service/tests.rs::a_body_over_the_limit_is_sent_once_and_the_refusal_says_so"],
+    },
+    Fault {
+        breaks: "C5: the replay has the first frame only",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/replay/captured.rs",
+        find: "            self.rest.push_back(bytes);",
+        replace: "            drop(bytes);",
+        caught_by: &[
+            "replay/tests.rs::a_fully_sent_body_is_replayed_byte_for_byte",
+            "replay/tests/splits.rs::a_replay_is_the_very_body_or_refused_with_the_first_copy_unharmed",
+        ],
+    },
+    Fault {
+        breaks: "C6: the replay ends where the first attempt was interrupted",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/replay/recording.rs",
+        find: "            None => state.poll_source(cx),",
+        replace: "            None => return Poll::Ready(None),",
+        caught_by: &[
+            "replay/tests/over_hyper.rs::an_early_401_over_http1_is_followed_by_the_complete_body",
+            "replay/tests/over_hyper.rs::an_early_401_over_http2_is_followed_by_the_complete_body",
+        ],
+    },
+    Fault {
+        breaks: "C9: only the first field of challenges is read",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/challenge.rs",
+        find: "for value in headers.get_all(WWW_AUTHENTICATE) {",
+        replace: "for value in headers.get(WWW_AUTHENTICATE) {",
+        caught_by: &["challenge/tests.rs::several_challenges_read_the_same_from_one_field_or_from_many"],
+    },
+    Fault {
+        breaks: "C9: a quote ends at an escaped quotation mark",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/challenge/parse.rs",
+        find: r#"b'\\' => {"#,
+        replace: r#"b'\\' if false => {"#,
+        caught_by: &["challenge/tests.rs::the_grammar_is_followed"],
+    },
+    Fault {
+        breaks: "C10: claims that the user must consent to are answered with a refresh",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/challenge.rs",
+        find: r#"    "insufficient_claims",
+"#,
+        replace: r#"    "insufficient_scope",
+"#,
+        caught_by: &["challenge/tests.rs::a_401_is_a_challenge_unless_a_newer_token_could_not_help"],
+    },
+    Fault {
+        breaks: "C10: a malformed request is answered with a refresh",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/challenge.rs",
+        find: r#"    "invalid_request",
+"#,
+        replace: r#"    "insufficient_scope",
+"#,
+        caught_by: &["challenge/tests.rs::a_401_is_a_challenge_unless_a_newer_token_could_not_help"],
+    },
+    Fault {
+        breaks: "C11: the caller's own Authorization is joined by ours",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/service.rs",
+        find: "origin.filter(|_| !request.headers().contains_key(AUTHORIZATION))",
+        replace: "origin",
+        caught_by: &["service/tests.rs::other_origins_and_callers_own_authorization_pass_through_untouched"],
+    },
+    Fault {
+        breaks: "C11: a port is not part of an origin",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/origin.rs",
+        find: "|(host, port)| port == self.port && host",
+        replace: "|(host, _)| host",
+        caught_by: &["origin.rs::another_scheme_host_port_or_user_is_another_origin"],
+    },
+    Fault {
+        breaks: "C13: a refused answer is read ahead without bound",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/body/refused.rs",
+        find: "if kept > READ_AHEAD || self",
+        replace: "if kept > 2 * READ_AHEAD || self",
+        caught_by: &["body/tests.rs::reading_ahead_is_bounded_and_keeps_length_and_errors"],
+    },
+    Fault {
+        breaks: "C13: a refused answer is not read before the replay",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/future/heal.rs",
+        find: r#"        let _ = timeout(READ_AHEAD_LIMIT, body.read_ahead()).await;
+"#,
+        replace: "",
+        caught_by: &["service/tests.rs::a_refused_answer_has_been_read_when_the_request_is_sent_again"],
+    },
+    Fault {
+        breaks: "C13: a refused answer is not read during the refresh",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/future/heal.rs",
+        find: "select(told, pin!(body.read_ahead()))",
+        replace: "select(told, pin!(std::future::pending::<()>()))",
+        caught_by: &["service/tests.rs::a_refused_answer_has_been_read_when_the_request_is_sent_again"],
+    },
+    Fault {
+        breaks: "RB-09: a failed refresh is charged to the origin",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/machine/exchange.rs",
+        find: "        let record = CredentialRecord { failures, ..attempt.record };",
+        replace: r#"        let mut record = CredentialRecord { failures, ..attempt.record };
+        self.charged.iter().for_each(|one| crate::coordinator::guard::charge(&mut record.refusals, *one));"#,
+        caught_by: &["coordinator/tests/time.rs::a_failed_refresh_does_not_burn_the_storm_guard"],
+    },
+    Fault {
+        breaks: "RB-50: a failed refresh is the answer to a refused request",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/future/heal.rs",
+        find: r#"                Err(outcome) => {
+"#,
+        replace: r#"                Err(ReplayOutcome::Failed(error)) => return Err(error.into()),
+                Err(outcome) => {
+"#,
+        caught_by: &["service/tests.rs::an_answer_that_cannot_be_healed_is_the_apis_own_with_the_reason"],
+    },
+    Fault {
+        breaks: "RB-59, D15: a refusal is handed out as it is",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/future/heal.rs",
+        find: "Asks::Token if newer.is_none() => {}",
+        replace: "Asks::Token if newer.is_none() && false => {}",
+        caught_by: &[
+            "service/tests.rs::a_refused_request_is_sent_once_more_with_a_new_token_and_the_same_body",
+        ],
+    },
+    Fault {
+        breaks: "RB-63: the replay has no trailers",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/replay/captured.rs",
+        find: r#"        self.trailers = Some(trailers.clone());
+"#,
+        replace: "",
+        caught_by: &["replay/tests.rs::trailers_are_replayed_whether_sent_before_or_not"],
+    },
+    Fault {
+        breaks: "RB-63: the replay promises its whole length after every frame",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/replay/recording.rs",
+        find: "SizeHint::with_exact(length.saturating_sub(state.replayed))",
+        replace: "SizeHint::with_exact(length)",
+        caught_by: &["replay/tests.rs::an_exact_length_stays_exact_frame_by_frame"],
+    },
+    Fault {
+        breaks: "RB-64: the replay promises a length that the body never had",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/replay/recording.rs",
+        find: "&& upper > hint.lower()",
+        replace: "&& upper >= hint.lower()",
+        caught_by: &["replay/tests.rs::a_body_without_a_length_never_gains_one"],
+    },
+    Fault {
+        breaks: "RB-64: one byte more than the limit is kept",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/replay/captured.rs",
+        find: "if self.size > limit {",
+        replace: "if self.size > limit + 1 {",
+        caught_by: &["replay/tests.rs::one_byte_over_the_limit_is_sent_and_not_replayed"],
+    },
+    Fault {
+        breaks: "RB-65: a body is polled before it is asked for",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/replay.rs",
+        find: "Source::First(recording) => recording.first_is_at_end(),",
+        replace: r#"Source::First(recording) => {
+                let _ = recording.poll_first(&mut Context::from_waker(Waker::noop()));
+                recording.first_is_at_end()
+            }"#,
+        caught_by: &["replay/tests.rs::a_body_is_not_polled_before_somebody_asks_for_it"],
+    },
+    Fault {
+        breaks: "RB-65: what was kept of a body over the limit stays in memory",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/replay/recording.rs",
+        find: "            self.kept = Kept::Refused(reason);",
+        replace: "            mem::forget(mem::replace(&mut self.kept, Kept::Refused(reason)));",
+        caught_by: &["replay/tests.rs::frames_are_freed_the_moment_the_limit_is_exceeded"],
+    },
+    Fault {
+        breaks: "RB-67: the replay has the default version",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/future/kept.rs",
+        find: r#"        self.version = head.version;
+"#,
+        replace: "",
+        caught_by: &["service/tests.rs::method_uri_version_headers_and_extensions_survive_the_replay"],
+    },
+    Fault {
+        breaks: "RB-67: the replay has no extensions",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/future/kept.rs",
+        find: r#"        self.extensions = head.extensions.clone();
+"#,
+        replace: "",
+        caught_by: &["service/tests.rs::method_uri_version_headers_and_extensions_survive_the_replay"],
+    },
+    Fault {
+        breaks: "RB-69: a 403 is a challenge",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/challenge.rs",
+        find: r#"StatusCode::UNAUTHORIZED => {
+            let challenges"#,
+        replace: r#"StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            let challenges"#,
+        caught_by: &["challenge/tests.rs::no_other_status_is_a_challenge_whatever_it_says"],
+    },
+    Fault {
+        breaks: "RB-70: a clone is called that was never ready",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/service.rs",
+        find: "let call = self.inner.call(Request::from_parts(head, body));",
+        replace: "let call = self.inner.clone().call(Request::from_parts(head, body));",
+        caught_by: &["service/tests.rs::the_service_that_was_polled_ready_is_the_one_that_is_called"],
+    },
+    Fault {
+        breaks: "RB-76: gRPC's refusal in the header fields is not seen",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/challenge.rs",
+        find: "StatusCode::OK => is_grpc(headers) && grpc_unauthenticated(headers),",
+        replace: "StatusCode::OK => false,",
+        caught_by: &["service/tests.rs::grpc_unauthenticated_without_a_body_is_healed"],
+    },
+    Fault {
+        breaks: "RB-76: gRPC's refusal in the trailers is not seen",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/future.rs",
+        find: r#"(Some(b"16"), Some(slot)) => drop(config.coordinator.refused(slot, used, origin)),"#,
+        replace: r#"(Some(b"16"), Some(_)) => {}"#,
+        caught_by: &[
+            "service/tests.rs::grpc_unauthenticated_in_trailers_is_too_late_for_this_request_and_in_time_for_the_next",
+        ],
+    },
+    Fault {
+        breaks: "RB-77: a classifier is not asked",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/layer.rs",
+        find: "if self.classifiers.is_empty() {",
+        replace: "if true {",
+        caught_by: &["service/tests.rs::an_own_classifier_decides_what_a_challenge_is"],
+    },
+    Fault {
+        breaks: "RB-80: an illegal byte in a token is a panic",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/attach.rs",
+        find: "let mut value = HeaderValue::from_maybe_shared(bytes).ok()?;",
+        replace: "let mut value = HeaderValue::from_maybe_shared(bytes).unwrap();",
+        caught_by: &["attach.rs::the_header_is_sensitive_and_an_illegal_token_is_no_panic"],
+    },
+];
