@@ -94,6 +94,25 @@ fn looks(path: &Path) -> u64 {
     seen
 }
 
+/// Has this process a lock on the file? Not every SQLite removes the log where it has none: to look at what is lost does
+/// not do.
+#[cfg(target_os = "linux")]
+fn is_locked(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let inode = format!(":{}", std::fs::metadata(path).unwrap().ino());
+    let (locks, process) = (std::fs::read_to_string("/proc/locks").unwrap(), std::process::id().to_string());
+    let ours = |lock: &str| {
+        let mut fields = lock.split_whitespace().skip(4);
+        fields.next() == Some(process.as_str()) && fields.next().is_some_and(|file| file.ends_with(&inode))
+    };
+    locks.lines().any(ours)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_locked(_: &Path) -> bool {
+    true
+}
+
 /// A lock of SQLite's is one of the process on the file, and whoever closes the file lets all of them go.
 #[tokio::test]
 async fn opening_the_store_again_lets_no_other_process_discard_its_writes() {
@@ -102,6 +121,7 @@ async fn opening_the_store_again_lets_no_other_process_discard_its_writes() {
     let first = SqliteStore::open(&path).await.unwrap();
     count_up(&first).await;
     let second = SqliteStore::open(&path).await.unwrap();
+    assert!(is_locked(&path), "whoever closes the file lets SQLite's lock go");
     assert_eq!(looks(&path), 1);
     assert_eq!(count_up(&first).await, 2);
     assert_eq!(looks(&path), 2, "to another process, what was stored since is lost");
@@ -119,6 +139,7 @@ async fn opening_a_store_beside_an_applications_pool_leaves_the_pool_its_locks()
     let application = SqliteStore::new(SqlitePool::connect_with(options).await.unwrap());
     count_up(&application).await;
     let opened = SqliteStore::open(&path).await.unwrap();
+    assert!(is_locked(&path), "whoever closes the file lets SQLite's lock go");
     assert_eq!(looks(&path), 1);
     assert_eq!(count_up(&application).await, 2);
     assert_eq!(looks(&path), 2);
