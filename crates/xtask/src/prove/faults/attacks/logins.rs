@@ -39,9 +39,6 @@ pub(crate) const FAULTS: &[Fault] = &[
         polled"#,
         caught_by: &[
             "coordinator/tests/panics.rs::a_refresh_survives_every_panic_of_other_code",
-            "coordinator/tests/panics.rs::a_refresh_after_an_outage_survives_every_panic_of_other_code",
-            "coordinator/tests/panics.rs::a_refresh_that_is_not_stored_at_once_survives_every_panic_of_other_code",
-            "coordinator/tests/panics.rs::a_replay_survives_every_panic_of_other_code",
             "coordinator/tests/panics.rs::what_nothing_depends_on_may_panic_each_time",
         ],
     },

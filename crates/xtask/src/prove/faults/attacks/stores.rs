@@ -15,11 +15,9 @@ pub(crate) const FAULTS: &[Fault] = &[
         breaks: "F07: the database file is opened beside SQLite to set its rights",
         rows: &[],
         file: "crates/tower-oauth-refresh-sql/src/sqlite/file.rs",
-        find: r#"    tighten_all(&path)?;
-    Ok(path)"#,
-        replace: r#"    drop(fs::File::open(&path)?);
-    tighten_all(&path)?;
-    Ok(path)"#,
+        find: "                tighten_all(&file).map_err(failed)?;",
+        replace: r#"                drop(fs::File::open(&file).map_err(failed)?);
+                tighten_all(&file).map_err(failed)?;"#,
         caught_by: &[
             "crates/tower-oauth-refresh-sql/tests/processes.rs::opening_the_store_again_lets_no_other_process_discard_its_writes",
             "crates/tower-oauth-refresh-sql/tests/processes.rs::opening_a_store_beside_an_applications_pool_leaves_the_pool_its_locks",
