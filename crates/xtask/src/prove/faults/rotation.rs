@@ -251,6 +251,14 @@ pub(crate) const FAULTS: &[Fault] = &[
         caught_by: &["coordinator/machine/tests/commit.rs::a_received_set_is_stored_before_anybody_is_told"],
     },
     Fault {
+        breaks: "RB-25: of a success that reports an error the refresh token is dropped",
+        rows: &["I2"],
+        file: "crates/tower-oauth-refresh/src/endpoint/classify.rs",
+        find: "status.is_success() && response.holds_refresh_token() {",
+        replace: "false && response.holds_refresh_token() {",
+        caught_by: &["endpoint/classify/tests.rs::a_refresh_token_in_a_success_is_never_lost"],
+    },
+    Fault {
         breaks: "RB-29: what a token is for stands in its key without a mark between the parts",
         rows: &["I17"],
         file: "crates/tower-oauth-refresh/src/endpoint.rs",
