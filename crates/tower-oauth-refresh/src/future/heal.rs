@@ -68,8 +68,9 @@ where
             };
             drop((parts, body));
             ready_service(&mut service).await?;
+            // A request belongs to the login that it was first sent under. There is one, so nobody has to log in.
             if config.coordinator.in_use(slot)?.id().login != used.login {
-                return Err(RefreshError::new(ErrorKind::LoggedOut).into());
+                return Err(RefreshError::new(ErrorKind::Aborted).into());
             }
             answer = service.call(request).await.map_err(Into::into)?;
             if asks == Asks::Token {

@@ -12,6 +12,8 @@ use crate::{BoundKey, ErrorKind, NotReplayable, RefreshError};
 const NONCE: &[(&str, &str)] =
     &[("www-authenticate", r#"DPoP error="use_dpop_nonce", algs="ES256""#), ("dpop-nonce", "n-1")];
 
+const INVALID_TOKEN: &[(&str, &str)] = &[("www-authenticate", r#"DPoP error="invalid_token""#)];
+
 const INVALID_PROOF: &[(&str, &str)] = &[("www-authenticate", r#"DPoP error="invalid_dpop_proof""#)];
 
 /// Keeps what the requests carried besides their token, and answers as the world says.
@@ -193,14 +195,15 @@ impl Service<Request<ReplayBody<Full<Bytes>>>> for Busy {
     }
 }
 
-/// A request that has waited for its token (`lifetime` 0), or was refused for a nonce, and waits for its connection
+/// A request that has waited for its token (`lifetime` 0), or was refused like this, and waits for its connection
 /// while `meanwhile` happens: what the API has seen before and after, and how it ended.
 async fn held_up(
     lifetime: u64,
+    refusal: &'static [(&'static str, &'static str)],
     meanwhile: impl AsyncFnOnce(Arc<RefreshCoordinator>),
 ) -> (Vec<String>, Vec<String>, Option<ErrorKind>) {
     let world = Arc::<World>::default();
-    world.then(401, NONCE, "");
+    world.then(401, refusal, "");
     let coordinator = coordinator_with(|builder| builder.dpop(), "DPoP").await;
     let set = TokenSet::new("at-1").with_refresh_token("rt-1");
     let set = set.with_expires_in(Duration::from_secs(lifetime)).with_bound_key(BoundKey::new(*b"key"));
@@ -223,12 +226,12 @@ async fn held_up(
 
 #[tokio::test]
 async fn a_request_that_waits_for_its_connection_is_not_sent_after_a_logout() {
-    for lifetime in [3600, 0] {
+    for (lifetime, refusal) in [(3600, NONCE), (3600, INVALID_TOKEN), (0, NONCE)] {
         let logout = async |coordinator: Arc<RefreshCoordinator>| {
             coordinator.logout("k").await.unwrap();
         };
-        let (before, after, error) = held_up(lifetime, logout).await;
-        assert_eq!(before, after, "for a nonce, or after a refresh");
+        let (before, after, error) = held_up(lifetime, refusal, logout).await;
+        assert_eq!(before, after, "{refusal:?}, or after a refresh");
         assert_eq!(error, Some(ErrorKind::LoggedOut));
     }
 }
@@ -240,11 +243,13 @@ async fn a_request_that_waits_for_its_connection_never_carries_a_token_of_the_lo
         let set = TokenSet::new("other").with_bound_key(BoundKey::new(*b"other"));
         coordinator.install("k", set).await.unwrap();
     };
-    // Sent before, as the one account: it is not done to the other.
-    let (before, after, error) = held_up(3600, anew).await;
-    assert_eq!((before, error), (after, Some(ErrorKind::LoggedOut)));
-    // Not sent yet: it is a request of whoever is logged in.
-    let (before, after, _) = held_up(0, anew).await;
+    // Sent before, as the one account: it is not done to the other. There is a login, so that none is asked for.
+    for refusal in [NONCE, INVALID_TOKEN] {
+        let (before, after, error) = held_up(3600, refusal, anew).await;
+        assert_eq!((before, error), (after, Some(ErrorKind::Aborted)), "{refusal:?}");
+    }
+    // Not sent yet: it is a request of the login there is when it is sent.
+    let (before, after, _) = held_up(0, NONCE, anew).await;
     assert!(before.is_empty() && after.iter().all(|token| token == "DPoP other"), "{after:?}");
     assert!(!after.is_empty());
 }
