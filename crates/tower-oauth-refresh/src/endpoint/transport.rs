@@ -16,7 +16,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::Sleep;
 use tower_service::Service;
 
-use crate::error::Cause;
+use crate::error::{Cause, ErrorKind, RefreshError};
 use crate::foreign::{self, guarded};
 use crate::store::BoxFuture;
 
@@ -194,6 +194,11 @@ fn unsent(error: &(dyn StdError + 'static)) -> Unsent {
     while let Some(error) = next {
         if let Some(NotSent(cause)) = error.downcast_ref() {
             return Unsent::Certain(Some(cause.clone()));
+        }
+        // The client goes through the layer that it serves.
+        let ours = error.downcast_ref::<RefreshError>();
+        if let Some(error) = ours.filter(|error| error.kind() == ErrorKind::Reentrant) {
+            return Unsent::Certain(Some(Arc::new(error.clone())));
         }
         let io = error.downcast_ref::<io::Error>();
         // A connection that was made can end with any other kind: a host may become unreachable.

@@ -1,5 +1,6 @@
 //! Marking, sending, and understanding the answer.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -301,6 +302,12 @@ impl Machine {
     /// Something is wrong with this host, not with the server: nobody else waits for that. The mark goes at once, also
     /// before the retry.
     fn not_sent(&mut self, now: Now, lots: Lots, attempt: Attempt, cause: Option<Cause>) -> Step {
+        if reentrant(cause.as_deref()) {
+            let until = now.after(COOL_DOWN);
+            let error = RefreshError::new(ErrorKind::Reentrant).with_retry_at(until);
+            self.own.rest(until, None, error.clone());
+            return self.clear(now, lots, attempt, None, Err(error));
+        }
         self.own.was_not_sent(now);
         let first = self.retries < self.policy.retries && self.own.unsent == 1;
         if first && self.may_retry(now, &attempt) {
@@ -435,6 +442,18 @@ impl Machine {
             Ok(Swapped::Done) | Err(_) => self.fail(verdict),
         }
     }
+}
+
+/// Does the endpoint's client wait for the refresh that it is to make? It would do so again.
+fn reentrant(cause: Option<&(dyn StdError + Send + Sync + 'static)>) -> bool {
+    let mut next = cause.map(|cause| cause as &(dyn StdError + 'static));
+    while let Some(error) = next {
+        if error.downcast_ref::<RefreshError>().is_some_and(|ours| ours.kind() == ErrorKind::Reentrant) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The error of an endpoint that is left alone for so long.

@@ -261,12 +261,46 @@ async fn a_token_endpoint_behind_its_own_layer_is_an_error_and_no_deadlock() {
     let coordinator = builder.build(wrapped).unwrap();
     inner.set(coordinator.clone()).unwrap();
     coordinator.install("k", world.server.login(Duration::ZERO)).await.unwrap();
-    let error = coordinator.token("k").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
-    assert_eq!(source.map(RefreshError::kind), Some(ErrorKind::Reentrant));
-    let told_later = coordinator.token("k").await.unwrap_err();
-    assert!(std::error::Error::source(&told_later).is_some(), "as long as the failure stands");
+    let start = Instant::now();
+    assert_eq!(coordinator.token("k").await.unwrap_err().kind(), ErrorKind::Reentrant);
+    assert_eq!(
+        coordinator.token("k").await.unwrap_err().kind(),
+        ErrorKind::Reentrant,
+        "as long as it stands"
+    );
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_through_its_own_layer_is_named_as_the_cause() {
+    let world = World::new();
+    let inner: Arc<std::sync::OnceLock<Arc<RefreshCoordinator>>> = Arc::default();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let wrapped = tower::service_fn({
+        let (inner, sent) = (inner.clone(), sent.clone());
+        move |request: Request<Full<Bytes>>| {
+            let sent = sent.clone();
+            let http = tower::service_fn(move |_: Request<crate::ReplayBody<Full<Bytes>>>| {
+                sent.fetch_add(1, Ordering::SeqCst);
+                std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+            });
+            let layer = crate::RefreshLayer::new(inner.get().unwrap().clone(), "k");
+            let layer = layer.origin("https://as.example".parse().unwrap());
+            tower::ServiceExt::oneshot(tower::Layer::layer(&layer, http), request)
+        }
+    });
+    let uri = http::Uri::from_static("https://as.example/token");
+    let builder = RefreshCoordinator::builder(uri, ClientAuth::none("c")).clock(world.clock.clone());
+    let coordinator = builder.build(wrapped).unwrap();
+    inner.set(coordinator.clone()).unwrap();
+    coordinator.install("k", world.server.login(Duration::ZERO)).await.unwrap();
+    let start = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(coordinator.token("k").await.unwrap_err().kind(), ErrorKind::Reentrant);
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    assert_eq!((start.elapsed(), sent.load(Ordering::SeqCst)), (SECOND * 10, 0));
+    assert!(coordinator.status("k").await.unwrap().unwrap().in_doubt.is_none());
 }
 
 #[test]
