@@ -31,6 +31,9 @@ use crate::secret::{BoundKey, RefreshToken};
 use crate::store::record::CredentialRecord;
 use crate::store::{Record, RecordBody, StoreError, Swap, Version};
 
+/// A change that is told sooner is looked at after this.
+const LEAST_PAUSE: Duration = Duration::from_millis(50);
+
 tokio::task_local! {
     /// The flight that this task flies: by coordinator and credential.
     static FLYING: (u128, CredentialKey);
@@ -276,10 +279,13 @@ impl RefreshCoordinator {
             }
             std::future::pending::<()>().await;
         });
+        // A store may tell of something whenever it is asked.
+        let least = sleep(pause.min(LEAST_PAUSE));
         let changed = async {
             if changed.await.is_err() {
                 std::future::pending::<()>().await;
             }
+            least.await;
         };
         tokio::select! {
             // In this order, so that a test sees the same calls of the store in each run.

@@ -155,6 +155,8 @@ struct Faults {
     error: Mutex<Option<Box<dyn std::error::Error + Send + Sync>>>,
     /// Tells of changes, where a test has put this here.
     tells: Mutex<Option<broadcast::Sender<KeyDigest>>>,
+    /// Tells of this key whenever it is asked, so many times.
+    tells_at_once: Mutex<Option<(KeyDigest, usize)>>,
 }
 
 /// Follows tokio's clock, with a wall clock that can be set.
@@ -436,6 +438,10 @@ impl TokenStore for Flaky {
     }
 
     fn changes(&self) -> Option<BoxStream<'_, KeyDigest>> {
+        if let Some((key, times @ 1..)) = &mut *self.faults.tells_at_once.lock().unwrap() {
+            *times -= 1;
+            return Some(Box::pin(futures_util::stream::iter([*key])));
+        }
         let told = self.faults.tells.lock().unwrap().as_ref()?.subscribe();
         Some(Box::pin(futures_util::stream::unfold(told, async |mut told| {
             Some((told.recv().await.ok()?, told))
