@@ -47,8 +47,9 @@ pub(crate) enum Refusal {
     Fail(RefreshError),
 }
 
-/// How long an unexplained failure answers for new requests.
-const STANDS: Duration = Duration::from_millis(500);
+/// How long an unexplained failure answers for new requests. One of the store that follows another stands for twice as
+/// long, up to the second.
+const STANDS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 impl RefreshCoordinator {
     /// The header of a token that is good to send, where nothing else is to be done: one atomic load, one
@@ -392,10 +393,13 @@ impl Flight {
                 return (Err(error), None);
             }
         };
-        let event = event(held.generation);
+        let generation = held.generation;
+        let mut news = true;
         let told = match self.coordinator.current(&self.slot, held) {
             Some(current) => {
                 let current = Arc::new(if here { current.refreshed_here() } else { current });
+                // Served before it was stored, it comes again.
+                news = self.slot.current.load().as_ref().is_none_or(|known| known.id() != current.id());
                 self.slot.publish(state, current.clone());
                 Ok(current)
             }
@@ -405,7 +409,7 @@ impl Flight {
                 Err(error)
             }
         };
-        (told, Some(event))
+        (told, news.then(|| event(generation)))
     }
 
     /// Those who were refused are told of the token that they know. The record is looked at again soon.
@@ -427,16 +431,20 @@ impl Flight {
     /// A failure answers for the requests to come, for a while. A hard one takes the token away; any other
     /// leaves a valid token in use.
     fn stand(&self, state: &mut State, error: &RefreshError, now: Now) {
-        let until = error
-            .rests_until()
-            .unwrap_or_else(|| now.after(if error.needs_login() { RECHECK } else { STANDS }));
+        let until = error.rests_until().unwrap_or_else(|| {
+            now.after(if error.needs_login() {
+                RECHECK
+            } else {
+                stands(state.standing.as_deref(), error, now)
+            })
+        });
         let again_at = until;
         // Others may succeed meanwhile.
         let looks = state.own.as_ref().is_some_and(|own| own.rests()) && now.until(until) > RECHECK;
         let until = if looks { now.after(RECHECK) } else { until };
         // Another flight need not wait where there is a token set to store.
         if state.parked.is_none() {
-            state.standing = Some(Standing::new(error.clone(), until));
+            state.standing = Some(Standing::new(error.clone(), now, now.until(until)));
         }
         let ends = error.needs_login()
             && error.kind() != ErrorKind::NeedsUser
@@ -449,6 +457,18 @@ impl Flight {
         } else if again && let Some(current) = self.slot.current.load().as_ref() {
             current.set_ahead(Some(again_at));
         }
+    }
+}
+
+/// How long this error stands after the one before.
+fn stands(before: Option<&Standing>, error: &RefreshError, now: Now) -> Duration {
+    let (least, most) = STANDS;
+    let goes_on = |before: &&Standing| {
+        before.error.kind() == ErrorKind::Store && now.since(before.until) < Duration::from_secs(60)
+    };
+    match before.filter(goes_on) {
+        Some(before) if error.kind() == ErrorKind::Store => (before.lasts * 2).clamp(least, most),
+        _ => least,
     }
 }
 

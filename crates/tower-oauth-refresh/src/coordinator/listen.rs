@@ -145,7 +145,7 @@ impl RefreshCoordinator {
                 let error = self.about(slot, error);
                 // What a flight has read before is no longer believed.
                 state.epoch += 1;
-                state.standing = Some(Standing::new(error.clone(), now.after(RECHECK)));
+                state.standing = Some(Standing::new(error.clone(), now, RECHECK));
                 slot.current.store(None);
                 if is_end(&error) { EventKind::LoggedOut } else { EventKind::Failed(error) }
             }

@@ -70,7 +70,8 @@ pub(super) struct State {
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub(super) error: RefreshError,
-    /// For so long.
+    /// For so long, and until then.
+    pub(super) lasts: Duration,
     pub(super) until: Now,
     /// Here while somebody waits for the end of it.
     pub(super) waiters: Option<Waiters>,
@@ -257,8 +258,8 @@ impl Slot {
 }
 
 impl Standing {
-    pub(super) fn new(error: RefreshError, until: Now) -> Box<Self> {
-        Box::new(Self { error, until, waiters: None })
+    pub(super) fn new(error: RefreshError, now: Now, lasts: Duration) -> Box<Self> {
+        Box::new(Self { error, until: now.after(lasts), lasts, waiters: None })
     }
 }
 

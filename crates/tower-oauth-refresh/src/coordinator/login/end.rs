@@ -140,12 +140,13 @@ impl RefreshCoordinator {
 
     /// Takes the token out of this process. Returns the flight under way, to be heard out.
     fn end_here(&self, slot: &Slot) -> Option<Waiter> {
-        let until = self.clock.now().after(RECHECK);
+        let now = self.clock.now();
         // What stood there goes after the lock.
         let _before;
         let mut state = slot.state();
         state.epoch += 1;
-        _before = state.standing.replace(Standing::new(RefreshError::new(ErrorKind::LoggedOut), until));
+        _before =
+            state.standing.replace(Standing::new(RefreshError::new(ErrorKind::LoggedOut), now, RECHECK));
         slot.current.store(None);
         // For as long as the caller likes.
         state.flight.as_ref()?.join(driver::runtime().ok()?, deadline(Duration::MAX)).ok()

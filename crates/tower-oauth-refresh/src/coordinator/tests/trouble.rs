@@ -1,5 +1,7 @@
 //! A store that says no, an endpoint that is silent, an answer that is lost.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -333,4 +335,71 @@ async fn an_origin_that_is_left_alone_makes_no_mark_of_ours_a_foreign_one() {
     let before = world.clock.now();
     world.refuse().await.unwrap().unwrap();
     assert!(world.clock.now().since(before) < SECOND, "{:?}", world.clock.now().since(before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_served_before_it_is_stored_is_said_once() {
+    let world = World::with(|builder| builder.serve_unpersisted(true));
+    world.install(Duration::ZERO).await;
+    let mut events = world.coordinator.events();
+    world.server.script([Reply::held()]);
+    let caller = world.ask();
+    world.server.arrived.notified().await;
+    world.store.faults.down.store(true, Ordering::SeqCst);
+    world.server.released.0.add_permits(1);
+    assert!(caller.await.unwrap().is_ok());
+    tokio::time::sleep(SECOND * 60).await;
+    world.store.faults.down.store(false, Ordering::SeqCst);
+    tokio::time::sleep(SECOND * 60).await;
+    assert_eq!(world.stored_refresh_token().await.as_deref(), Some("refresh-2"));
+    let mut refreshed = 0;
+    while let Some(Some(event)) = events.next().now_or_never() {
+        refreshed += usize::from(matches!(event.kind, EventKind::Refreshed(_)));
+    }
+    assert_eq!(refreshed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_is_asked_more_rarely_the_longer_it_is() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let loads = || world.store.faults.loads.load(Ordering::SeqCst);
+    let ask_for_a_minute = async || {
+        let before = loads();
+        for _ in 0..600 {
+            assert_eq!(world.token().await.unwrap_err().kind(), ErrorKind::Store);
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        loads() - before
+    };
+    world.store.faults.down.store(true, Ordering::SeqCst);
+    let asked = ask_for_a_minute().await;
+    assert!((10..=16).contains(&asked), "{asked}");
+    let asked = ask_for_a_minute().await;
+    assert!((11..=12).contains(&asked), "{asked}");
+    // It was repaired and failed again, unseen: half a second, as for the first failure.
+    tokio::time::sleep(HOUR).await;
+    world.token().await.unwrap_err();
+    world.store.faults.down.store(false, Ordering::SeqCst);
+    tokio::time::sleep(SECOND * 6 / 10).await;
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_tells_of_a_change_whenever_asked_is_not_read_without_end() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    let key = world.coordinator.stored_key("k").digest();
+    *world.store.faults.tells_at_once.lock().unwrap() = Some((key, 1000));
+    world.server.script([Reply::held()]);
+    let caller = world.ask();
+    world.server.arrived.notified().await;
+    let other = world.neighbour();
+    let waiting = tokio::spawn(async move { other.token("k").await });
+    let before = world.store.faults.loads.load(Ordering::SeqCst);
+    tokio::time::sleep(SECOND * 5).await;
+    let loads = world.store.faults.loads.load(Ordering::SeqCst) - before;
+    assert!(loads <= 120, "{loads} in five seconds");
+    world.server.released.0.add_permits(1);
+    assert!(caller.await.unwrap().is_ok() && waiting.await.unwrap().is_ok());
 }
