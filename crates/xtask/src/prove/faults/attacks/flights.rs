@@ -241,4 +241,32 @@ pub(crate) const FAULTS: &[Fault] = &[
             "coordinator/machine/tests/exchange.rs::whoever_is_turned_away_is_told_why_and_until_when",
         ],
     },
+    Fault {
+        breaks: "F70: no request waits for a later attempt",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/waiter.rs",
+        find: "next.is_some_and(|next| deadline(now.until(next)) < until)",
+        replace: "next.is_some_and(|_| false)",
+        caught_by: &["coordinator/tests/patience.rs::failures_that_lose_nothing_are_waited_through"],
+    },
+    Fault {
+        breaks: "F70: attempts follow each other without a bound",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/policy.rs",
+        find: "rest.mul_f64(1.0 + unit / 4.0).max(spaced)",
+        replace: "rest.mul_f64(1.0 + unit / 4.0).max(spaced.min(Duration::ZERO))",
+        caught_by: &[
+            "coordinator/tests/patience.rs::an_endpoint_that_is_down_gets_at_most_five_requests_in_ten_seconds",
+        ],
+    },
+    Fault {
+        breaks: "F23: a login that was replaced is reported as a logout",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/future/heal.rs",
+        find: "return Err(RefreshError::new(ErrorKind::Aborted).into());",
+        replace: "return Err(RefreshError::new(ErrorKind::LoggedOut).into());",
+        caught_by: &[
+            "service/tests/nonce.rs::a_request_that_waits_for_its_connection_never_carries_a_token_of_the_login_before",
+        ],
+    },
 ];
