@@ -126,6 +126,8 @@ async fn whoever_waits_for_another_process_looks_when_the_store_tells_of_this_ve
         tokio::time::sleep(SECOND / 1000).await;
         world.store.faults.loads.load(Ordering::SeqCst)
     };
+    // What is told sooner waits for this.
+    tokio::time::sleep(SECOND / 20).await;
     let before = looks().await;
     tells.send(world.coordinator.stored_key("another").digest()).unwrap();
     assert_eq!(looks().await, before);
