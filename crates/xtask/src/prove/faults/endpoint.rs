@@ -54,8 +54,8 @@ pub(crate) const FAULTS: &[Fault] = &[
         breaks: "D3: a verdict stands for an hour whatever is in the store",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
-        find: "if error.needs_login() { RECHECK } else { STANDS }",
-        replace: "if error.needs_login() { RECHECK * 3600 } else { STANDS }",
+        find: "if error.needs_login() { RECHECK } else {",
+        replace: "if error.needs_login() { RECHECK * 3600 } else {",
         caught_by: &[
             "coordinator/tests/life.rs::a_login_in_another_process_lifts_the_verdict_within_a_second",
         ],

@@ -62,7 +62,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         breaks: "every failure is forgotten at once",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
-        find: "            state.standing = Some(Standing::new(error.clone(), until));",
+        find: "            state.standing = Some(Standing::new(error.clone(), now, now.until(until)));",
         replace: "",
         caught_by: &["coordinator/tests/life.rs::a_dead_refresh_token_is_submitted_once_however_many_ask"],
     },
