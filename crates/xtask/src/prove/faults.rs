@@ -7,6 +7,7 @@ mod attacks;
 mod beyond;
 mod bound;
 mod endpoint;
+mod engines;
 mod fleets;
 mod flight;
 mod logouts;
@@ -57,6 +58,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
         fleets::FAULTS,
         logouts::FAULTS,
         beyond::FAULTS,
+        engines::FAULTS,
     ]
     .into_iter()
     .flatten()
