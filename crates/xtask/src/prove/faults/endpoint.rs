@@ -54,8 +54,12 @@ pub(crate) const FAULTS: &[Fault] = &[
         breaks: "D3: a verdict stands for an hour whatever is in the store",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
-        find: "if error.needs_login() { RECHECK } else {",
-        replace: "if error.needs_login() { RECHECK * 3600 } else {",
+        find: r#"                RECHECK
+            } else {
+                stands"#,
+        replace: r#"                RECHECK * 3600
+            } else {
+                stands"#,
         caught_by: &[
             "coordinator/tests/life.rs::a_login_in_another_process_lifts_the_verdict_within_a_second",
         ],
