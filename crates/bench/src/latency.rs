@@ -42,6 +42,8 @@ const LIFE: Duration = Duration::from_secs(30);
 const ROTATIONS: u32 = 10;
 const TAKES: Duration = Duration::from_millis(50);
 const CALLERS: u64 = 64;
+/// Where in its window each refresh ahead begins is drawn from this.
+const SEED: u64 = 1;
 
 /// What the callers felt.
 #[derive(Clone, Debug)]
@@ -92,7 +94,8 @@ impl Regime {
         let fails = self.outage.then(|| (LIFE * 4, LIFE / 5));
         let endpoint = Endpoint::slow(LIFE, TAKES, fails, self.says);
         let clock = TokioClock::start();
-        let adjusted = endpoint.coordinator(|builder| builder.refresh_ahead(self.ahead).clock(clock))?;
+        let adjusted =
+            endpoint.coordinator(|builder| builder.refresh_ahead(self.ahead).clock(clock).seed(SEED))?;
         let login = if self.says { Endpoint::login(LIFE) } else { unsaid() };
         adjusted.install(KEY, login).await?;
         let refused = Arc::new(std::sync::atomic::AtomicUsize::new(0));

@@ -95,11 +95,7 @@ impl fmt::Display for Table<'_> {
                 (Verdict::Met, _) => "met".to_owned(),
                 (Verdict::GivenUp, Some((held, why))) => {
                     notes.push(format!("{}. {why}", notes.len() + 1));
-                    if held.is_finite() {
-                        format!("given up for {} ({})", number(held), notes.len())
-                    } else {
-                        format!("given up ({})", notes.len())
-                    }
+                    format!("given up for {} ({})", number(held), notes.len())
                 }
                 (Verdict::NotMeasured, _) => "not measured".to_owned(),
                 _ => "MISSED".to_owned(),

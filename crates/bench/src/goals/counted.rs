@@ -136,14 +136,14 @@ fn hot(counts: &Counts) -> Result<Vec<Row>, Failure> {
     };
     let peers = format!("Retry {}, FollowRedirect {}", number(over(RETRY)), number(over(REDIRECT)));
     rows.push(Row::counted("1d", "instructions over a static header, no replay", NOTHING, over(ATTACH), 180.0).instead(
-            1170.0,
+            1340.0,
             "One path serves requests with and without a replay, and moves more than a fixed header does: request, body \
-                 and what is kept of both. Besides, the request's origin and own `Authorization` are looked at, the \
+                 and what is kept of both. Besides, the request's origin, `Host` and own `Authorization` are looked at, the \
                  clock, the answer's status, whether it is gRPC, and whether this origin is known to accept the token.",
         ));
     rows.push(
         Row::counted("1e", "instructions over a static header, ready to replay", peers, over(READY), 950.0)
-            .instead(1820.0, "As 1d, and the head is copied."),
+            .instead(1980.0, "As 1d, and the head is copied."),
     );
     Ok(rows)
 }
@@ -167,8 +167,9 @@ fn waiting(counts: &Counts) -> Result<Vec<Row>, Failure> {
             0.0,
         )
         .instead(
-            1.0,
-            "A waiter's waker is wrapped, so that one that panics keeps no other waiter from being woken.",
+            2.0,
+            "A waiter's waker is wrapped, so that one that panics keeps no other waiter from being woken; and it keeps what it \
+             needs to wait for a later attempt.",
         ),
         Row::counted(
             "2c",
@@ -178,8 +179,9 @@ fn waiting(counts: &Counts) -> Result<Vec<Row>, Failure> {
             96.0,
         )
         .instead(
-            400.0,
-            "A waiter has a timer of its own, and around it stands the future that was asked for a token.",
+            600.0,
+            "A waiter has a timer of its own, waits for a rest of the endpoint too, and around it stands the future that was \
+             asked for a token.",
         ),
     ])
 }
@@ -234,8 +236,7 @@ fn latency(felt: &[(Regime, Felt)]) -> Vec<Row> {
         ),
         Row::counted("5b", "calls slower than half a refresh", slow, count(ahead.slow()), 0.0),
         Row::counted("5c", "p99.9 over p99", "1", tail(ahead), 2.0),
-        // No count that holds: where in its window a refresh begins is drawn at random.
-        Row::timed(
+        Row::counted(
             "5d",
             "calls slow or failed, endpoint down for a fifth of a life from the first attempt",
             down,
@@ -243,10 +244,10 @@ fn latency(felt: &[(Regime, Felt)]) -> Vec<Row> {
             0.0,
         )
         .instead(
-            f64::INFINITY,
+            128.0,
             "A refresh ahead begins in the last tenth of a token's life, so an outage of a fifth that begins with it \
-             outlasts the token, and its callers are told at once. Refreshing earlier would rotate more often for \
-             everybody; a server that wants more room says so with `refresh_in`.",
+             outlasts the token, and its 64 callers wait once for a later attempt. Refreshing earlier would rotate more \
+             often for everybody; a server that wants more room says so with `refresh_in`.",
         ),
         Row::counted(
             "5e",
