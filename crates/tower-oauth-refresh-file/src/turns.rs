@@ -153,6 +153,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::runtime::{Builder, Runtime};
+    use tokio::time::error::Elapsed;
     use tokio::time::timeout;
 
     use super::*;
@@ -216,8 +217,8 @@ mod tests {
         assert_eq!(runtime.block_on(gather(2, Duration::from_millis(1))).unwrap(), 1);
     }
 
-    fn end<T>(runtime: &Runtime, call: impl Future<Output = T>) -> T {
-        runtime.block_on(async { timeout(Duration::from_secs(20), call).await }).unwrap()
+    fn end<T>(runtime: &Runtime, call: impl Future<Output = T>) -> Result<T, Elapsed> {
+        runtime.block_on(async { timeout(Duration::from_secs(20), call).await })
     }
 
     #[test]
@@ -233,10 +234,10 @@ mod tests {
             begin(runtime, call.as_mut());
         }
         go.send(()).unwrap();
-        let carried_out = calls.map(|call| end(&runs, call).is_ok());
+        let carried_out = calls.map(|call| end(&runs, call).unwrap().is_ok());
         assert_eq!(carried_out, [true, false, false, true]);
         // Nobody has the turn any more.
-        assert!(end(&starved, enter(None)).is_err());
-        assert!(end(&runs, enter(None)).is_ok());
+        assert!(end(&starved, enter(None)).unwrap().is_err());
+        assert!(end(&runs, enter(None)).unwrap().is_ok());
     }
 }
