@@ -147,9 +147,12 @@ impl Policy {
             ..=FAST_ATTEMPTS => Duration::from_millis(500),
             more => doubled(Duration::from_secs(16), more - FAST_ATTEMPTS, Duration::from_secs(30)),
         };
-        let fifth = sent.get(SUBMISSIONS - 1);
-        let spaced = fifth.map_or(Duration::ZERO, |sent| SUBMISSION_WINDOW.saturating_sub(*sent));
-        rest.mul_f64(1.0 + unit / 4.0).max(spaced)
+        rest.mul_f64(1.0 + unit / 4.0).max(Self::spaced(sent))
+    }
+
+    /// How long [`SUBMISSIONS`] puts off the next request, where these were sent so long ago.
+    pub(crate) fn spaced(sent: &[Duration]) -> Duration {
+        sent.get(SUBMISSIONS - 1).map_or(Duration::ZERO, |sent| SUBMISSION_WINDOW.saturating_sub(*sent))
     }
 
     /// Rest between flights whose answer was lost, or of no use: 1 s, doubling to 30 s.

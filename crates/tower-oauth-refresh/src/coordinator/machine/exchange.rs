@@ -43,6 +43,14 @@ pub(super) struct Lease {
     pub(super) doubt: Option<Doubt>,
 }
 
+impl Attempt {
+    /// How long ago requests were sent, the newest first.
+    fn sent_ago(&self, now: Now) -> Vec<Duration> {
+        let since = now.since(self.written);
+        self.record.sent.iter().map(|sent| sent.saturating_add(since)).collect()
+    }
+}
+
 impl Machine {
     /// Takes the lease, as soon as there is a place at the token endpoint. Whoever waits for one has no mark: a
     /// lease that ran meanwhile would be good for nothing.
@@ -211,7 +219,8 @@ impl Machine {
                 self.out_of_order(now, lots, attempt, in_doubt, retry_after)
             }
             Answer::Refused { code, retry_after } => {
-                let own = Policy::refused_rest(attempt.record.failures.saturating_add(1), lots.unit);
+                let own = Policy::refused_rest(attempt.record.failures.saturating_add(1), lots.unit)
+                    .max(Policy::spaced(&attempt.sent_ago(now)));
                 let wait = retry_after.map_or(own, |server| server.max(own));
                 let rest = Rest { wait, reason: RestReason::Refused, code, client: None };
                 self.release(now, lots, attempt, rest)
@@ -261,7 +270,8 @@ impl Machine {
         if self.doubts == 1 && self.may_retry(now, &attempt) {
             return self.renew(now, lots, attempt);
         }
-        let wait = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit);
+        let wait = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit)
+            .max(Policy::spaced(&attempt.sent_ago(now)));
         self.fail(RefreshError::new(ErrorKind::InDoubt).with_retry_at(now.after(wait)))
     }
 
@@ -292,8 +302,8 @@ impl Machine {
             self.phase = Phase::Pausing { attempt };
             return Step::Wait(Policy::retry_pause(lots.unit));
         }
-        let record = attempt.record.aged(now.since(attempt.written));
-        let own = Policy::unavailable_rest(record.failures.saturating_add(1), &record.sent, lots.unit);
+        let failures = attempt.record.failures.saturating_add(1);
+        let own = Policy::unavailable_rest(failures, &attempt.sent_ago(now), lots.unit);
         let wait = retry_after.map_or(own, |server| server.max(own));
         let rest = Rest { wait, reason: RestReason::Unavailable, code: None, client: None };
         self.release(now, lots, attempt, rest)
@@ -314,8 +324,7 @@ impl Machine {
             self.retries += 1;
             return self.clear(now, lots, attempt, None, Ok(Policy::retry_pause(lots.unit)));
         }
-        let sent = attempt.record.aged(now.since(attempt.written)).sent;
-        let wait = Policy::unavailable_rest(self.own.unsent, &sent, lots.unit);
+        let wait = Policy::unavailable_rest(self.own.unsent, &attempt.sent_ago(now), lots.unit);
         let until = now.after(wait);
         let error = unavailable(wait, until);
         let error = match cause {

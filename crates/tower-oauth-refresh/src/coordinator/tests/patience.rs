@@ -149,6 +149,25 @@ async fn an_endpoint_that_is_down_gets_at_most_five_requests_in_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_mix_of_failures_makes_a_sixth_request_in_ten_seconds() {
+    // Nothing lost, an answer of no use, and a refusal without a reason.
+    let failures =
+        [unavailable(), Reply::Status(200, "oops", None), Reply::Status(400, r#"{"error":"odd"}"#, None)];
+    for mix in 0..3_usize.pow(5) {
+        let world = waiting_for(Duration::ZERO).await;
+        world.server.script((0..5).map(|place| failures[mix / 3_usize.pow(place) % 3].clone()));
+        world.server.always(unavailable());
+        let (start, mut sixth) = (Instant::now(), None);
+        while sixth.is_none() {
+            drop(world.ask());
+            tokio::time::sleep(SECOND / 10).await;
+            sixth = Some(start.elapsed()).filter(|_| world.server.submissions() > 5);
+        }
+        assert!(sixth.unwrap() >= SECOND * 10, "{mix}: {sixth:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_an_outage_that_ended_unseen_nothing_is_left_an_hour_later() {
     let world = waiting_for(SECOND * 15).await;
     world.server.always(unavailable());
