@@ -91,7 +91,9 @@ impl Waiter {
             let told = self.once(closing).await;
             let Some(again) = again else { return told };
             match told {
-                Err(error) if again.rests || error.kind() == ErrorKind::Unavailable => {}
+                Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                // Where no timer runs, the next rest would end as soon.
+                Err(error) if again.rests && error.kind() != ErrorKind::Aborted => {}
                 told => return told,
             }
             // Whoever polls this may have no runtime of its own.
@@ -109,6 +111,7 @@ impl Waiter {
     // No `async fn`: that would hold its arguments beside what is made of them, for each who waits.
     fn once(self, closing: Option<impl Future<Output = ()> + Send>) -> impl Future<Output = Told> + Send {
         let Self { mut outcomes, until, mut runtime, .. } = self;
+        let closed = if closing.is_some() { ErrorKind::Unavailable } else { ErrorKind::Aborted };
         async move {
             let mut told = pin!(async move {
                 let heard = async {
@@ -116,7 +119,7 @@ impl Waiter {
                         match outcomes.recv().await {
                             Ok(told) => return told,
                             Err(RecvError::Lagged(_)) => {}
-                            Err(RecvError::Closed) => return Err(RefreshError::new(ErrorKind::Aborted)),
+                            Err(RecvError::Closed) => return Err(RefreshError::new(closed)),
                         }
                     }
                 };

@@ -221,3 +221,38 @@ fn a_login_that_stands_still_keeps_no_other_waiting_without_limit() {
         assert_eq!(told.unwrap_err().kind(), ErrorKind::TimedOut);
     }
 }
+
+/// Read more often than by a few who look, it fails.
+#[derive(Debug)]
+struct Counting(StepClock, AtomicUsize);
+
+impl Clock for Counting {
+    fn now(&self) -> Now {
+        assert!(self.1.fetch_add(1, Ordering::SeqCst) < 200, "somebody looks again and again");
+        self.0.now()
+    }
+}
+
+#[test]
+fn where_no_timer_runs_a_rest_is_not_waited_for_in_a_circle() {
+    for ended in [true, false] {
+        let runtime = paused();
+        let world = runtime.block_on(async {
+            let clock = Arc::new(Counting(StepClock::new(), AtomicUsize::new(0)));
+            let world = World::with(|builder| builder.clock(clock));
+            world.install(Duration::ZERO).await;
+            world
+        });
+        world.server.script([Reply::Status(429, "", Some("4"))]);
+        let mut waiting = Box::pin(world.token());
+        let rests = runtime.block_on(async { tokio::time::timeout(SECOND, &mut waiting).await.is_err() });
+        assert!(rests);
+        let told = if ended {
+            drop(runtime);
+            waiting.as_mut().now_or_never().expect("nothing would wake it")
+        } else {
+            RuntimeBuilder::new_current_thread().build().unwrap().block_on(waiting)
+        };
+        assert_eq!(told.unwrap_err().kind(), ErrorKind::Aborted, "{ended}");
+    }
+}
