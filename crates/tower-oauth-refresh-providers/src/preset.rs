@@ -180,11 +180,13 @@ impl Preset {
 }
 
 impl Preset {
-    /// The confirmed revocation endpoint of the server whose token endpoint this is. Of one with an address of its own
-    /// it is where the token endpoint is, with another end.
+    /// The confirmed revocation endpoint of the server whose token endpoint this is. Of one with an address of its own,
+    /// a sandbox or a server of somebody else's, it is where the token endpoint is, with another end: what that server
+    /// issued is shown to no other.
     fn revocation_beside(&self, token_endpoint: &Uri) -> Option<Uri> {
         let revocation = self.revocation?.confirmed()?;
-        if revocation.starts_with("https://") && !revocation.contains('{') {
+        let is_one_for_all = revocation.starts_with("https://") && !revocation.contains('{');
+        if is_one_for_all && self.is_at(token_endpoint) != Some(false) {
             return revocation.parse().ok();
         }
         let template = self.token_endpoint?.value;
@@ -200,9 +202,13 @@ impl Preset {
 
     /// Only for the server that it names: logins of a sandbox, or of a server somewhere else, are others.
     fn issuer_of(&self, token_endpoint: &Uri) -> Option<&'static str> {
-        let known: Uri = self.token_endpoint?.value.parse().ok()?;
-        let origin = |uri: &Uri| Origin::of(uri).ok();
-        self.issuer.filter(|_| origin(&known).is_some() && origin(&known) == origin(token_endpoint))
+        self.issuer.filter(|_| self.is_at(token_endpoint) == Some(true))
+    }
+
+    /// Is this token endpoint at the server that it names? `None`: it names none, or one that differs by tenant.
+    fn is_at(&self, token_endpoint: &Uri) -> Option<bool> {
+        let known = Origin::of(&self.token_endpoint?.value.parse().ok()?).ok()?;
+        Some(Origin::of(token_endpoint).is_ok_and(|origin| origin == known))
     }
 }
 

@@ -8,7 +8,8 @@ use http_body_util::{BodyExt as _, Full};
 use tower::{BoxError, service_fn};
 use tower_oauth_refresh::{ClientAuth, ErrorKind, MemoryStore, RefreshCoordinator, TokenSet};
 use tower_oauth_refresh_providers::{
-    self as providers, AUTH0, HUBSPOT, KEYCLOAK, OKTA, Preset, Rotation, SALESFORCE, TWITCH, WHOOP, ZOOM,
+    self as providers, AUTH0, GITLAB, HUBSPOT, KEYCLOAK, OKTA, Preset, Rotation, SALESFORCE, TWITCH, WHOOP,
+    ZOOM,
 };
 
 /// Refreshes once and logs out: what arrived, as address and body.
@@ -40,7 +41,7 @@ async fn arrived(preset: Preset, token_endpoint: &str) -> Vec<(String, String)> 
 
 #[tokio::test(start_paused = true)]
 async fn a_confirmed_revocation_endpoint_is_told_of_a_logout() {
-    let arrived = arrived_at(TWITCH).await;
+    let arrived = arrived(TWITCH, TWITCH.token_endpoint.expect("known").value).await;
     let known = TWITCH.revocation.expect("known").value;
     let revoked: Vec<_> = arrived.iter().filter(|(address, _)| address == known).collect();
     assert_eq!(revoked.len(), 2, "the refresh token and the access token: {arrived:?}");
@@ -77,6 +78,22 @@ async fn a_revocation_endpoint_is_where_the_token_endpoint_is() {
     }
     let elsewhere = revoked_at(KEYCLOAK, "https://id.example/something/else").await;
     assert!(elsewhere.is_empty(), "nothing is guessed: {elsewhere:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_token_of_another_server_is_sent_to_the_one_that_a_preset_names() {
+    for preset in providers::ALL {
+        let known = preset.token_endpoint.and_then(|fact| fact.value.strip_prefix("https://"));
+        let Some((_, path)) = known.and_then(|known| known.split_once('/')) else { continue };
+        if path.contains('{') {
+            continue;
+        }
+        for address in revoked_at(preset, &format!("https://elsewhere.example/{path}")).await {
+            assert!(address.starts_with("https://elsewhere.example/"), "{}: {address}", preset.id);
+        }
+    }
+    let revoke = "https://gitlab.corp.example/oauth/revoke";
+    assert_eq!(revoked_at(GITLAB, "https://gitlab.corp.example/oauth/token").await, [revoke, revoke]);
 }
 
 #[tokio::test(start_paused = true)]
