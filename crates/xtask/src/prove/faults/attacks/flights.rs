@@ -253,8 +253,8 @@ pub(crate) const FAULTS: &[Fault] = &[
         breaks: "F70: attempts follow each other without a bound",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/policy.rs",
-        find: "rest.mul_f64(1.0 + unit / 4.0).max(spaced)",
-        replace: "rest.mul_f64(1.0 + unit / 4.0).max(spaced.min(Duration::ZERO))",
+        find: "rest.mul_f64(1.0 + unit / 4.0).max(Self::spaced(sent))",
+        replace: "rest.mul_f64(1.0 + unit / 4.0).max(Self::spaced(sent).min(Duration::ZERO))",
         caught_by: &[
             "coordinator/tests/patience.rs::an_endpoint_that_is_down_gets_at_most_five_requests_in_ten_seconds",
         ],
