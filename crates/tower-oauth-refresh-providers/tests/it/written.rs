@@ -182,8 +182,7 @@ fn page(facts: &Facts) -> String {
     members(&mut text, facts);
     text.push_str("\n## Sources\n\n");
     for (key, title) in &facts.sources {
-        writeln!(text, "- {key}: {}", title.replace('*', "\\*").replace('_', "\\_").replace('[', "\\["))
-            .expect("text");
+        writeln!(text, "- {key}: {}", linked(title)).expect("text");
     }
     text
 }
@@ -299,4 +298,13 @@ fn dialect_words(dialect: &Dialect) -> Vec<String> {
     let types = dialect.bearer_types.iter().map(|name| format!("`{name}` for a bearer token"));
     let unit = dialect.milliseconds.then(|| "lifetimes in milliseconds".to_owned());
     names.chain(types).chain(unit).collect()
+}
+
+/// An address of its own becomes a link; in everything else nothing means anything to Markdown.
+fn linked(title: &str) -> String {
+    let word = |word: &str| match word.strip_prefix("https://") {
+        Some(_) => format!("<{word}>"),
+        None => word.replace('*', "\\*").replace('_', "\\_").replace('[', "\\["),
+    };
+    title.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
