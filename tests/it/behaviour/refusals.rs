@@ -108,7 +108,12 @@ async fn a_refusal_that_cannot_be_healed_is_returned_untouched(way: Way) {
     for _ in 0..20 {
         world.api.respond_next(explained());
     }
-    for got in all(crowd(20, |id| send(world.client(), world.request(id)))).await {
+    // Who came after the verdict would get an error, and nothing from the API.
+    let gate = world.auth.hold_after_commit();
+    let callers = crowd(20, |id| send(world.client(), world.request(id)));
+    within(world.auth.ledger().until(|verdict| verdict.api_unauthorized == 20)).await;
+    gate.release();
+    for got in all(callers).await {
         assert_eq!((got.status, &*got.body), (StatusCode::UNAUTHORIZED, &b"the whole story"[..]));
         assert_eq!(got.failure(), Some(ErrorKind::InvalidGrant));
     }
