@@ -65,9 +65,8 @@ use tower_service::Service;
 /// Use one for the transport of the coordinator and for the HTTP client below the layer, so that both show the same
 /// certificate. After a [`replace`](Self::replace) the access token is still bound to the old one (RFC 8705 §3), and
 /// nobody has to ask for another: the API refuses it with 401, and the layer does what it does with every refused
-/// token. One that was refreshed just then, or less than
-/// [`challenge_min_age`](tower_oauth_refresh::Builder::challenge_min_age) before, is new to the coordinator all the
-/// same, which asks for no other for about half a minute: callers get the API's 401 until then.
+/// token. One that was refreshed less than [`challenge_min_age`](tower_oauth_refresh::Builder::challenge_min_age) ago
+/// and never accepted by the API is left alone until then, 5 s by default: callers get the API's 401.
 ///
 /// At an authorization server that knows the client by its certificate, the refresh token is good with the new one
 /// too. That of a public client is bound to the certificate itself (RFC 8705 §4): there, a new certificate ends the

@@ -23,9 +23,9 @@
 //! # What Redis does and does not promise
 //!
 //! A server that rotates refresh tokens takes the old one back the moment it hands out the new one. If Redis
-//! then forgets the new one, the old one returns, the next refresh submits it, and a strict server ends the
-//! login, perhaps on suspicion of theft. Until then the coordinator that refreshed still has the new set in
-//! memory; it does not write it again, because it was told that it is stored.
+//! then forgets the new one, the old one returns. The coordinator that refreshed still has the new set in memory and
+//! puts it back (`StoreRegressed`), but only when it next refreshes. If another process refreshes before, or no process
+//! has it any more, the old one is submitted, and a strict server ends the login, perhaps on suspicion of theft.
 //!
 //! | Redis is set up with | a crash of the process or the machine forgets |
 //! | --- | --- |
@@ -47,7 +47,7 @@
 //!   `min-replicas-max-lag`. [`RedisStore::accept_stale_loads_after_failover`] is for those who cannot set it.
 //! - **Eviction must be off** (`maxmemory-policy noeviction`). Under the `allkeys` policies a full Redis throws
 //!   logins away. The records have no expiry, so the `volatile` policies spare them. Without eviction a full
-//!   Redis refuses writes, and refreshes wait.
+//!   Redis refuses writes: refreshes fail with `ErrorKind::Store`, and nothing is sent until there is room.
 //! - **`FLUSHALL` and a restart without persistence** look like a store in which nobody ever logged in: loads
 //!   find nothing, and what was loaded earlier cannot be written over it.
 //! - **The age of a record is by the server's wall clock.** Slewing it is fine. Setting it forward, or a

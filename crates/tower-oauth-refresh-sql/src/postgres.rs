@@ -176,7 +176,8 @@ impl PostgresStore {
 
     /// Removes every record whose key begins with `prefix`, whoever may be refreshing it (a token set that
     /// arrives afterwards is revoked, not stored), and says how many there were. Nothing is revoked at the
-    /// server, and a process goes on with the access token it has until that expires:
+    /// server, and processes that listen to changes stop sending its access token within a second; one that misses
+    /// the change goes on with it until it expires:
     /// [`logout`](tower_oauth_refresh::RefreshCoordinator::logout) does more, for one credential.
     ///
     /// `"user-1"` is also the beginning of `"user-12"`: end it with whatever separates the parts of your

@@ -111,19 +111,20 @@ pub struct Status {
     pub generation: Generation,
     /// When its access token expires, as far as the server said.
     pub expires_at: Option<SystemTime>,
-    /// Why a refresh would not succeed now, if that is known.
+    /// Why the login has ended, if it has. A rest after a failure is not told here.
     pub error: Option<RefreshError>,
     /// The refresh whose answer nobody has understood, if there was one: who sent it, and when.
     pub in_doubt: Option<Doubt>,
-    /// The process that is refreshing, by its id.
+    /// The process that began a refresh whose end is not in the store, by its id. It may have died or failed since.
     pub refreshing: Option<u32>,
 }
 
 impl RefreshCoordinator {
     /// Starts to build a coordinator for this token endpoint (RFC 6749 §3.2) and client.
     ///
-    /// Endpoint and client are part of every key in the store: a credential that was stored under another
-    /// address of the same server is not found.
+    /// Client and endpoint, or the [issuer](Builder::issuer) where one is set, are part of every key in the
+    /// store. Without an
+    /// issuer, a credential that was stored under another address of the same server is not found.
     pub fn builder(token_endpoint: http::Uri, auth: ClientAuth) -> Builder {
         Builder::new(token_endpoint, auth)
     }
@@ -245,7 +246,8 @@ impl RefreshCoordinator {
     /// Sends no further refresh, and waits at most for `limit` until the exchanges under way have ended and their tokens
     /// are stored, and until logins and logouts under way have ended. `true`: nothing is under way. `false`: something is,
     /// or a received token set is not stored yet. Valid tokens are still served; a refresh that was not sent fails with
-    /// [`ErrorKind::ShutDown`].
+    /// [`ErrorKind::ShutDown`]. Requests that wait for the end of a rest fail at once with the error of that rest,
+    /// [`ErrorKind::Unavailable`].
     ///
     /// To log out at the end of a program, call [`logout`](Self::logout) first: one that begins later is not waited for.
     ///

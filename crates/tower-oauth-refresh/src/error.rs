@@ -52,36 +52,46 @@ pub(crate) enum Misuse {
 /// third is about how the library was used.
 ///
 /// Each says what was sent to the token endpoint and what goes on. One refresh may be sent several times: where it says
-/// that nothing was sent, that is so for the attempt that failed. Whether any attempt got no answer, so that the refresh
-/// token may be spent, is in the record, as [`Status::in_doubt`](crate::Status::in_doubt).
+/// that nothing was sent, that is so for the attempt that failed. Whether an attempt got no answer, so that the refresh
+/// token may be spent, is in the record, as [`Status::in_doubt`](crate::Status::in_doubt); of the last one
+/// perhaps only from
+/// the next attempt on, and until then [`Status::refreshing`](crate::Status::refreshing) is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The token endpoint could not be reached, is out of order (429, 5xx), or has asked to be left alone. Nothing goes on;
-    /// the first request after [`retry_at`](RefreshError::retry_at) tries again.
+    /// The token endpoint could not be reached, is out of order (429, 5xx), or has asked to be left alone.
+    /// Requests with time left wait for a short rest and then try again (see [`wait_limit`](crate::Builder::wait_limit));
+    /// otherwise the first request after [`retry_at`](RefreshError::retry_at) does.
     ///
     /// Where nothing was sent, the error's source says why, if that is known ([`NotSent`](crate::NotSent)). A server that
     /// failed after it got the refresh token may have spent it. With the code `unusable_answer` it has answered: the
     /// refresh token that came is stored, and the access token could not be used.
     Unavailable,
-    /// A refresh was sent and no answer understood: the refresh token may have been spent. Nothing goes on; the first request
+    /// A refresh was sent and no answer understood: the refresh token may have been spent. Nothing goes on;
+    /// the first request
     /// after [`retry_at`](RefreshError::retry_at) sends it again. If the server had spent it, that ends in
     /// [`LostRotation`](Self::LostRotation), unless it takes a spent token for a while.
     InDoubt,
-    /// The token endpoint refused without saying why, or for a [`code`](RefreshError::code) that says nothing about the login.
+    /// The token endpoint refused without saying why, or for a [`code`](RefreshError::code) that says nothing
+    /// about the login.
     /// Tokens are kept. Nothing goes on; the first request after [`retry_at`](RefreshError::retry_at) tries again.
     Refused,
     /// The token store could not be read or written, or is too slow; the source says which. Without the store nothing is
-    /// sent; where it failed after the server had refused (`invalid_grant`), the refusal is remembered. Nothing goes on;
-    /// the next request tries again.
+    /// sent; where it failed after the server had refused (`invalid_grant`), the refusal is remembered. Nothing
+    /// goes on. The error stands for half a second, doubling to 5 s while the store stays down: until then
+    /// requests fail with
+    /// it, and the first one after that tries again.
     Store,
-    /// A new token set was received and could not be made durable yet. The old refresh token is spent, and the new one is in
+    /// A new token set was received and could not be made durable yet. The old refresh token is spent, and
+    /// the new one is in
     /// this process alone: repair the store before the process ends. The write goes on until the store takes it, and
     /// nothing is sent meanwhile.
     Unpersisted,
-    /// This caller has waited for [`wait_limit`](crate::Builder::wait_limit); the refresh goes on. Or the refresh had no time
-    /// left, since other processes were refreshing and none brought a token: then nothing goes on, and the next request
-    /// tries again. From `install`, `logout` and `forget`: another one of this credential did not end within a minute, and
+    /// This caller has waited for [`wait_limit`](crate::Builder::wait_limit); the refresh goes on. Or the
+    /// refresh had no time
+    /// left, since other processes were refreshing and none brought a token: then nothing goes on, and the first
+    /// request after half a second tries again. From `install`, `logout` and `forget`: another one of this
+    /// credential did not end within a minute, and
     /// nothing was done.
     TimedOut,
     /// Too many requests wait for this refresh, which goes on. Or too many refreshes wait for the token endpoint
@@ -89,8 +99,9 @@ pub enum ErrorKind {
     /// later.
     TooManyWaiters,
     /// The task that ran the refresh ended without an outcome: it panicked, or its runtime stopped. What was sent is not
-    /// known. Or the login was replaced while this caller waited. Nothing goes on but the write of a received token set; the
-    /// next request goes on from what the store has.
+    /// known. Or the login was replaced while this caller waited. Nothing goes on but the write of a received
+    /// token set; the
+    /// first request after half a second goes on from what the store has.
     Aborted,
 
     /// The server says that the refresh token is not valid (`invalid_grant`), and the store, read again, has no newer one.
@@ -118,8 +129,11 @@ pub enum ErrorKind {
     LoginFailed,
 
     /// The server refuses this client, not this user (`invalid_client`, `unauthorized_client`, …), or is no token endpoint:
-    /// [`code`](RefreshError::code) is its word. Nothing was erased; repair the configuration. For a minute nothing is sent
-    /// for this credential by a client with the same authentication, then the next request tries again.
+    /// [`code`](RefreshError::code) is its word. Nothing was erased; repair the configuration. For a minute
+    /// no client with the same
+    /// secret sends for this credential; without a secret (public, certificate, assertion) only this one
+    /// rests. Then the next
+    /// request tries again.
     ///
     /// Where there is no [`retry_at`](RefreshError::retry_at), nothing was sent: this program's own configuration cannot
     /// work, and the source says why. `keep_fresh` under a minute, or a bound login without
@@ -127,9 +141,12 @@ pub enum ErrorKind {
     Configuration,
     /// The stored record cannot be read: it is damaged, sealed under a key that this process was not given, or written by a
     /// newer release; the source says which. It is left as it is, and while it is there nothing is sent. Provide the key,
-    /// or replace the record: `install` does, and `logout` and `forget` end it.
+    /// or replace the record: `install` does, and `logout` and `forget` end it. Where the whole store cannot be read, as a
+    /// file of a newer release, they fail with this error, too.
     Unreadable,
-    /// `install` or `login_if_needed` was given tokens of which none can ever be sent; the source says why. Nothing was stored
+    /// `install` or `login_if_needed` was given tokens that cannot be used: none can be sent, the refresh
+    /// token has a control
+    /// character, or they are bound and there is no [`dpop`](crate::Builder::dpop). The source says why. Nothing was stored
     /// or sent, and a login that is stored stays as it is.
     UnusableTokens,
     /// A request to a named origin did not say which credential it wants. It was not sent.
@@ -228,7 +245,8 @@ impl RefreshError {
         self.0.code.as_deref()
     }
 
-    /// Not before this moment is the token endpoint asked again.
+    /// Not before this moment does this process ask the token endpoint again for this credential; other processes may.
+    /// With [`Unpersisted`](ErrorKind::Unpersisted): when the write is tried again.
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
         self.0.retry_at.map(|at| at.wall)

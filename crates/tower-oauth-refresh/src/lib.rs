@@ -56,7 +56,7 @@
 //! | keep credentials across restarts and processes | [`TokenStore`], [`Sealed`] |
 //! | act on a failure | [`RefreshError::needs_login`], [`ErrorKind`] |
 //! | know whether an answer comes from a replay, or why not | [`RefreshReport`] |
-//! | tell whoever is on call | [`Events`], or `tracing` events of the target `tower_oauth_refresh` |
+//! | tell whoever is on call | [`Events`], or `tracing` events of the target `tower_oauth_refresh::events` |
 //!
 //! # What happens to a request
 //!

@@ -26,8 +26,9 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// # Errors
 ///
-/// The inner service's own errors pass through. Where there is no usable token at all, the error downcasts
-/// to [`RefreshError`](crate::RefreshError), and nothing was sent. A refused request whose token cannot be
+/// The inner service's own errors pass through. Where there is no usable token, the error downcasts to
+/// [`RefreshError`](crate::RefreshError), and the API has not acted: nothing was sent, or the API refused the one request
+/// that was, and its login ended or was replaced before the replay. A refused request whose token cannot be
 /// helped gets the API's answer, with a [`RefreshReport`](crate::RefreshReport) in its extensions.
 ///
 /// # Cancel safety

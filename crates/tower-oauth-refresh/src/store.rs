@@ -22,7 +22,7 @@ pub use self::record::Doubt;
 pub use self::sealed::{Sealed, SealingKey};
 use crate::foreign::Contained;
 
-/// A boxed future: stores are called once a refresh, never on the path of a valid token.
+/// A boxed future: a refresh calls the store three times or more, the path of a valid token never.
 pub type BoxFuture<'a, T> = futures_core::future::BoxFuture<'a, T>;
 /// A boxed stream.
 pub type BoxStream<'a, T> = futures_core::stream::BoxStream<'a, T>;

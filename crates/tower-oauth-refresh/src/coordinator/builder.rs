@@ -195,8 +195,9 @@ impl Builder {
         provider.configure(self)
     }
 
-    /// Is a token refreshed in the background before it expires? Default: yes, in the last tenth of its
-    /// life and at most five minutes before its end. No for providers that refuse early refreshes.
+    /// Is a token refreshed in the background before it expires? Default: yes, when the server wished
+    /// (`refresh_in`), else in the last tenth of its life and at most five minutes before its end. No for
+    /// providers that refuse early refreshes.
     pub fn refresh_ahead(mut self, refresh_ahead: bool) -> Self {
         self.policy.refresh_ahead = refresh_ahead;
         self
@@ -205,8 +206,9 @@ impl Builder {
     /// Time limit of one exchange at the token endpoint. Default: 10 s.
     ///
     /// From one second to five minutes, otherwise [`build`](Self::build) fails with [`BuildError::Limit`]. Processes that
-    /// share a credential may have different limits: where one dies during an exchange, another takes over after the longer
-    /// of their two limits and three seconds.
+    /// share a credential may have different limits: where one dies during an exchange, another on its Linux
+    /// host takes over
+    /// at once, and elsewhere after the longer of their two limits and three seconds.
     pub fn exchange_limit(mut self, limit: Duration) -> Self {
         self.policy.exchange_limit = limit;
         self
@@ -217,8 +219,11 @@ impl Builder {
     /// that died, it has to be longer than two exchange limits and three seconds.
     ///
     /// Where a refresh fails sooner with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), the request waits for
-    /// the next attempt, if that follows within ten seconds and within this limit: there are up to five attempts in any
-    /// ten seconds, and with the endpoint down attempts become rarer after some 22 s. Otherwise the request fails with
+    /// the next attempt, if the whole rest before it is at most ten seconds and ends within this limit. After
+    /// an answer with an
+    /// unusable access token (`unusable_answer`) it fails at once. There are up to five attempts in any ten
+    /// seconds, and with the endpoint down attempts become rarer after some 22 s. Otherwise the request fails
+    /// with
     /// the refresh, whatever time it has left.
     pub fn wait_limit(mut self, limit: Duration) -> Self {
         self.policy.wait_limit = limit;
@@ -247,9 +252,10 @@ impl Builder {
 
     /// How many exchanges with the token endpoint are under way at a time. Default: 64.
     ///
-    /// The refreshes of further credentials queue, first come first served, and what they have to read or write in
-    /// the store comes after that. While none gets an answer, one place becomes free with every
-    /// [`exchange_limit`](Self::exchange_limit) of another.
+    /// The refreshes of further credentials queue, first come first served, with their records read; each
+    /// writes its mark when
+    /// it has a place. While no answer comes, a refresh keeps its place for up to two
+    /// [`exchange_limit`](Self::exchange_limit)s.
     pub fn concurrency_limit(mut self, exchanges: usize) -> Self {
         self.exchanges = exchanges;
         self

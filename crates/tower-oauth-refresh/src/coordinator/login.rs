@@ -28,7 +28,7 @@ pub enum Logout {
     /// The server may still accept a token of this login: it has no revocation endpoint, did not confirm,
     /// or a refresh was under way elsewhere whose new token only that process knows. Call `logout` again to repeat what
     /// was not confirmed: it is kept for a week. Without
-    /// [`revocation_endpoint`](crate::Builder::revocation_endpoint) this is always the answer.
+    /// [`revocation_endpoint`](crate::Builder::revocation_endpoint) it is the answer to every logout that ends something.
     NotRevoked,
     /// There was nothing to revoke.
     NothingStored,
@@ -52,8 +52,9 @@ pub enum Login {
 impl RefreshCoordinator {
     /// Begins a login: stores `tokens` under `key`, in place of whatever was there, and tells their generation.
     ///
-    /// A hard verdict is lifted, also when the refresh token is the same as before. A refresh of the former
-    /// login that is still under way is discarded, and revoked at the server. A record that cannot be read,
+    /// A hard verdict is lifted, also when the refresh token is the same as before. A refresh of the former login that
+    /// is still under way is discarded; a new refresh token in it is revoked where there is a revocation
+    /// endpoint. A record that cannot be read,
     /// for its key is lost or it is damaged, is replaced, too. `logout` and `forget` end one; a
     /// refresh and `login_if_needed` leave it alone.
     ///
@@ -62,9 +63,9 @@ impl RefreshCoordinator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`], if the store does not take the tokens. They are then in nobody's hands but the
-    /// caller's.
-    /// [`ErrorKind::UnusableTokens`], if none of them can ever be sent; the source says why. Nothing was stored, and what
+    /// [`ErrorKind::Store`], if the store did not confirm the write. The tokens may have been stored all the same: do not
+    /// revoke them, and install them again.
+    /// [`ErrorKind::UnusableTokens`], if they cannot be used; the source says why. Nothing was stored, and what
     /// is stored stays as it is. An access token that cannot be sent is no error where a refresh token is beside it: it
     /// is refreshed first.
     /// [`ErrorKind::TimedOut`], if another login or logout of this credential stands still for a minute: then nothing
@@ -124,7 +125,8 @@ impl RefreshCoordinator {
     /// The error of the verdict ([`InvalidGrant`](ErrorKind::InvalidGrant) or
     /// [`LostRotation`](ErrorKind::LostRotation)), if the server has refused this very refresh token for good:
     /// it is not sent again, and `login` has to bring another one. [`ErrorKind::UnusableTokens`] and
-    /// [`ErrorKind::TimedOut`], as for [`install`](Self::install). [`ErrorKind::NoRuntime`], outside of a tokio runtime: `login` was not called.
+    /// [`ErrorKind::TimedOut`], as for [`install`](Self::install). [`ErrorKind::NoRuntime`], outside of a
+    /// tokio runtime: `login` was not called.
     ///
     /// # Cancel safety
     ///
@@ -171,8 +173,9 @@ impl RefreshCoordinator {
     /// Once this returns, no request of this process carries a token of the login, and a refresh that was
     /// under way is given back at the server instead of being stored.
     ///
-    /// The record is removed from the store, unless another process was refreshing or the server has not confirmed
-    /// the revocation: what is left then is removed by a logout a week later or more. The record of a login that the
+    /// The record is removed from the store, unless a refresh was under way, or the revocation endpoint has not confirmed:
+    /// then by a further logout that it confirms, or by one a week later. Under another process's mark only
+    /// the latter. The record of a login that the
     /// server has refused for good stays until there is a new login or this is called, so that no program submits the
     /// same refresh token each time it starts.
     ///
@@ -181,8 +184,9 @@ impl RefreshCoordinator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`], if the store could not be written: the login is over in this process, lives on
-    /// in the store, and nothing was sent to the server. That the server did not revoke is no error but
+    /// [`ErrorKind::Store`], if the store did not confirm the write: the login is over in this process, may live on in the
+    /// store until a request here or a further logout ends it there, and nothing was sent to the server. That
+    /// the server did not revoke is no error but
     /// [`Logout::NotRevoked`].
     /// [`ErrorKind::TimedOut`], if another login or logout of this credential stands still for a minute: then nothing
     /// was done.
