@@ -36,7 +36,8 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(CODE));
 ///
 /// Loads are answered by a server that takes writes, never by a replica; a user of the store needs the
 /// rights to `EVAL`, `EVALSHA`, `PERSIST`, `TIME`, `TYPE`, `HMGET`, `HSET`, `DEL`, `DUMP` and `INFO`, and for
-/// [`changes`](TokenStore::changes) to `PUBLISH`, `SUBSCRIBE` and the channel `{prefix}changes`.
+/// [`changes`](TokenStore::changes) to `PUBLISH`, `SUBSCRIBE` and the channel `{prefix}changes`, for
+/// [`wait_replicas`](Self::wait_replicas) to `WAIT`.
 ///
 /// # Changes
 ///
@@ -51,7 +52,8 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(CODE));
 ///
 /// # Errors
 ///
-/// A call fails as not available, after a second and a half at most, when no tokio runtime is there, when
+/// A round trip ends after a second and a half, and the patience of `wait_replicas`; a call makes one, seldom two or
+/// three. It fails as not available when no tokio runtime is there, when
 /// Redis is not reachable or does not answer, and when it refuses: read-only, out of memory, still loading. It fails
 /// with a primary that has replicas and a `min-replicas-to-write` of 0.
 /// The next call tries again. A connection ends with the runtime that made it, and the next call makes another;

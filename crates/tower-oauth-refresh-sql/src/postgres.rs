@@ -79,7 +79,7 @@ const SYNCHRONOUS: &str = "SELECT current_setting('synchronous_commit') <> 'off'
 ///
 /// A call fails as not available when there is no tokio runtime, when the server does not answer, is
 /// read-only, refuses, or gives up on a deadlock or a serialization failure, when `migrate` was not called,
-/// and when `synchronous_commit` is off. Damage is [unreadable](StoreError::is_unreadable).
+/// and, for a write, when `synchronous_commit` is off. Damage is [unreadable](StoreError::is_unreadable).
 ///
 /// A standby may lack the last writes, so loads fail on one as writes do, and its connection is closed: the next
 /// call connects again, perhaps to the primary. A primary that was cut off from the others does not know that it has

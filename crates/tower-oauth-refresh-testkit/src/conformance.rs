@@ -1,4 +1,4 @@
-//! Whether a [`TokenStore`] is one: every promise of the contract, as a test.
+//! Whether a [`TokenStore`] is one: the promises of the contract that need no hand in the store, as tests.
 //!
 //! The engine builds its lease, its fence and its proof of durability from nothing but a store's
 //! compare-and-swap and its clock. A store that is wrong in one of them works for weeks, and then two

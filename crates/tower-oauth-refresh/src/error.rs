@@ -116,7 +116,7 @@ pub enum ErrorKind {
     NeedsUser,
     /// There is no refresh token to refresh with. Nothing was sent. Log in again.
     NoRefreshToken,
-    /// Nothing is stored under this key. Nothing was sent. Log in first, or, where there was a login, compare client and
+    /// Nothing is stored under this key. Nothing was sent, unless the record was removed during a refresh. Log in first, or, where there was a login, compare client and
     /// endpoint with those that stored it: they are part of the name in the store, as are the
     /// [issuer](crate::Builder::issuer), the [grant](crate::Builder::grant) and all
     /// [parameters](crate::Builder::parameter).

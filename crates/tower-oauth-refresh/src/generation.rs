@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Grows with every stored token set of a credential, across logins and restarts.
+/// Grows with every stored token set of a credential, across restarts and new logins. After a logout has removed the
+/// record, it begins anew.
 ///
 /// Every request remembers the generation of the token it carried, so that a late refusal of an old
 /// token is answered with the newer one and not with another refresh.

@@ -7,7 +7,7 @@ use crate::replay::NotReplayable;
 /// Found in the extensions of a response whose token was refused: was the request sent once more, or why
 /// not?
 ///
-/// Nothing is inserted where nothing happened.
+/// Nothing is inserted where nothing happened, nor where the request was sent once more for its proof alone.
 ///
 /// ```
 /// use http::Response;

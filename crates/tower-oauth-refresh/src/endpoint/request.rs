@@ -77,8 +77,8 @@ impl ClientAuth {
     }
 
     /// Replaces the client secret while the program runs, in this value and all its clones: keep one clone and give the
-    /// other to the coordinator. The next attempt sends the new secret; a pause because the old one was refused ends at
-    /// once. Returns `false`, and changes nothing, where this kind of authentication has no secret.
+    /// other to the coordinator. The next attempt sends the new secret; a pause because the old one was refused ends
+    /// within a second. Returns `false`, and changes nothing, where this kind of authentication has no secret.
     pub fn replace_secret(&self, secret: impl Into<ClientSecret>) -> bool {
         let (Kind::Basic { secret: shown, .. } | Kind::Post { secret: shown, .. }) = &self.0 else {
             return false;
