@@ -13,6 +13,7 @@ mod flight;
 mod logouts;
 mod mistakes;
 mod promises;
+mod recent;
 mod replay;
 mod rotation;
 mod rules;
@@ -52,6 +53,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
         sharing::FAULTS,
         bound::FAULTS,
         promises::FAULTS,
+        recent::FAULTS,
         replay::FAULTS,
         endpoint::FAULTS,
         time::FAULTS,
