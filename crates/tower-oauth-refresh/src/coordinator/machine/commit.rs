@@ -1,6 +1,7 @@
 //! Making a received token set durable, whatever the store says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::exchange::Attempt;
 use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, Swapped};
@@ -35,6 +36,8 @@ pub(crate) struct Commit {
     failures: u32,
     /// Did its access token come too late to be used?
     useless: bool,
+    /// How long to leave the server alone, where no usable access token came.
+    rest: Option<Duration>,
     /// How often in a row the record could not be read.
     unread: u32,
     /// Somebody else who may have sent the same refresh token since: then the server may have ended the
@@ -98,6 +101,7 @@ impl Machine {
             generation: spent,
             failures,
             useless,
+            rest: None,
             unread: 0,
             doubt: None,
         };
@@ -129,7 +133,10 @@ impl Machine {
         }
         if commit.tokens.access_token.is_none() {
             record.failures = commit.failures.saturating_add(1);
-            let wait = Policy::outage_rest(record.failures, lots.unit);
+            // This request counts like one that failed.
+            record.sent.clone_from(&base.sent);
+            let wait = Policy::outage_rest(record.failures, lots.unit).max(Policy::spaced(&base.sent));
+            commit.rest = Some(wait);
             record.rest = Some(Rest { wait, reason: RestReason::Unavailable, code: None, client: None });
         }
         self.in_hand = Some(commit.clone());
@@ -147,7 +154,7 @@ impl Machine {
         swapped: Result<Swapped, Arc<StoreError>>,
     ) -> Step {
         match swapped {
-            Ok(Swapped::Done) => self.persisted(now, lots, commit),
+            Ok(Swapped::Done) => self.persisted(now, commit),
             Ok(Swapped::Conflict(Some(snapshot))) => {
                 self.reconcile(now, lots, commit, Some(Seen { at: since, snapshot }))
             }
@@ -202,7 +209,7 @@ impl Machine {
         let ours = record.under.is_some_and(|under| under.nonce == commit.under.nonce);
         if ours && record.generation >= commit.generation && record.tokens.is_some() {
             let commit = Commit { generation: record.generation, ..commit };
-            return self.persisted(now, lots, commit);
+            return self.persisted(now, commit);
         }
         let unmoved = record.generation == commit.under.spent;
         let older_sibling = record
@@ -218,10 +225,9 @@ impl Machine {
         self.judge(now, lots, seen)
     }
 
-    fn persisted(&mut self, now: Now, lots: Lots, commit: Commit) -> Step {
+    fn persisted(&mut self, now: Now, commit: Commit) -> Step {
         self.in_hand = None;
-        if commit.tokens.access_token.is_none() {
-            let wait = Policy::outage_rest(commit.failures.saturating_add(1), lots.unit);
+        if let Some(wait) = commit.rest {
             let error = RefreshError::new(ErrorKind::Unavailable).with_code(Some("unusable_answer"));
             return self.fail(error.with_retry_at(now.after(wait)));
         }

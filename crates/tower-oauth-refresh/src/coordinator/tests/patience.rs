@@ -168,6 +168,23 @@ async fn no_mix_of_failures_makes_a_sixth_request_in_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_without_an_access_token_counts_among_the_five_requests() {
+    for place in 0..5 {
+        let world = waiting_for(Duration::ZERO).await;
+        let unusable = Reply::Status(200, r#"{"refresh_token":"other"}"#, None);
+        world.server.script((0..5).map(|turn| if turn == place { unusable.clone() } else { unavailable() }));
+        world.server.always(unavailable());
+        let (start, mut sixth) = (Instant::now(), None);
+        while sixth.is_none() {
+            drop(world.ask());
+            tokio::time::sleep(SECOND / 10).await;
+            sixth = Some(start.elapsed()).filter(|_| world.server.submissions() > 5);
+        }
+        assert!(sixth.unwrap() >= SECOND * 10, "{place}: {sixth:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_an_outage_that_ended_unseen_nothing_is_left_an_hour_later() {
     let world = waiting_for(SECOND * 15).await;
     world.server.always(unavailable());
