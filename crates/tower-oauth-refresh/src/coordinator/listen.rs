@@ -203,9 +203,7 @@ fn judge(policy: &Policy, held: TokenId, found: Option<Snapshot>, asked: Now, no
     let (login, generation, age) = (found.record.login, found.record.generation, found.age);
     let serves = |tokens: &Tokens| {
         let age = tokens.age.saturating_add(age).saturating_add(now.since(asked));
-        usable(tokens, age)
-            && tokens.token_type.eq_ignore_ascii_case(policy.scheme())
-            && (policy.dpop || tokens.bound_key.is_none())
+        usable(tokens, age) && policy.can_send(tokens) && !policy.must_prove(tokens)
     };
     match found.record.tokens.filter(serves) {
         Some(tokens) => {

@@ -184,6 +184,19 @@ async fn another_login_replaces_the_token_in_every_process() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_login_whose_access_token_no_header_holds_ends_the_one_before() {
+    let (world, _, processes) = held_by(4).await;
+    let mut login = world.server.login(HOUR);
+    login.access_token = "line\nbreak".to_owned().into();
+    processes[3].install("k", login).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    for process in &processes {
+        assert_eq!(token_of(process).await.unwrap(), "access-3");
+    }
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_refresh_brought_is_taken_over_before_it_is_needed() {
     let (world, telling, processes) = held_by(4).await;
     tokio::time::sleep(HOUR).await;
