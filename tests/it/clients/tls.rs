@@ -34,7 +34,8 @@ impl Tls {
 
     /// A coordinator that finds the token endpoint there.
     pub(super) fn builder(&self, world: &World) -> Builder {
-        world.builder_at(self.auth.url("/token").parse().unwrap())
+        // That clock stands still, and a rest by it has no end: who waits for one waits for all of this.
+        world.builder_at(self.auth.url("/token").parse().unwrap()).wait_limit(Duration::from_secs(5))
     }
 
     /// A layer that finds the API there.
