@@ -106,7 +106,7 @@ impl fmt::Debug for Servers {
     }
 }
 
-/// The one `DPoP-Nonce` of an answer (RFC 9449 §8.1). Of several, which §8.2 forbids, none can be told to be it.
+/// The one `DPoP-Nonce` of an answer (RFC 9449 §8.1). Of several, which §8.2 forbids, none is used.
 fn nonce(answer: &HeaderMap) -> Option<&str> {
     let mut values = answer.get_all(DPOP_NONCE).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };

@@ -48,7 +48,7 @@ async fn a_confirmed_revocation_endpoint_is_told_of_a_logout() {
     assert!(revoked.iter().any(|(_, body)| body.contains("token=rt-2")), "{arrived:?}");
 }
 
-/// Where a logout of a login at this token endpoint is told.
+/// The addresses that a logout sends tokens to, with this token endpoint.
 async fn revoked_at(preset: Preset, token_endpoint: &str) -> Vec<String> {
     let arrived = arrived(preset, token_endpoint).await;
     arrived.into_iter().map(|(address, _)| address).filter(|address| address != token_endpoint).collect()
