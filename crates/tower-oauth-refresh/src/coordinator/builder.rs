@@ -98,7 +98,7 @@ impl Builder {
             clock: Arc::new(SystemClock),
             policy: Policy::default(),
             room: 1_000_000,
-            exchanges: 64,
+            exchanges: 100,
         }
     }
 
@@ -250,7 +250,8 @@ impl Builder {
         self
     }
 
-    /// How many exchanges with the token endpoint are under way at a time. Default: 64.
+    /// How many exchanges with the token endpoint are under way at a time. Default: 100, as many streams as an
+    /// HTTP/2 server should allow one connection at least (RFC 9113 §6.5.2).
     ///
     /// The refreshes of further credentials queue, first come first served, with their records read; each
     /// writes its mark when

@@ -101,7 +101,7 @@ impl Shape {
     fn floor(self) -> Duration {
         let calls = if self.loads_are_free { 2 } else { 3 };
         let all = self.latency * u32::try_from((calls * self.credentials).div_ceil(self.servers)).unwrap();
-        let exchanges = EXCHANGE * u32::try_from(self.credentials.div_ceil(64)).unwrap();
+        let exchanges = EXCHANGE * u32::try_from(self.credentials.div_ceil(100)).unwrap();
         all.max(exchanges).max(self.latency * 3 + EXCHANGE)
     }
 

@@ -81,7 +81,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         breaks: "B8: one exchange is under way at a time, of all credentials",
         rows: &["I12"],
         file: "crates/tower-oauth-refresh/src/coordinator/builder.rs",
-        find: "            exchanges: 64,",
+        find: "            exchanges: 100,",
         replace: "            exchanges: 1,",
         caught_by: &["coordinator/tests/sharing.rs::one_credential_that_hangs_does_not_delay_another"],
     },
