@@ -3,79 +3,134 @@
 //! Each [`Fault`] is one change to the product code, made in a copy of the tree. It is caught if every test that it names
 //! fails. A test that does not end within its time has not caught anything. With words, only faults are tried whose
 //! description, file or tests contain one of them.
+//!
+//! What was caught in a run that was interrupted is not tried again, as long as no source has changed.
 
+mod caught;
 mod faults;
 mod page;
 mod target;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
+use self::caught::Caught;
 use self::faults::Fault;
 use self::target::Target;
 use self::tree::Tree;
 use crate::prepare::{self, Services};
-use crate::step::{Outcome, Stop, root};
+use crate::step::{Outcome, Stop, output, root};
 
 /// As seconds allow.
 const HISTORIES: &str = "1000000";
 const BOUNDS: &str = "13:0 9:1";
 /// Seconds for the tests of one fault, after they have been built.
-const LIMIT: &str = "240";
+const LIMIT: &str = "180";
+/// How many faults are tried at a time. A build of one crate does not fill two cores.
+const WORKERS: usize = 2;
 
 pub(crate) fn run(words: &[&str]) -> Outcome {
     let (writes, words): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| **word == "--page");
+    if !writes.is_empty() && !words.is_empty() {
+        return Err(Stop::Because("the page is written by a run of all faults".to_owned()));
+    }
+    let commit = output("git", &["describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]);
     let mut chosen: Vec<&Fault> = faults::all().filter(|fault| fault.is_named_by(&words)).collect();
     // One crate after the other: each is built again only where it changes.
     chosen.sort_by_key(|fault| (fault.targets().into_keys().collect::<Vec<_>>(), fault.file));
     let needs = |fault: &&Fault| fault.targets().keys().any(Target::needs_services);
     let services = if chosen.iter().any(needs) { prepare::everything()? } else { Services::default() };
-    let bench = Bench { tree: Tree::copy()?, services };
-    bench.expect_all_to_pass(&chosen)?;
-    let mut missed = Vec::new();
-    for fault in &chosen {
-        match bench.try_one(fault)? {
-            None => eprintln!("caught      {}", fault.breaks),
-            Some(why) => {
-                eprintln!("NOT CAUGHT  {}\n            {why}", fault.breaks);
-                missed.push(fault.breaks);
-            }
-        }
-    }
-    eprintln!("{} of {} caught", chosen.len() - missed.len(), chosen.len());
+    let benches: Vec<Bench> =
+        (0..WORKERS).map(|number| Bench::new(number, &services)).collect::<Result<_, _>>()?;
+    let missed = try_all(&benches, &chosen)?;
     if !missed.is_empty() {
-        return Err(Stop::Because(format!("not caught: {missed:#?}")));
+        return Err(Stop::Because(format!("of {} faults, not caught: {missed:#?}", chosen.len())));
     }
-    if writes.is_empty() { Ok(()) } else { page::write(&chosen) }
+    eprintln!("{} of {} caught", chosen.len(), chosen.len());
+    if writes.is_empty() { Ok(()) } else { page::write(&chosen, &commit.unwrap_or_default()) }
 }
 
-/// Where faults are tried.
+/// What is not caught. The first worker begins at the front and the others at the back, so that each builds few crates.
+#[expect(clippy::disallowed_methods, reason = "a tool, which says how long it takes")]
+fn try_all(benches: &[Bench<'_>], chosen: &[&Fault]) -> Result<Vec<String>, Stop> {
+    let caught = Caught::open()?;
+    let queue = Mutex::new(VecDeque::from(chosen.to_vec()));
+    let next = |bench: &Bench<'_>| {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if bench.number == 0 { queue.pop_front() } else { queue.pop_back() }
+    };
+    let work = |bench: &Bench<'_>| {
+        let mut missed = Vec::new();
+        if bench.number + 1 == benches.len() {
+            missed.extend(bench.failures_without_a_fault(chosen)?);
+        }
+        while let Some(fault) = next(bench) {
+            if caught.has(fault) {
+                eprintln!("caught before      {}", fault.breaks);
+                continue;
+            }
+            let begun = Instant::now();
+            let outcome = bench.try_one(fault)?;
+            let seconds = begun.elapsed().as_secs();
+            match outcome {
+                None => {
+                    eprintln!("caught      {seconds:3} s  {}", fault.breaks);
+                    caught.note(fault)?;
+                }
+                Some(why) => {
+                    eprintln!("NOT CAUGHT  {seconds:3} s  {}\n            {why}", fault.breaks);
+                    missed.push(fault.breaks.to_owned());
+                }
+            }
+        }
+        Ok(missed)
+    };
+    let panicked = |_| Err(Stop::Because("a worker panicked".to_owned()));
+    let missed: Result<Vec<_>, Stop> = std::thread::scope(|scope| {
+        let workers: Vec<_> = benches.iter().map(|bench| scope.spawn(|| work(bench))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).collect()
+    });
+    Ok(missed?.into_iter().flatten().collect())
+}
+
+/// Where one worker tries faults: a copy of the tree, and what is built of it.
 #[derive(Debug)]
-struct Bench {
+struct Bench<'a> {
+    number: usize,
+    folder: PathBuf,
     tree: Tree,
-    services: Services,
+    services: &'a Services,
 }
 
 /// What a test did, by its name.
 type Results = BTreeMap<String, bool>;
 
-impl Bench {
-    /// A test that fails without any fault would pass for one that catches it.
-    fn expect_all_to_pass(&self, chosen: &[&Fault]) -> Outcome {
+impl<'a> Bench<'a> {
+    fn new(number: usize, services: &'a Services) -> Result<Self, Stop> {
+        let folder = root().join(format!("target/prove/{number}"));
+        let tree = Tree::copy(folder.join("tree"))?;
+        Ok(Self { number, folder, tree, services })
+    }
+
+    /// A test that fails without any fault shows nothing by failing for one.
+    fn failures_without_a_fault(&self, chosen: &[&Fault]) -> Result<Vec<String>, Stop> {
         let mut all: BTreeMap<Target, Vec<&str>> = BTreeMap::new();
         for (target, tests) in chosen.iter().flat_map(|fault| fault.targets()) {
             all.entry(target).or_default().extend(tests);
         }
+        let mut failures = Vec::new();
         for (target, tests) in all {
             let (results, said) = self.run(&target, &tests)?;
-            for test in tests {
-                if results.get(test) != Some(&true) {
-                    return Err(Stop::Because(format!("{test} does not pass without any fault:\n{said}")));
-                }
+            for test in tests.into_iter().filter(|test| results.get(*test) != Some(&true)) {
+                failures.push(format!("{test} does not pass without any fault"));
+                eprintln!("{test} does not pass without any fault:\n{}", last_lines(&said));
             }
         }
-        Ok(())
+        Ok(failures)
     }
 
     /// Why the fault is not caught, if it is not.
@@ -131,7 +186,9 @@ impl Bench {
         let run = command
             .args(after)
             .current_dir(self.tree.path())
-            .env("CARGO_TARGET_DIR", root().join("target/prove"))
+            .env("CARGO_TARGET_DIR", &self.folder)
+            // Nobody looks at these with a debugger, and without they are built faster.
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("SIMULATE_HISTORIES", HISTORIES)
             .env("EXPLORE", BOUNDS)
             .env("RUST_BACKTRACE", "0")

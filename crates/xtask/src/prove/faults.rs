@@ -8,6 +8,7 @@ mod beyond;
 mod bound;
 mod endpoint;
 mod engines;
+mod examples;
 mod fleets;
 mod flight;
 mod logouts;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
         logouts::FAULTS,
         beyond::FAULTS,
         engines::FAULTS,
+        examples::FAULTS,
     ]
     .into_iter()
     .flatten()

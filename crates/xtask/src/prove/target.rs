@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use crate::step::root;
+
 /// A test program, as cargo names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Target {
@@ -23,6 +25,12 @@ impl Target {
             ["crates", package, "src", ..] => (package, &["--lib"]),
             ["crates", package, "tests", name, ..] => (package, &["--test", name]),
             ["tests", "it", ..] => ("workspace-tests", &["--test", "it"]),
+            ["examples", package, "tests", name, ..] => (package, &["--test", name]),
+            ["examples", package, ..]
+                if root().join("examples").join(package).join("src/lib.rs").is_file() =>
+            {
+                (package, &["--lib"])
+            }
             ["examples", package, ..] => (package, &["--bins"]),
             _ => ("tower-oauth-refresh", &["--lib"]),
         };
@@ -64,5 +72,8 @@ mod tests {
         assert_eq!(of("crates/p/tests/processes.rs::x"), is("p", "--test processes", false));
         assert_eq!(of("tests/it/files/hands.rs::x"), is("workspace-tests", "--test it", false));
         assert_eq!(of("examples/quickstart/src/main.rs::x"), is("quickstart", "--bins", false));
+        assert_eq!(of("examples/axum-bff/src/session.rs::x"), is("axum-bff", "--lib", false));
+        assert_eq!(of("examples/quickstart/tests/runs.rs::x"), is("quickstart", "--test runs", false));
+        assert_eq!(of("examples/login-cli/tests/runs/main.rs::x"), is("login-cli", "--test runs", false));
     }
 }

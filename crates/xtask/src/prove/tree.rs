@@ -14,8 +14,7 @@ pub(crate) struct Tree(PathBuf);
 
 impl Tree {
     /// The files that git knows. What has not changed since the last time is left alone, and not built again.
-    pub(crate) fn copy() -> Result<Self, Stop> {
-        let tree = root().join("target/prove/tree");
+    pub(crate) fn copy(tree: PathBuf) -> Result<Self, Stop> {
         let failed = |error: io::Error| Stop::Because(format!("cannot copy the tree: {error}"));
         let listed =
             Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().map_err(failed)?;

@@ -45,6 +45,21 @@ async fn refreshing_ahead_can_be_turned_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_refreshing_ahead_is_off_a_failed_refresh_brings_no_other() {
+    let world = World::with(|builder| builder.refresh_ahead(false).wait_limit(SECOND / 2));
+    world.install(HOUR).await;
+    world.server.always(Reply::Status(503, "", None));
+    world.refuse().await.unwrap().unwrap_err();
+    let before = world.server.submissions();
+    for _ in 0..60 {
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(world.token().await.unwrap(), "access-1");
+        settle().await;
+    }
+    assert_eq!(world.server.submissions(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_early_refresh_keeps_the_valid_token_and_is_spaced() {
     let world = World::new();
     world.install(HOUR).await;

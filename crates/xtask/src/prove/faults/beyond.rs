@@ -182,4 +182,96 @@ pub(crate) const FAULTS: &[Fault] = &[
         replace: "if queued.tell.send(granted).is_err() {",
         caught_by: &["coordinator/limiter/tests.rs::a_waker_that_panics_reaches_nobody_whose_call_has_ended"],
     },
+    Fault {
+        breaks: "F48: an answer that is late brings an older nonce back",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-binding/src/servers.rs",
+        find: "self.sent.fetch_add(1, Ordering::Relaxed) + 1;",
+        replace: "self.sent.fetch_add(0, Ordering::Relaxed) + 1;",
+        caught_by: &[
+            "crates/tower-oauth-refresh-binding/src/dpop/tests.rs::a_late_answer_brings_no_older_nonce_back",
+            "crates/tower-oauth-refresh-binding/src/servers.rs::the_nonce_of_the_request_sent_last_counts_in_whatever_order_answers_come",
+        ],
+    },
+    Fault {
+        breaks: "F50: a success is read to its end before it is passed on",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-binding/src/listen.rs",
+        find: "if !matches!(parts.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {",
+        replace: "if parts.status.is_informational() {",
+        caught_by: &[
+            "crates/tower-oauth-refresh-binding/src/listen/tests.rs::of_a_success_that_breaks_off_what_came_passes",
+        ],
+    },
+    Fault {
+        breaks: "F53: Strava's rule asks for a member that no answer has",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-providers/src/table.rs",
+        find: r#"("errors.0.resource", Condition::Is("RefreshToken"))"#,
+        replace: r#"("errors.1.resource", Condition::Is("RefreshToken"))"#,
+        caught_by: &[
+            "crates/tower-oauth-refresh-providers/tests/it/replayed.rs::every_failure_ends_in_the_outcome_its_row_says",
+        ],
+    },
+    Fault {
+        breaks: "F78: a fact loses its source, and the changelog goes on counting it",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-providers/providers.json",
+        find: r#"{"value": "https://www.strava.com/api/v3/oauth/token", "source": "S1"}"#,
+        replace: r#"{"value": "https://www.strava.com/api/v3/oauth/token", "source": "M"}"#,
+        caught_by: &[
+            "crates/tower-oauth-refresh-providers/tests/it/facts.rs::the_changelog_counts_the_facts_and_those_without_a_source",
+        ],
+    },
+    Fault {
+        breaks: "the revocation endpoint of a preset is taken wherever the token endpoint is",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-providers/src/preset.rs",
+        find: "if is_one_for_all && self.is_at(token_endpoint) != Some(false) {",
+        replace: "if is_one_for_all {",
+        caught_by: &[
+            "crates/tower-oauth-refresh-providers/tests/it/applied.rs::no_token_of_another_server_is_sent_to_the_one_that_a_preset_names",
+        ],
+    },
+    Fault {
+        breaks: "F43: what is left under a foreign mark stays for ever",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/login/end.rs",
+        find: "foreign && old_age.is_some_and(|age| age < UNREVOKED);",
+        replace: "foreign && old_age.is_some();",
+        caught_by: &[
+            "coordinator/tests/logouts.rs::what_is_left_under_a_foreign_mark_goes_with_a_logout_a_week_later",
+        ],
+    },
+    Fault {
+        breaks: "a refusal without a reason does not count the requests sent before",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/machine/exchange.rs",
+        find: r#"let own = Policy::refused_rest(attempt.record.failures.saturating_add(1), lots.unit)
+                    .max(Policy::spaced(&attempt.sent_ago(now)));"#,
+        replace: "let own = Policy::refused_rest(attempt.record.failures.saturating_add(1), lots.unit);",
+        caught_by: &[
+            "coordinator/tests/patience.rs::no_mix_of_failures_makes_a_sixth_request_in_ten_seconds",
+        ],
+    },
+    Fault {
+        breaks: "an answer without an access token does not count the requests sent before",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/machine/commit.rs",
+        find: "Policy::outage_rest(record.failures, lots.unit).max(Policy::spaced(&base.sent));",
+        replace: "Policy::outage_rest(record.failures, lots.unit);",
+        caught_by: &[
+            "coordinator/tests/patience.rs::an_answer_without_an_access_token_counts_among_the_five_requests",
+        ],
+    },
+    Fault {
+        breaks: "where no timer runs, the end of a rest is looked for in a circle",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/waiter.rs",
+        find: "Err(error) if again.rests && error.kind() != ErrorKind::Aborted => {}",
+        replace: "Err(_) if again.rests => {}",
+        caught_by: &[
+            "coordinator/tests/waiting.rs::where_no_timer_runs_a_rest_is_not_waited_for_in_a_circle",
+        ],
+    },
 ];

@@ -72,4 +72,105 @@ pub(crate) const FAULTS: &[Fault] = &[
             "tests/it/files/syscalls.rs::sqlite_flushes_its_log_and_the_name_of_it_before_it_acknowledges",
         ],
     },
+    Fault {
+        breaks: "F41: the digest of a key is the beginning of the key",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/store/key.rs",
+        find: "zip(Sha256::digest(self.0.as_bytes()))",
+        replace: "zip(self.0.bytes())",
+        caught_by: &["store/key.rs::the_digest_is_the_beginning_of_the_sha_256_of_the_name"],
+    },
+    Fault {
+        breaks: "F41: Redis tells keys to whoever may subscribe",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-redis/src/store.rs",
+        find: ".arg(payload(key.digest()))",
+        replace: ".arg(key.as_str())",
+        caught_by: &["tests/it/stores_redis.rs::who_listens_without_knowing_the_keys_learns_none"],
+    },
+    Fault {
+        breaks: "F42: a process that waited once listens to PostgreSQL for ever",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-sql/src/postgres/changes.rs",
+        find: "let is_waited_for = self.heard.receiver_count() > 0;",
+        replace: "let is_waited_for = true;",
+        caught_by: &[
+            "tests/it/stores/postgres.rs::when_nobody_waits_any_more_the_next_change_ends_the_listening",
+        ],
+    },
+    Fault {
+        breaks: "F42: a process that waited once is subscribed at Redis for ever",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-redis/src/connection.rs",
+        find: r#"            connector.give_up(&connection);
+        }
+        Ok(())"#,
+        replace: r#"            drop(connection);
+        }
+        Ok(())"#,
+        caught_by: &[
+            "tests/it/stores_redis.rs::when_nobody_waits_any_more_the_next_change_ends_the_subscription",
+        ],
+    },
+    Fault {
+        breaks: "F68: the error under an old pooler does not name it",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-sql/src/error.rs",
+        find: "if is_pooler(&code, &message) {",
+        replace: r#"if is_pooler("", &message) {"#,
+        caught_by: &["tests/it/stores/postgres/faults.rs::a_pooler_that_loses_prepared_statements_is_named"],
+    },
+    Fault {
+        breaks: "F99: the place of a store call that has ended is not given to the next",
+        rows: &[],
+        file: "crates/tower-oauth-refresh/src/coordinator/limiter.rs",
+        find: r#"        self.limiter.state().ended(self.granted);
+        self.limiter.grant();"#,
+        replace: r#"        drop(self.limiter.state());
+        self.limiter.grant();"#,
+        caught_by: &[
+            "tests/it/stores/restart.rs::after_a_restart_with_postgresql_everybody_at_once_is_served",
+            "tests/it/stores/restart.rs::after_a_restart_with_sqlite_everybody_at_once_is_served",
+        ],
+    },
+    Fault {
+        breaks: "SQLite is used though it cannot undo a half-done write",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-sql/src/sqlite.rs",
+        find: "if NO_JOURNAL.contains(&journal.as_str()) {",
+        replace: "if journal.is_empty() {",
+        caught_by: &[
+            "crates/tower-oauth-refresh-sql/src/sqlite/tests.rs::connections_that_cannot_undo_a_half_done_write_are_refused",
+        ],
+    },
+    Fault {
+        breaks: "on a full disk, half of a file takes the place of the whole one",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-file/src/disk.rs",
+        find: "fill(&replacement.file, path, write)?;",
+        replace: "let _ = fill(&replacement.file, path, write);",
+        caught_by: &[
+            "tests/it/files/hands/limits.rs::on_a_full_disk_what_was_acknowledged_stays_and_others_go_on",
+        ],
+    },
+    Fault {
+        breaks: "F97: the conformance suite permits an age that starts again without a write",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-testkit/src/conformance/age.rs",
+        find: "if after.saturating_add(TOLERANCE) >= before {",
+        replace: "if after.saturating_add(before) >= before {",
+        caught_by: &[
+            "crates/tower-oauth-refresh-testkit/src/conformance/tests.rs::a_write_in_two_statements_is_refused",
+        ],
+    },
+    Fault {
+        breaks: "the conformance suite does not notice that records expire",
+        rows: &[],
+        file: "crates/tower-oauth-refresh-testkit/src/conformance/lasting.rs",
+        find: "for hours in [1, 24, 31 * 24, 400 * 24] {",
+        replace: "for hours in [1, 24] {",
+        caught_by: &[
+            "crates/tower-oauth-refresh-testkit/src/conformance/tests.rs::each_store_that_only_seems_right_is_refused_in_each_run",
+        ],
+    },
 ];

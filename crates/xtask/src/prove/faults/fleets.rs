@@ -114,7 +114,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         find: r#"        self.own.rest(until, None, error.clone());
         self.clear(now, lots, attempt, None, Err(error))"#,
         replace: r#"        self.own.rest(until, None, error);
-        let rest = Rest { wait: until.until(now).max(Duration::from_secs(1)), reason: RestReason::Unavailable, code: None, client: None };
+        let rest = Rest { wait: now.until(until).max(Duration::from_secs(1)), reason: RestReason::Unavailable, code: None, client: None };
         self.release(now, lots, attempt, rest)"#,
         caught_by: &[
             "coordinator/machine/tests/exchange.rs::what_never_left_this_host_is_nobody_elses_trouble",

@@ -102,7 +102,9 @@ pub(crate) const FAULTS: &[Fault] = &[
         file: "crates/tower-oauth-refresh/src/coordinator/login/end.rs",
         find: "removes: !awaited && landed",
         replace: "removes: landed",
-        caught_by: &[],
+        caught_by: &[
+            "coordinator/tests/logouts.rs::what_is_left_under_a_foreign_mark_goes_with_a_logout_a_week_later",
+        ],
     },
     Fault {
         breaks: "a logout does not revoke",
@@ -121,14 +123,16 @@ pub(crate) const FAULTS: &[Fault] = &[
         caught_by: &["coordinator/tests/logouts.rs::a_logout_revokes_both_tokens_and_a_lone_access_token"],
     },
     Fault {
-        breaks: "a panic leaves its waiters alone",
+        breaks: "a flight that is dropped leaves its waiters alone",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
         find: r#"        if !self.ended {
             // The task panicked"#,
         replace: r#"        if false && !self.ended {
             // The task panicked"#,
-        caught_by: &[],
+        caught_by: &[
+            "coordinator/tests/cancellation.rs::a_runtime_that_goes_away_takes_no_waiter_with_it_and_the_record_says_in_doubt",
+        ],
     },
     Fault {
         breaks: "a caller keeps the timer of a runtime that he has left",
@@ -157,7 +161,9 @@ pub(crate) const FAULTS: &[Fault] = &[
         find: r#"        drop(state);
         let machine"#,
         replace: "        let machine",
-        caught_by: &[],
+        caught_by: &[
+            "coordinator/tests/cancellation.rs::on_a_runtime_that_has_ended_there_is_an_error_and_no_hang",
+        ],
     },
     Fault {
         breaks: "an early refresh without a runtime is the last one",
@@ -176,7 +182,9 @@ pub(crate) const FAULTS: &[Fault] = &[
         find: r#"(self.coordinator.policy.refresh_ahead || state.parked.is_some())
             && error"#,
         replace: "error",
-        caught_by: &[],
+        caught_by: &[
+            "coordinator/tests/time.rs::where_refreshing_ahead_is_off_a_failed_refresh_brings_no_other",
+        ],
     },
     Fault {
         breaks: "a look at what is kept fresh brings a login back that has ended",
@@ -265,12 +273,15 @@ pub(crate) const FAULTS: &[Fault] = &[
         ],
     },
     Fault {
-        breaks: "a missing nonce is a refused token",
+        breaks: "F30: a missing nonce, or a refused proof, is a refused token",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/layer.rs",
         find: "            return Asks::Proof;",
         replace: "            return Asks::Token;",
-        caught_by: &["service/tests/nonce.rs::a_missing_nonce_costs_no_refresh_and_is_not_reported"],
+        caught_by: &[
+            "service/tests/nonce.rs::a_missing_nonce_costs_no_refresh_and_is_not_reported",
+            "service/tests/challenges.rs::a_proof_that_is_refused_costs_no_refresh",
+        ],
     },
     Fault {
         breaks: "nonces are asked for without end",

@@ -126,7 +126,6 @@ pub(crate) const FAULTS: &[Fault] = &[
         replace: "self.is(there.as_ref()).then(|| self.contents.clone()).filter(|_| false)",
         caught_by: &[
             "crates/tower-oauth-refresh-file/src/store/tests.rs::loads_at_once_read_the_file_once_on_one_blocking_thread",
-            "crates/tower-oauth-refresh-file/src/store/tests/many.rs::many_refreshes_at_once_share_the_writes_of_a_slow_disk",
         ],
     },
     Fault {
@@ -138,7 +137,6 @@ pub(crate) const FAULTS: &[Fault] = &[
         caught_by: &[
             "crates/tower-oauth-refresh-file/src/store/tests.rs::writers_that_wait_for_the_lock_take_one_blocking_thread_not_all",
             "crates/tower-oauth-refresh-file/src/store/tests.rs::swaps_that_are_written_at_once_see_those_before_them",
-            "crates/tower-oauth-refresh-file/src/store/tests/many.rs::many_refreshes_at_once_share_the_writes_of_a_slow_disk",
         ],
     },
     Fault {
