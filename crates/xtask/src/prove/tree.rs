@@ -1,13 +1,13 @@
 //! The copy of the source tree in which things are broken.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::faults::Fault;
-use crate::step::{Stop, root};
+use crate::step::{Outcome, Stop, root};
 
 #[derive(Debug)]
 pub(crate) struct Tree(PathBuf);
@@ -32,6 +32,20 @@ impl Tree {
         &self.0
     }
 
+    /// Replaces these files, by their path.
+    pub(crate) fn write(&self, files: &BTreeMap<String, String>) -> Outcome {
+        let failed = |error| Stop::Because(format!("cannot write to the tree: {error}"));
+        files.iter().try_for_each(|(path, text)| write_if_changed(&self.0.join(path), text).map_err(failed))
+    }
+
+    /// Takes these files from the original again.
+    pub(crate) fn restore(&self, paths: &[String]) -> Outcome {
+        let failed = |error| Stop::Because(format!("cannot copy the tree: {error}"));
+        paths
+            .iter()
+            .try_for_each(|path| copy_if_changed(&root().join(path), &self.0.join(path)).map_err(failed))
+    }
+
     /// Does something while the fault is in the tree.
     pub(crate) fn with<T>(&self, fault: &Fault, look: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
         let file = self.0.join(fault.file);
@@ -45,6 +59,10 @@ impl Tree {
         fs::write(&file, text).map_err(failed)?;
         seen
     }
+}
+
+fn write_if_changed(path: &Path, text: &str) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|old| old == text.as_bytes()) { Ok(()) } else { fs::write(path, text) }
 }
 
 fn copy_if_changed(from: &Path, to: &Path) -> io::Result<()> {
