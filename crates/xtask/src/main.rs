@@ -34,8 +34,8 @@ usage: cargo xtask <command>
   doc     the documentation, with warnings as errors
   explore [STEPS:FAULTS…]
           every history up to a length and a number of faults
-  mutants [machine] [engine] [classifier]
-          every small change to these, and whether a unit test notices: hours
+  mutants [CRATE…] [--sample N] [--again]
+          every small change to the product code, and whether a test notices: hours; --again: what was not caught
   prove [WORD…] [--page]
           breaks one promise after the other, and expects the test that is named for it to fail
   providers
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["doc"] => doc::run(),
         ["explore", bounds @ ..] => explore::run(bounds),
-        ["mutants", parts @ ..] => mutants::run(parts),
+        ["mutants", arguments @ ..] => mutants::run(arguments),
         ["prove", words @ ..] => prove::run(words),
         ["providers"] => providers::run(),
         ["simulate", options @ ..] => simulate::run(options),
@@ -69,8 +69,6 @@ fn main() -> ExitCode {
         ["soak", arguments @ ..] => soak::run(arguments),
         ["verify", arguments @ ..] => verify::run(arguments),
         ["fuzz", arguments @ ..] => fuzz::run(arguments),
-        // Not for people: what `mutants` has cargo run the tests with.
-        ["until-failure", program, arguments @ ..] => mutants::until_failure(program, arguments),
         ["test", filter @ ..] => test::run(filter),
         _ => Err(Stop::Because(USAGE.to_owned())),
     };

@@ -12,7 +12,7 @@ mod faults;
 mod page;
 mod switches;
 mod target;
-mod tree;
+pub(crate) mod tree;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
