@@ -73,3 +73,13 @@ fn the_key_is_for_the_owner_alone_from_the_start_and_through_a_symlink() {
     assert_eq!(KeyFile::open_or_create(&path).unwrap().expose_secret(), key.expose_secret());
     assert_eq!(mode(), 0o600);
 }
+
+#[test]
+fn a_key_that_cannot_be_created_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    // There is room for this name, and for no longer one beside it.
+    let path = dir.path().join("k".repeat(250));
+    let error = KeyFile::open_or_create(path).unwrap_err();
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.starts_with("cannot create "), "{why}");
+}

@@ -105,6 +105,19 @@ async fn a_stale_writer_conflicts_and_is_handed_what_is_there() {
 }
 
 #[tokio::test]
+async fn a_swap_that_conflicts_writes_no_file() {
+    let dir = dir();
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "old")).await;
+    let before = store.file.counted.writes.load(Relaxed);
+    assert!(matches!(
+        swap(&store, ACME, Some(7), Some(body(2, "new"))).await.unwrap(),
+        Swap::Conflict { .. }
+    ));
+    assert_eq!(store.file.counted.writes.load(Relaxed), before);
+}
+
+#[tokio::test]
 async fn a_removed_record_is_gone_and_the_others_stay() {
     let dir = dir();
     let store = open(&dir);
@@ -383,6 +396,16 @@ async fn a_record_that_makes_the_file_too_large_to_read_is_not_written() {
     assert!(load(&store, "large").await.unwrap().is_none());
     assert_eq!(text(load(&open(&dir), ACME).await.unwrap()), "rt");
     assert!(!dir.path().join("credentials.tmp").exists());
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_not_replaced_by_a_first_write() {
+    let dir = dir();
+    let path = dir.path().join("credentials");
+    let len = (64 << 20) + 1;
+    File::create(&path).unwrap().set_len(len).unwrap();
+    assert!(!swap(&open(&dir), ACME, None, Some(body(1, "new"))).await.unwrap_err().is_unreadable());
+    assert_eq!(fs::metadata(&path).unwrap().len(), len);
 }
 
 #[tokio::test]
