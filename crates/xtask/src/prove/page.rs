@@ -11,9 +11,11 @@ const PAGE: &str = "crates/tower-oauth-refresh/docs/seeded-faults.md";
 const HEAD: &str = "\
 # Seeded faults
 
-Each line is one change to the product code that breaks a promise, and the test that failed for it. The first column says
-what no longer held. `cargo xtask prove` makes the changes one after the other in a copy of the tree, and expects the
-named tests to fail; one that does not end within its time has caught nothing. `cargo xtask prove --page` writes this
+Each line is one change to the product code that breaks a promise or a row of the page on
+[failure modes](failure-modes.md), and the tests that failed for it. The first column says what no longer held.
+`cargo xtask prove` makes each change by itself in a copy of the tree, and expects all of the named tests to fail, which
+pass without it; one that does not end within its time has caught nothing. Most changes are built together: the
+function that one changes is there twice, and an environment variable chooses. `cargo xtask prove --page` writes this
 page when all are caught.
 
 ";

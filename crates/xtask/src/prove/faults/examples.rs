@@ -30,7 +30,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         caught_by: &["examples/axum-bff/src/session.rs::a_session_ends_when_idle_and_after_a_day_in_use"],
     },
     Fault {
-        breaks: "F54: each login that begins takes the key of those before",
+        breaks: "F54: a login that has begun is sealed under a key that nobody keeps",
         rows: &[],
         file: "examples/axum-bff/src/pending.rs",
         find: "let sealed = self.cipher.encrypt(&XNonce::from(nonce), text.as_slice());",
