@@ -163,6 +163,9 @@ is_refused! {
     records_that_live_while_a_handle_is_open_are_refused(
         LivesWhileAHandleIsOpen, a_record_outlives_all_handles, "no record instead of"
     );
+    ages_that_count_from_the_opening_are_refused(
+        CountsAgesFromItsOpening, a_record_outlives_all_handles, "dropping all handles took the age"
+    );
     a_conflict_with_what_was_read_before_is_refused(
         ConflictsWithWhatItReadBefore, conflicts_in_a_race_hand_over_the_winners_record, "hands over"
     );

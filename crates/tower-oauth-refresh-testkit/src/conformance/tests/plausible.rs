@@ -18,6 +18,7 @@ pub(super) enum Flaw {
     LoadsInTwoReads,
     ReadsTheAgeByItself,
     LivesWhileAHandleIsOpen,
+    CountsAgesFromItsOpening,
     ConflictsWithWhatItReadBefore,
     Expires,
     CutsKeysAt2000,
@@ -27,11 +28,12 @@ pub(super) enum Flaw {
 }
 use Flaw::*;
 
-pub(super) const ALL: [Flaw; 9] = [
+pub(super) const ALL: [Flaw; 10] = [
     LocksEachKey,
     LoadsInTwoReads,
     ReadsTheAgeByItself,
     LivesWhileAHandleIsOpen,
+    CountsAgesFromItsOpening,
     ConflictsWithWhatItReadBefore,
     Expires,
     CutsKeysAt2000,
@@ -67,6 +69,7 @@ pub(super) struct Opened {
     flaw: Flaw,
     moved: ManualClock,
     start: Now,
+    opened: Now,
     shared: Arc<Shared>,
 }
 
@@ -84,7 +87,10 @@ impl Plausible {
         let shared = open.upgrade().unwrap_or_else(none);
         *open = Arc::downgrade(&shared);
         let moved = self.clock.clone();
-        Opened { flaw: self.flaw, start: ManualClock::new().now(), moved, shared }
+        let mut opened =
+            Opened { flaw: self.flaw, start: ManualClock::new().now(), opened: space::now(), moved, shared };
+        opened.opened = opened.now();
+        opened
     }
 
     /// The first promise that it breaks, of so many versions of the suite.
@@ -127,7 +133,10 @@ impl Opened {
     }
 
     fn record(&self, row: &Row) -> Record {
-        Record::new(row.body.clone(), self.now().since(row.written))
+        let (now, age) = (self.now(), self.now().since(row.written));
+        let counts_from_opening = self.flaw == CountsAgesFromItsOpening;
+        let age = if counts_from_opening { age.min(now.since(self.opened)) } else { age };
+        Record::new(row.body.clone(), age)
     }
 
     fn is(&self, found: Option<Version>, expected: Option<Version>) -> bool {
