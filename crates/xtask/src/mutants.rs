@@ -27,7 +27,7 @@ use crate::step::{Outcome, Stop, root};
 /// With the tests across crates that are run beside their own, by the beginnings of their names.
 const CRATES: &[(&str, &[&str])] = &[
     ("tower-oauth-refresh", &[]),
-    ("tower-oauth-refresh-file", &[]),
+    ("tower-oauth-refresh-file", &["files::"]),
     ("tower-oauth-refresh-sql", &["stores::"]),
     ("tower-oauth-refresh-redis", &["stores_redis::"]),
     ("tower-oauth-refresh-keyring", &[]),

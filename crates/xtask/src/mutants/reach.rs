@@ -15,9 +15,12 @@ use crate::prepare::Services;
 use crate::step::Stop;
 
 /// A test that takes longer by itself is not used.
-const LONGEST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(6);
 /// Of the tests that reach a mutant, the fastest, until they take so long together.
 const TOGETHER: Duration = Duration::from_secs(20);
+/// For a second, without optimisation.
+const HISTORIES: &str = "1000";
+const BOUNDS: &str = "5:0 3:1";
 /// What one program may take, so that a mutant that asks for more and more ends before the machine does: in KiB.
 const MEMORY: &str = "6000000";
 
@@ -161,6 +164,7 @@ impl Bench<'_> {
             .current_dir(&program.folder)
             .env("CARGO_MANIFEST_DIR", &program.folder)
             .env("RUST_BACKTRACE", "0");
+        command.env("SIMULATE_HISTORIES", HISTORIES).env("EXPLORE", BOUNDS);
         command.envs(self.services.variables()).stdin(Stdio::null());
         command
     }
