@@ -1,6 +1,7 @@
 //! What the tests of several modules use.
 
 pub(crate) mod captured_log;
+mod shown;
 
 use std::time::Duration;
 

@@ -106,6 +106,7 @@ async fn a_refused_answer_read_ahead_is_whole_again() {
         if read_ahead {
             body.read_ahead().await;
         }
+        assert!(!body.is_end_stream());
         let whole = ResponseBody::refused(body).collect().await.unwrap();
         assert_eq!(whole.trailers(), Some(&grpc_status("16")));
         assert_eq!(whole.to_bytes(), "ab");
@@ -117,6 +118,8 @@ async fn reading_ahead_is_bounded_and_keeps_length_and_errors() {
     let mut body = RefusedBody::new(Full::new(Bytes::from(vec![7; 1000])));
     body.read_ahead().await;
     assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(1000), false));
+    body.frame().await.unwrap().unwrap();
+    assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(0), true));
 
     let endless =
         futures_util::stream::repeat_with(|| Ok::<_, &str>(Frame::data(Bytes::from(vec![0; 9000]))));

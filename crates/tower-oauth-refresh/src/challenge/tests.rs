@@ -107,6 +107,9 @@ fn a_server_that_repeats_itself_is_read_up_to_a_limit() {
         |n: usize| format!("Bearer {}", (0..n).map(|i| format!("p{i}=1")).collect::<Vec<_>>().join(","));
     assert!(!parse(&[&params(32)]).is_empty());
     assert!(parse(&[&params(33)]).is_empty());
+    let in_one = |n: usize| vec!["Bearer"; n].join(", ");
+    assert_eq!(parse(&[&in_one(MAX_CHALLENGES)]).into_iter().count(), MAX_CHALLENGES);
+    assert!(parse(&[&in_one(MAX_CHALLENGES + 1)]).is_empty());
 }
 
 #[test]

@@ -309,6 +309,79 @@ fn a_token_that_is_not_exactly_what_was_sent_is_none() {
 }
 
 #[test]
+fn escapes_are_read_also_where_another_member_is_damaged() {
+    let spoilt = |token: &str| format!(r#"{{"x":a b,"access_token":"at","refresh_token":"{token}"}}"#);
+    let kept =
+        |token: &str| tokens(answer(&spoilt(token))).refresh_token.expect("kept").expose_secret().to_owned();
+    assert_eq!(kept(r"\ud83d\ude00\ud800\udc00\udbff\udfff"), "\u{1f600}\u{10000}\u{10ffff}");
+    assert_eq!(kept(r"a\u00e9\u20ac\/b"), "a\u{e9}\u{20ac}/b");
+    let damaged = b"{\"error\":\"invalid_grant\",\"error_description\":\"\\b\\f\\n\\r\\t\\\"\xff\"}";
+    let description =
+        typed("application/json", damaged).member("error_description").map(|text| text.to_string());
+    assert_eq!(description.as_deref(), Some("\u{8}\u{c}\n\r\t\"\u{fffd}"));
+}
+
+#[test]
+fn a_value_ends_where_it_is_followed_by_what_may_follow() {
+    use super::bounds::{Damage, value_end};
+    let end = |text: &str| {
+        value_end(text.as_bytes(), 0, |text, end| matches!(text.get(end), None | Some(b',' | b'}')))
+    };
+    for (value, rest) in [
+        (r#""a""#, ","),
+        (r#""a"b""#, ","),
+        (r#""a\"b""#, "}"),
+        ("12", ","),
+        ("{}", "}"),
+        ("[]", ","),
+        (r#"[1,{"a":"}"},"]", [ ] ]"#, ","),
+        (r#"["\"]"]"#, ","),
+        (r#"{"a":"x"y"}"#, r#","b":1}"#),
+        (r#"[["a" b"]]"#, ",1"),
+    ] {
+        assert_eq!(end(&format!("{value}{rest}")), Ok(value.len()), "{value}{rest}");
+    }
+    for broken in
+        [r#""a" "b": 1}"#, "12;", ",", "{};", r#"{"a":"x"y"}"#, r#"{"a":"x"y"};"#, "[,]", r#"{"a" 1}"#]
+    {
+        assert_eq!(end(broken), Err(Damage::Broken), "{broken}");
+    }
+    for cut in ["", r#""a"#, "12", "[1", r#"{"a""#, r#"{"a":"b"#] {
+        assert_eq!(end(cut), Err(Damage::Cut), "{cut}");
+    }
+}
+
+#[test]
+fn behind_sixteen_damaged_members_the_token_is_found_and_behind_more_it_is_not() {
+    let behind = |damaged: usize| {
+        format!(r#"{{{}"access_token":"at","refresh_token":"rt"}}"#, r#""x":a b,"#.repeat(damaged))
+    };
+    assert_eq!(tokens(answer(&behind(16))).refresh_token.expect("kept").expose_secret(), "rt");
+    assert!(answer(&behind(17)).tokens.expect_err("not found").refresh_token.is_none());
+}
+
+#[test]
+fn what_stands_before_damage_is_believed_before_what_stands_behind_it() {
+    let set = tokens(answer(
+        r#"{"access_token":"at","refresh_token":"rt","expires_in":60,"x":a b,"refresh_token":"other","access_token":"other","expires_in":5}"#,
+    ));
+    assert_eq!(set.access_token.expose_secret(), "at");
+    assert_eq!(set.refresh_token.expect("kept").expose_secret(), "rt");
+    assert_eq!(set.expires_in, Some(Duration::from_secs(60)));
+    let refused = answer(r#"{"error":"invalid_grant","x":a b,"error":"invalid_client"}"#);
+    assert_eq!(refused.error.and_then(|error| error.code), ErrorCode::parse("invalid_grant"));
+}
+
+#[test]
+fn of_a_form_the_id_token_is_not_kept_and_a_page_is_no_form() {
+    let form = "application/x-www-form-urlencoded";
+    let kept = typed(form, b"access_token=at&id_token=secret&scope=a");
+    assert!(kept.member("id_token").is_none());
+    let page = typed(form, b"<a href=?x&access_token=at&refresh_token=rt&y>");
+    assert_eq!(fault(page), lost("the token response is not an object of members"));
+}
+
+#[test]
 fn of_an_answer_that_is_cut_off_the_tokens_that_are_whole_count() {
     let set = tokens(answer(r#"{"access_token":"at","refresh_token":"rt","scope":"a b"#));
     assert_eq!((set.refresh_token.expect("kept").expose_secret(), set.scope), ("rt", None));

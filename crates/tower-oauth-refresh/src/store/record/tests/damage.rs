@@ -2,6 +2,7 @@
 
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 
@@ -101,4 +102,30 @@ fn members_of_a_newer_release_are_not_printed() {
 fn a_login_that_ends_leaves_nothing_of_a_newer_release() {
     let record = CredentialRecord { unknown: Unknown::json(r#"{"rt":"secret"}"#), ..full() };
     assert_eq!(record.logged_out().unknown, Unknown::default());
+}
+
+#[test]
+fn the_checksum_is_the_first_half_of_sha_256_in_hexadecimal() {
+    let bytes = wire::encode(&CredentialRecord::empty(LoginId(1), Generation::ZERO));
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, content) = text.strip_suffix('}').unwrap().split_once(",\"record\":").unwrap();
+    let sum = Sha256::digest(content).iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!(head, format!("{{\"format\":1,\"sum\":\"{sum}\""));
+}
+
+#[test]
+fn a_format_with_a_zero_before_it_is_damage() {
+    let bytes = wire::encode(&full());
+    let text = String::from_utf8(bytes).unwrap().replacen("{\"format\":1,", "{\"format\":01,", 1);
+    assert!(cause(text.as_bytes()).starts_with("damaged"));
+}
+
+#[test]
+fn records_that_differ_only_in_what_a_newer_release_wrote_differ() {
+    let with = |value: u64| {
+        let members = serde_json::json!({ "newer": value });
+        Unknown::of(serde_json::from_value(members).unwrap())
+    };
+    assert!(with(1) == with(1));
+    assert!(with(1) != with(2));
 }
