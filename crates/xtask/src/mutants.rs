@@ -34,6 +34,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tower-oauth-refresh-binding", &[]),
 ];
 
+/// The tests of a crate itself.
+const OWN: &[&str] = &["--lib", "--tests"];
+
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
     let again = arguments.contains(&"--again");
     let sample = arguments.iter().skip_while(|word| **word != "--sample").nth(1);
@@ -59,8 +62,11 @@ const HEAD: &str = "\
 
 fn row(package: &str, results: &Results) -> String {
     let count = |verdict| results.values().filter(|(other, _)| *other == verdict).count();
-    let (broken, caught, late) =
-        (count(Verdict::DoesNotCompile), count(Verdict::Caught), count(Verdict::OutOfTime));
+    let (broken, caught, late) = (
+        count(Verdict::DoesNotCompile) + count(Verdict::LeftOut),
+        count(Verdict::Caught),
+        count(Verdict::OutOfTime),
+    );
     let missed = count(Verdict::Missed) + count(Verdict::Unreached);
     let permille = (caught * 1000).checked_div(results.len() - broken).unwrap_or(1000);
     let all = results.len();
@@ -84,6 +90,8 @@ struct Trial {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     DoesNotCompile,
+    /// For another system, or behind a feature.
+    LeftOut,
     Caught,
     OutOfTime,
     Missed,
@@ -93,6 +101,7 @@ enum Verdict {
 
 const VERDICTS: &[(Verdict, &str)] = &[
     (Verdict::DoesNotCompile, "does not compile"),
+    (Verdict::LeftOut, "not compiled here"),
     (Verdict::Caught, "caught"),
     (Verdict::OutOfTime, "ended by the time limit"),
     (Verdict::Missed, "missed"),
@@ -143,7 +152,15 @@ impl Trial {
             self.package,
             tests.len()
         );
-        let settled = self.numbers(&[Verdict::DoesNotCompile, Verdict::Caught]);
+        let unreached = build
+            .switched
+            .iter()
+            .copied()
+            .filter(|number| !tests.iter().any(|test| test.reaches.contains(number)));
+        for number in build.left_out(&self.mutants, &unreached.collect())? {
+            self.note(number, Verdict::LeftOut, "");
+        }
+        let settled = self.numbers(&[Verdict::DoesNotCompile, Verdict::LeftOut, Verdict::Caught]);
         let open: Vec<usize> = (0..self.mutants.len()).filter(|number| !settled.contains(number)).collect();
         let (switched, others): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|number| build.switched.contains(number));
@@ -159,7 +176,7 @@ impl Trial {
     }
 
     fn programs(&self, build: &Build) -> Result<Option<Vec<Program>>, Stop> {
-        let Some(mut programs) = build.programs(self.package, &["--lib", "--tests"], "")? else {
+        let Some(mut programs) = build.programs(self.package, OWN, "")? else {
             return Ok(None);
         };
         for filter in self.across {
@@ -180,14 +197,15 @@ impl Trial {
     ) -> Outcome {
         let Some(mutant) = self.mutants.get(number) else { return Ok(()) };
         build.make_one(mutant)?;
-        let Some(programs) = self.programs(build)? else {
+        let Some(programs) = build.programs(self.package, OWN, "")? else {
             self.note(number, Verdict::DoesNotCompile, "");
             return Ok(());
         };
-        // What is in the same file stands for what has no switch of its own.
+        // Only its own tests: those across crates take long to build. What is in the same file stands for what has no switch of its own.
         let beside =
             |number: &usize| self.mutants.get(*number).is_some_and(|other| other.file == mutant.file);
-        let near: Vec<&Test> = tests.iter().filter(|test| test.reaches.iter().any(beside)).collect();
+        let own = |test: &&Test| test.program < programs.len() && test.reaches.iter().any(beside);
+        let near: Vec<&Test> = tests.iter().filter(own).collect();
         self.attempt(&Bench { programs: &programs, services }, number, &near, &[]);
         Ok(())
     }

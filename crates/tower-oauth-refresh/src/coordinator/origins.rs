@@ -85,6 +85,7 @@ mod tests {
         let id = |text: &str| origins.id(&text.parse().unwrap());
         let (one, other) = (id("https://one.example"), id("https://other.example"));
         assert_eq!(one, id("https://ONE.example:443/"));
+        assert_ne!(one.bit(), other.bit());
         let accepted = Accepted::default();
         let (first, second) = (Generation::new(1), Generation::new((1 << 32) + 2));
         accepted.by(one, first);
@@ -107,5 +108,6 @@ mod tests {
         assert_eq!(ids[0].bit(), ids[32].bit());
         assert_ne!(ids[0].name, ids[32].name);
         assert!(ids.iter().all(|id| id.bit() <= u64::MAX >> PLACES));
+        assert_eq!(ids.iter().fold(0, |bits, id| bits | id.bit()), u64::MAX >> PLACES);
     }
 }

@@ -31,6 +31,16 @@ fn a_fully_sent_body_is_replayed_byte_for_byte() {
 }
 
 #[test]
+fn whether_a_body_can_be_sent_again_is_known_before() {
+    let (mut first, replay) = ReplayBody::recorded(Script::new(frames(&["ab", "cd"])), 3);
+    assert!(replay.check().is_ok());
+    rest(&mut first).unwrap();
+    assert!(replay.check().is_err(), "longer than what is kept");
+    let announced = Script::new(frames(&["ab"])).claiming(SizeHint::with_exact(4));
+    assert!(ReplayBody::recorded(announced, 3).1.check().is_err());
+}
+
+#[test]
 fn a_body_is_replayed_whole_after_any_number_of_its_frames() {
     for sent in 0..=3 {
         let (mut first, replay) = ReplayBody::recorded(Script::new(frames(&["ab", "c", "def"])), LIMIT);
@@ -283,6 +293,16 @@ fn whoever_waits_for_the_first_copy_is_woken_to_see_it_fail() {
     let second = replay.again().unwrap().0;
     assert!(upload.is_woken());
     assert!(tokio_test::assert_ready!(upload.poll()).unwrap().is_err());
+    drop(second);
+}
+
+#[test]
+fn a_first_copy_that_sent_everything_has_nothing_left() {
+    let (mut first, replay) = ReplayBody::recorded(Script::new(frames(&["ab"])), LIMIT);
+    rest(&mut first).unwrap();
+    let second = replay.again().unwrap();
+    assert!(first.is_end_stream());
+    assert_eq!(first.size_hint().exact(), Some(0));
     drop(second);
 }
 

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::error::Error as _;
 
+use crate::generation::Generation;
 use crate::{
-    BoundKey, ClientAuth, CredentialKey, ErrorKind, NotSent, RecordBody, RefreshCoordinator, RefreshError,
-    StoredKey, Version,
+    BoundKey, ClientAuth, CredentialKey, ErrorKind, MemoryStore, NotSent, RecordBody, RefreshCoordinator,
+    RefreshError, StoreError, StoredKey, Version,
 };
 
 #[test]
@@ -16,6 +17,10 @@ fn values_without_secrets_are_shown() {
     assert_eq!(body, format!("RecordBody {{ version: {version:?}, len: 2, .. }}"));
     assert_eq!(format!("{:?}", CredentialKey::from("acme")), "\"acme\"");
     assert_eq!(StoredKey::from("acme").to_string(), "acme");
+    assert_eq!(format!("{:?}", StoredKey::from("acme")), "\"acme\"");
+    assert!(format!("{:?}", StoredKey::from("acme").digest()).starts_with("KeyDigest("));
+    assert!(format!("{:?}", MemoryStore::new()).starts_with("MemoryStore"));
+    assert_eq!(Generation::new(7).to_string(), "7");
     assert_eq!(format!("{:?}", BoundKey::new(b"rt".to_vec())), "BoundKey(redacted)");
 }
 
@@ -39,5 +44,8 @@ fn every_kind_of_error_has_a_text_of_its_own() {
 #[test]
 fn a_request_that_was_not_sent_says_why() {
     let error = NotSent::new(std::io::Error::other("no route"));
+    assert_eq!(error.to_string(), "the request was not sent");
     assert_eq!(error.source().unwrap().to_string(), "no route");
+    let error = StoreError::unreadable("cut off");
+    assert_eq!(error.to_string(), "the stored record cannot be read");
 }

@@ -123,6 +123,29 @@ impl Build {
         fs::write(path, text).map_err(|error| Stop::Because(format!("cannot write {name}: {error}")))
     }
 
+    /// Which of these are in no code that is compiled here: it is for another system, or behind a feature.
+    pub(crate) fn left_out(
+        &self,
+        mutants: &[Mutant],
+        numbers: &BTreeSet<usize>,
+    ) -> Result<BTreeSet<usize>, Stop> {
+        let files = self.write(mutants, &self.switched)?;
+        for (name, file) in &files {
+            let unknown = numbers.iter().fold(file.text.clone(), |text, number| {
+                text.replace(&format!("::is({number})"), &format!("::no({number})"))
+            });
+            self.put(name, &unknown)?;
+        }
+        let said = self.cargo(&["check", "--lib"], &self.package)?;
+        let mut left_out = numbers.clone();
+        for error in errors(&said) {
+            let pieces = files.get(&error.file).into_iter().flat_map(|file| &file.pieces);
+            let here = pieces.filter(|(range, _)| range.start <= error.at.start && error.at.end <= range.end);
+            here.flat_map(|(_, numbers)| numbers).for_each(|number| _ = left_out.remove(number));
+        }
+        Ok(left_out)
+    }
+
     /// Takes all switches out, and makes this one change: for what has no switch.
     pub(crate) fn make_one(&self, mutant: &Mutant) -> Result<(), Stop> {
         for (name, text) in &self.sources {

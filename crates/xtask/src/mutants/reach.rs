@@ -84,7 +84,7 @@ impl Bench<'_> {
             sum <= TOGETHER
         });
         let mut rest = tests.get(..within.count().max(1)).unwrap_or_default();
-        let mut group = Duration::from_millis(100);
+        let (mut group, mut late) = (Duration::from_millis(100), false);
         while !rest.is_empty() {
             let mut sum = Duration::ZERO;
             let within = rest.iter().take_while(|test| {
@@ -102,13 +102,15 @@ impl Bench<'_> {
                 }
                 let limit = Duration::from_secs(10) + takes.iter().sum::<Duration>() * 3;
                 let outcome = self.run(program, &names, variables, limit);
-                if outcome != Outcome::Missed {
-                    return outcome;
+                // Where one test waits for ever, another may fail.
+                if late || matches!(outcome, Outcome::Caught(_)) {
+                    return if outcome == Outcome::Missed { Outcome::OutOfTime } else { outcome };
                 }
+                late = outcome == Outcome::OutOfTime;
             }
             group *= 4;
         }
-        Outcome::Missed
+        if late { Outcome::OutOfTime } else { Outcome::Missed }
     }
 
     /// Ends the program where a test fails, or where it takes too long.
@@ -116,7 +118,7 @@ impl Bench<'_> {
         let Some(program) = self.programs.get(program) else { return Outcome::Missed };
         let begun = now();
         let mut command = self.command(program, names);
-        command.args(["--exact", "--test-threads", "4"]).envs(variables.iter().copied()).process_group(0);
+        command.args(["--exact", "--test-threads", "8"]).envs(variables.iter().copied()).process_group(0);
         let Ok(mut child) = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {
             return Outcome::Missed;
         };

@@ -210,6 +210,22 @@ async fn what_a_refresh_brought_is_taken_over_before_it_is_needed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_was_set_back_takes_no_newer_token_away() {
+    let (world, telling, processes) = held_by(2).await;
+    let before = world.stored().await.unwrap();
+    refused(&processes[0]).wait().await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(token_of(&processes[1]).await.unwrap(), "access-2");
+    world.overwrite_with(&before).await;
+    telling.told.send(world.coordinator.stored_key("k").digest()).unwrap();
+    tokio::time::sleep(SECOND).await;
+    for process in &processes {
+        assert_eq!(token_of(process).await.unwrap(), "access-2");
+    }
+    assert_eq!(world.server.submissions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_credential_that_was_logged_out_is_asked_for_anew() {
     let world = World::new();
     let telling = Telling::new(&world.store);
