@@ -195,7 +195,9 @@ mod tests {
 
         fn carry_out(self, turn: Turn<Self>) {
             turn.gather(self.calls, self.at_most);
+            let waiting = turn.waiting_count();
             let others: Vec<_> = turn.waiting().collect();
+            assert_eq!(others.len(), waiting);
             let all = others.len() + 1;
             for call in others.into_iter().chain([self]) {
                 let _ = call.answer.send(Ok(all));
@@ -215,6 +217,22 @@ mod tests {
         assert_eq!(calls.map(|call| runtime.block_on(call).unwrap()), [3; 3]);
         assert_eq!(runtime.block_on(gather(1, Duration::MAX)).unwrap(), 1);
         assert_eq!(runtime.block_on(gather(2, Duration::from_millis(1))).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_round_that_gathers_does_not_begin_before_enough_are_there() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let turns = Arc::new(Turns::default());
+        let gather =
+            || Box::pin(turns.clone().enter(|answer| Gathers { calls: 2, at_most: Duration::MAX, answer }));
+        let (mut first, mut second) = (gather(), gather());
+        begin(&runtime, first.as_mut());
+        // One that does not wait would have ended by now, or the test passes.
+        std::thread::sleep(Duration::from_millis(20));
+        begin(&runtime, first.as_mut());
+        begin(&runtime, second.as_mut());
+        assert_eq!([first, second].map(|call| runtime.block_on(call).unwrap()), [2; 2]);
+        assert_eq!(format!("{turns:?}"), "Turns { .. }");
     }
 
     fn end<T>(runtime: &Runtime, call: impl Future<Output = T>) -> Result<T, Elapsed> {

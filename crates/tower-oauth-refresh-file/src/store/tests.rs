@@ -761,6 +761,13 @@ fn outside_a_runtime_the_store_says_that_it_is_not_available() {
     assert!(!error.is_unreadable());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_boot_is_the_one_that_the_kernel_names() {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    assert!(open(&dir()).file.boot_id.as_deref().unwrap().starts_with(boot.trim()));
+}
+
 #[test]
 fn the_debug_output_shows_the_path_only() {
     let dir = dir();

@@ -16,6 +16,19 @@ use crate::step::{Stop, root};
 /// What only a switch may be at fault for.
 const BORROWS: &[&str] = &["E0382", "E0499", "E0502", "E0503", "E0505", "E0506", "E0515", "E0597", "E0716"];
 
+/// Of other errors the switch may be the cause, and the change by itself compile.
+fn is_wrong_in_every_form(genre: &str, code: &str) -> bool {
+    match genre {
+        // A value of the wrong type, in a function that returns another.
+        "FnValue" => !BORROWS.contains(&code),
+        // An operator that these types do not have.
+        "BinaryOperator" => matches!(code, "E0277" | "E0368" | "E0369"),
+        // An arm with a guard covers as little as one that is not there.
+        "MatchArm" => code == NOT_EXHAUSTIVE,
+        _ => false,
+    }
+}
+
 /// Of a `match`, which one of the guards in it is at fault for.
 const NOT_EXHAUSTIVE: &str = "E0004";
 
@@ -75,9 +88,8 @@ impl Build {
                     return Err(Stop::Because(format!("{}: {}", error.file, error.text)));
                 };
                 for number in culprits {
-                    // A value of the wrong type is wrong in every form. Of others only the switch may be.
-                    let is_value = mutants.get(number).is_some_and(|mutant| mutant.genre == "FnValue");
-                    if exact && is_value && !BORROWS.contains(&error.code.as_str()) {
+                    let genre = mutants.get(number).map_or("", |mutant| mutant.genre.as_str());
+                    if exact && is_wrong_in_every_form(genre, &error.code) {
                         build.broken.insert(number);
                     }
                     on.remove(&number);
@@ -236,7 +248,7 @@ impl Switched {
                 range.start >= at.end && (text.starts_with(" if !") || text.starts_with('!'))
             };
             let after = self.pieces.iter().find(|(range, _)| guard(range));
-            return after.map(|(_, mutants)| (mutants.clone(), false));
+            return after.map(|(_, mutants)| (mutants.clone(), mutants.len() == 1));
         }
         let holds = |range: &Range<usize>| range.start <= at.start && at.end <= range.end;
         if let Some((_, mutants)) = self.pieces.iter().find(|(range, _)| holds(range)) {
