@@ -184,7 +184,10 @@ impl Build {
             let path = line.get("executable").and_then(Value::as_str).filter(|_| is_test)?;
             Some(Program { path: PathBuf::from(path), folder: self.folder(package), filter })
         };
-        Ok(Some(said.iter().filter_map(program).collect()))
+        // Cargo names first what is ready first.
+        let mut programs: Vec<Program> = said.iter().filter_map(program).collect();
+        programs.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(Some(programs))
     }
 
     fn cargo(&self, arguments: &[&str], package: &str) -> Result<Vec<Value>, Stop> {
