@@ -14,7 +14,7 @@ mod switches;
 mod target;
 pub(crate) mod tree;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ use self::target::Target;
 use crate::prepare::{self, Services};
 use crate::step::{Outcome, Stop, output};
 
-/// How many faults are tried at a time. A build of one crate does not fill two cores.
+/// How many faults are tried at a time, of those that are built.
 const WORKERS: usize = 2;
 
 pub(crate) fn run(words: &[&str]) -> Outcome {
@@ -46,62 +46,67 @@ pub(crate) fn run(words: &[&str]) -> Outcome {
     if writes.is_empty() { Ok(()) } else { page::write(&chosen, &commit.unwrap_or_default()) }
 }
 
-/// A fault, and its number where it is built together with others.
-type Job<'a> = (&'a Fault, Option<usize>);
-
 /// What is not caught.
 fn try_all(chosen: &[&Fault], services: &Services) -> Result<Vec<String>, Stop> {
     let together = Bench::new("together", services)?;
     let switched = together.build_together(chosen)?;
     eprintln!("{} of {} faults are built together", switched.len(), chosen.len());
-    let (first, alone): (Vec<_>, Vec<_>) = (0..chosen.len()).partition(|number| switched.contains(number));
-    let alone: Vec<&Fault> = alone.iter().filter_map(|number| chosen.get(*number).copied()).collect();
-    let benches: Vec<Bench<'_>> =
-        (0..WORKERS).map(|number| Bench::new(&number.to_string(), services)).collect::<Result<_, _>>()?;
-    let first = first.into_iter().filter_map(|number| Some((*chosen.get(number)?, Some(number))));
-    let queue: Mutex<VecDeque<Job<'_>>> =
-        Mutex::new(first.chain(alone.iter().map(|fault| (*fault, None))).collect());
-    let mut missed = benches.first().map_or(Ok(vec![]), |bench| bench.failures_without_a_fault(&alone))?;
-    let panicked = |_| Err(Stop::Because("a worker panicked".to_owned()));
-    let found: Result<Vec<_>, Stop> = std::thread::scope(|scope| {
-        let work = |bench| work(&queue, &together, bench);
-        let workers: Vec<_> = benches.iter().map(|bench| scope.spawn(move || work(bench))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).collect()
-    });
-    missed.extend(found?.into_iter().flatten());
+    let alone = Bench::new("alone", services)?;
+    let left = try_together(&together, chosen, &switched)?;
+    let never: Vec<&Fault> =
+        left.iter().filter(|(number, _)| !switched.contains(number)).map(|(_, fault)| *fault).collect();
+    let mut missed = alone.failures_without_a_fault(&never)?;
+    for (_, fault) in left {
+        let why = timed(fault, "NOT CAUGHT", || alone.with(fault))?;
+        missed.extend(why.map(|_| fault.breaks.to_owned()));
+    }
     Ok(missed)
 }
 
-/// Tries one fault after the other, and returns those that are not caught.
-#[expect(clippy::disallowed_methods, reason = "a tool, which says how long it takes")]
-fn work(
-    queue: &Mutex<VecDeque<Job<'_>>>,
-    together: &Bench<'_>,
-    alone: &Bench<'_>,
-) -> Result<Vec<String>, Stop> {
-    let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
-    let next = || queue().pop_front();
-    let mut missed = Vec::new();
-    while let Some((fault, number)) = next() {
-        let begun = Instant::now();
-        let outcome = match number {
-            Some(number) => together.why_not_caught(fault, Some(number))?,
-            None => alone.with(fault)?,
-        };
-        let seconds = begun.elapsed().as_secs();
-        match outcome {
-            None => eprintln!("caught      {seconds:3} s  {}", fault.breaks),
-            Some(why) if number.is_some() => {
-                eprintln!("once more   {seconds:3} s  {}\n            {why}", fault.breaks);
-                queue().push_back((fault, None));
-            }
-            Some(why) => {
-                eprintln!("NOT CAUGHT  {seconds:3} s  {}\n            {why}", fault.breaks);
-                missed.push(fault.breaks.to_owned());
+/// Tries those that are built together, and returns the others and those that are not caught so, by their number.
+fn try_together<'a>(
+    bench: &Bench<'a>,
+    chosen: &[&'a Fault],
+    switched: &BTreeSet<usize>,
+) -> Result<Vec<(usize, &'a Fault)>, Stop> {
+    let queue = Mutex::new(chosen.iter().copied().enumerate());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut left = Vec::new();
+        while let Some((number, fault)) = next() {
+            if !switched.contains(&number)
+                || timed(fault, "once more", || bench.why_not_caught(fault, Some(number)))?.is_some()
+            {
+                left.push((number, fault));
             }
         }
+        Ok(left)
+    };
+    let panicked = |_| Err(Stop::Because("a worker panicked".to_owned()));
+    let left: Result<Vec<_>, Stop> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).collect()
+    });
+    let mut left: Vec<_> = left?.into_iter().flatten().collect();
+    left.sort_by_key(|(number, _)| *number);
+    Ok(left)
+}
+
+/// Says what became of the fault, and how long that took.
+#[expect(clippy::disallowed_methods, reason = "a tool, which says how long it takes")]
+fn timed(
+    fault: &Fault,
+    missed: &str,
+    why_not_caught: impl FnOnce() -> Result<Option<String>, Stop>,
+) -> Result<Option<String>, Stop> {
+    let begun = Instant::now();
+    let why = why_not_caught()?;
+    let seconds = begun.elapsed().as_secs();
+    match &why {
+        None => eprintln!("caught      {seconds:3} s  {}", fault.breaks),
+        Some(why) => eprintln!("{missed:10}  {seconds:3} s  {}\n            {why}", fault.breaks),
     }
-    Ok(missed)
+    Ok(why)
 }
 
 impl Fault {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::faults::Fault;
@@ -16,11 +15,12 @@ use crate::step::{Stop, root};
 const HISTORIES: &str = "1000000";
 const BOUNDS: &str = "13:0 9:1";
 /// Seconds for the tests of one fault, after they have been built.
-const LIMIT: &str = "180";
+const LIMIT: u32 = 180;
+/// The same, for all tests that any fault names.
+const LIMIT_OF_ALL: u32 = 1800;
 
 #[derive(Debug)]
 pub(crate) struct Bench<'a> {
-    folder: PathBuf,
     tree: Tree,
     services: &'a Services,
 }
@@ -30,9 +30,7 @@ type Results = BTreeMap<String, bool>;
 
 impl<'a> Bench<'a> {
     pub(crate) fn new(name: &str, services: &'a Services) -> Result<Self, Stop> {
-        let folder = root().join("target/prove").join(name);
-        let tree = Tree::copy(folder.join("tree"))?;
-        Ok(Self { folder, tree, services })
+        Ok(Self { tree: Tree::copy(root().join("target/prove").join(name).join("tree"))?, services })
     }
 
     /// Builds as many faults as can be [switched](Switches) and whose tests pass while none is chosen.
@@ -88,7 +86,7 @@ impl<'a> Bench<'a> {
         let mut failing = BTreeMap::new();
         for (target, tests) in all {
             let filters: Vec<&str> = tests.iter().copied().collect();
-            let (results, said) = self.run(&target, &filters, None)?;
+            let (results, said) = self.run(&target, &filters, None, LIMIT_OF_ALL)?;
             for test in tests.into_iter().filter(|test| results.get(*test) != Some(&true)) {
                 eprintln!("{test} does not pass without any fault:\n{}", last_lines(&said));
                 failing.insert(test, last_lines(&said));
@@ -112,7 +110,7 @@ impl<'a> Bench<'a> {
             return self.who_notices().map(Some);
         }
         for (target, tests) in fault.targets() {
-            let (results, said) = match self.run(&target, &tests, chosen) {
+            let (results, said) = match self.run(&target, &tests, chosen, LIMIT) {
                 Err(Stop::Because(why)) => return Ok(Some(last_lines(&why))),
                 ran => ran?,
             };
@@ -129,20 +127,26 @@ impl<'a> Bench<'a> {
 
     /// For whoever writes a new fault: the unit tests of the core that fail.
     fn who_notices(&self) -> Result<String, Stop> {
-        let (results, _) = self.run(&Target::of(""), &["--skip=simulation"], None)?;
+        let (results, _) = self.run(&Target::of(""), &["--skip=simulation"], None, LIMIT)?;
         let failed: Vec<_> =
             results.into_iter().filter(|(_, passed)| !passed).map(|(name, _)| name).collect();
         Ok(format!("no test is named; these fail: {failed:#?}"))
     }
 
-    fn run(&self, target: &Target, tests: &[&str], chosen: Option<usize>) -> Result<(Results, String), Stop> {
+    fn run(
+        &self,
+        target: &Target,
+        tests: &[&str],
+        chosen: Option<usize>,
+        limit: u32,
+    ) -> Result<(Results, String), Stop> {
         let (builds, said) = self.cargo("cargo", &[], target, &["--no-run"], None)?;
         if !builds {
             return Err(Stop::Because(format!("it does not build: {said}")));
         }
         let filters: Vec<&str> = std::iter::once("--").chain(tests.iter().copied()).collect();
         // What nobody notices may also wait for ever.
-        let (_, said) = self.cargo("timeout", &[LIMIT, "cargo"], target, &filters, chosen)?;
+        let (_, said) = self.cargo("timeout", &[&limit.to_string(), "cargo"], target, &filters, chosen)?;
         Ok((results(&said), said))
     }
 
@@ -161,7 +165,7 @@ impl<'a> Bench<'a> {
         let run = command
             .args(after)
             .current_dir(self.tree.path())
-            .env("CARGO_TARGET_DIR", &self.folder)
+            .env("CARGO_TARGET_DIR", root().join("target/prove/build"))
             // Nobody looks at these with a debugger, and without they are built faster.
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("SIMULATE_HISTORIES", HISTORIES)
