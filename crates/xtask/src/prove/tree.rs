@@ -83,6 +83,8 @@ fn remove_others(tree: &Path, folder: &Path, names: &BTreeSet<&str>) -> io::Resu
             // What the tests install there is theirs.
             if !name.ends_with("node_modules") {
                 remove_others(tree, &path, names)?;
+                // One that a broken program has left. Of the source's none is empty.
+                let _ = fs::remove_dir(&path);
             }
         } else if !names.contains(name.as_str()) {
             fs::remove_file(path)?;
