@@ -255,11 +255,11 @@ pub(crate) const FAULTS: &[Fault] = &[
         ],
     },
     Fault {
-        breaks: "an answer without an access token does not count the requests sent before",
+        breaks: "an answer without an access token is not counted among the requests sent",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/machine/commit.rs",
-        find: "Policy::outage_rest(record.failures, lots.unit).max(Policy::spaced(&base.sent));",
-        replace: "Policy::outage_rest(record.failures, lots.unit);",
+        find: "record.sent.clone_from(&base.sent);",
+        replace: "record.sent.clear();",
         caught_by: &[
             "coordinator/tests/patience.rs::an_answer_without_an_access_token_counts_among_the_five_requests",
         ],
