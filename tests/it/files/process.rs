@@ -59,6 +59,9 @@ async fn process() {
             Some(("write-much", handle)) => {
                 said(count_up(&*stores[handle.parse::<usize>().unwrap()], 100_000).await)
             }
+            Some(("write-too-much", handle)) => {
+                said(count_up(&*stores[handle.parse::<usize>().unwrap()], 400_000).await)
+            }
             Some((_, handle)) => {
                 said(read(&*stores[handle.parse::<usize>().unwrap()]).await.map(|found| found.1))
             }

@@ -28,6 +28,10 @@ fn on_a_full_disk_what_was_acknowledged_stays_and_others_go_on() {
         };
         assert!(refused.starts_with("the token store is not available"), "{kind:?}: {refused}");
         assert_eq!(full.read(0), number, "{kind:?}");
+        // Larger than a file may be.
+        let refused = full.ask("write-too-much 0");
+        assert!(refused.starts_with("the token store is not available"), "{kind:?}: {refused}");
+        assert_eq!(full.read(0), number, "{kind:?}");
         let mut other = Process::opened(kind, &path);
         assert_eq!(other.read(0), number, "{kind:?}");
         assert_eq!(other.write(0), number + 1, "{kind:?}");
