@@ -189,3 +189,104 @@ async fn a_waker_that_panics_reaches_nobody_whose_call_has_ended() {
     drop(first);
     assert!(waits.as_mut().now_or_never().is_some(), "it has its turn");
 }
+
+/// What a store call in [`after`] finds when it ends.
+struct Found {
+    limit: f64,
+    ceiling: f64,
+    lowered: u64,
+    alone: Duration,
+    /// How many are under way, with itself.
+    level: u64,
+    /// None began after it.
+    newest: bool,
+}
+
+const FOUND: Found = Found { limit: 4.0, ceiling: 10.0, lowered: 1, alone: TEN, level: 4, newest: true };
+const TEN: Duration = Duration::from_millis(10);
+
+/// Limit, ceiling and what a call takes alone, after one that took so long.
+async fn after(found: Found, took: Duration) -> (f64, f64, Duration) {
+    let limiter = Limiter::new(LONGEST);
+    let Found { limit, ceiling, lowered, alone, level, newest } = found;
+    let began = Instant::now();
+    let granted =
+        Granted { number: 1000, rank: Rank::New, call: Call::Load, began, level: level as f64, lowered };
+    {
+        let mut state = limiter.state();
+        (state.limit, state.ceiling, state.lowered, state.alone) = (limit, ceiling, lowered, [alone; 2]);
+        state.granted = if newest { 1000 } else { 1001 };
+        state.running = (0..level).map(|n| (1000 - n, Granted { number: 1000 - n, ..granted })).collect();
+    }
+    tokio::time::advance(took).await;
+    let mut state = limiter.state();
+    state.ended(granted);
+    (state.limit, state.ceiling, state.alone[0])
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_not_slow_raise_the_limit_by_what_is_known_of_the_store() {
+    let at_first = Found { lowered: 0, ..FOUND };
+    assert_eq!(after(at_first, MS * 100).await, (5.0, 10.0, TEN));
+    assert_eq!(
+        after(Found { lowered: 0, limit: 200.0, level: 200, ceiling: 200.0, ..FOUND }, TEN).await.0,
+        200.0
+    );
+    assert_eq!(after(FOUND, TEN).await, (4.25, 10.0, TEN));
+    assert_eq!(after(Found { ceiling: 4.125, ..FOUND }, TEN).await.0, 4.125);
+    assert_eq!(after(Found { ceiling: 4.0, ..FOUND }, TEN).await, (4.0 + 1.0 / 64.0, 4.0, TEN));
+    assert_eq!(after(Found { ceiling: 3.0, ..FOUND }, TEN).await, (4.25, 200.0, TEN));
+    // Not all places were in use.
+    assert_eq!(after(Found { level: 3, ..FOUND }, TEN).await, (4.0, 10.0, TEN));
+    // Of a store that takes so long, no more is tried.
+    for alone in [600, 700] {
+        let long = MS * alone;
+        assert_eq!(after(Found { ceiling: 4.0, alone: long, ..FOUND }, long).await, (4.0, 4.0, long));
+    }
+    let nearly = MS * 599;
+    assert_eq!(after(Found { ceiling: 4.0, alone: nearly, ..FOUND }, nearly).await.0, 4.0 + 1.0 / 64.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_slow_that_takes_half_as_long_again_and_longer_than_it_may() {
+    for (alone, longest) in [(10, 100), (100, 150), (300, 450), (500, 600), (700, 735), (2000, 2100)] {
+        let found = || Found { alone: MS * alone, ..FOUND };
+        assert!(after(found(), MS * longest).await.0 >= 4.0, "{alone}");
+        assert_eq!(after(found(), MS * (longest + 1)).await.0, 3.0, "{alone}");
+    }
+    assert_eq!(after(Found { limit: 8.0, level: 8, ..FOUND }, MS * 101).await, (6.0, 7.0, TEN));
+    assert_eq!(after(Found { limit: 2.0, level: 2, ..FOUND }, MS * 101).await, (1.0, 1.0, TEN));
+    assert_eq!(after(Found { limit: 8.0, level: 2, ..FOUND }, MS * 101).await, (6.0, 6.0, TEN));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_call_takes_alone_is_known_from_those_that_were_alone() {
+    let longer = MS * 50;
+    assert_eq!(after(Found { level: 1, ..FOUND }, longer).await.2, longer);
+    assert_eq!(after(Found { level: 1, newest: false, ..FOUND }, longer).await.2, TEN);
+    assert_eq!(after(FOUND, longer).await.2, TEN);
+    assert_eq!(after(FOUND, MS * 5).await.2, MS * 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_go_before_one_that_begins() {
+    let limiter = limited(1);
+    let holds = limiter.permit(Rank::New, Call::Load).await;
+    let order = Mutex::new(Vec::new());
+    let caller = |rank| {
+        let (limiter, order) = (&limiter, &order);
+        async move {
+            let permit = limiter.permit(rank, Call::Swap).await;
+            order.lock().unwrap().push((permit.granted.number, rank == Rank::New));
+        }
+    };
+    let ranks = std::iter::once(Rank::New).chain([Rank::Begun; 12]).chain([Rank::New]);
+    let mut callers = join_all(ranks.map(caller));
+    assert!((&mut callers).now_or_never().is_none());
+    drop(holds);
+    callers.await;
+    let mut order = order.into_inner().unwrap();
+    order.sort_unstable();
+    let begin: Vec<usize> = (0..order.len()).filter(|&at| order[at].1).collect();
+    assert_eq!(begin, [5, 11]);
+}
