@@ -3,7 +3,7 @@
 //!
 //! cargo-mutants says what is changed. A crate is built once with all of it, each change behind a switch that the
 //! environment turns on; one run of every test says which switches it reaches, and a mutant is tried with the
-//! tests that reach it, the fastest first. What cannot be switched (constants) is built by itself. What came of
+//! tests that reach it, first those of its own module, and of those the fastest. What cannot be switched (constants) is built by itself. What came of
 //! each is in `target/mutants/CRATE.txt`; `--again` goes on from there, and tries what is not caught once more.
 
 mod build;
@@ -11,6 +11,7 @@ mod list;
 mod reach;
 mod switch;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -165,7 +166,10 @@ impl Trial {
         let (switched, others): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|number| build.switched.contains(number));
         on_every_core(&switched, |_, number| {
-            let reaching: Vec<&Test> = tests.iter().filter(|test| test.reaches.contains(number)).collect();
+            let mut reaching: Vec<&Test> =
+                tests.iter().filter(|test| test.reaches.contains(number)).collect();
+            let file = self.mutants.get(*number).map_or("", |mutant| mutant.file.as_str());
+            reaching.sort_by_key(|test| Reverse(nearness(file, &test.name)));
             self.attempt(&bench, *number, &reaching, &[("MUTANT", &number.to_string())]);
         });
         eprintln!("{}: {} are built one by one", self.package, others.len());
@@ -242,6 +246,12 @@ impl Trial {
     }
 }
 
+/// How many modules a file and a test have in common.
+fn nearness(file: &str, test: &str) -> usize {
+    let path = file.split_once("/src/").map_or(file, |(_, path)| path).trim_end_matches(".rs");
+    path.split('/').zip(test.split("::")).take_while(|(one, other)| one == other).count()
+}
+
 fn write_whole(file: &Path, text: &str) -> std::io::Result<()> {
     let whole = file.with_extension("new");
     std::fs::write(&whole, text)?;
@@ -258,6 +268,13 @@ fn read_result(line: &str) -> Option<(String, (Verdict, String))> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_of_the_same_module_are_nearer() {
+        let near = |test| nearness("crates/c/src/coordinator/machine/judge.rs", test);
+        assert_eq!(near("coordinator::machine::tests::simulation::x"), 2);
+        assert_eq!((near("coordinator::tests::x"), near("service::tests::x")), (1, 0));
+    }
 
     #[test]
     fn a_row_counts_each_verdict_and_leaves_out_what_does_not_compile() {
