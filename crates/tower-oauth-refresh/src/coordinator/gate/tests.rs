@@ -152,6 +152,19 @@ async fn the_queue_has_an_end_and_whoever_leaves_it_makes_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_more_places_are_taken_back_than_were_held_for_too_long() {
+    let gate = Gate::new(2, SECOND * 40);
+    let now = || at(100);
+    let stands_still = gate.enter(now).await.unwrap();
+    sleep(SECOND * 30).await;
+    let works = gate.enter(now).await.unwrap();
+    let third = tokio::time::timeout(SECOND * 11, gate.enter(now)).await.expect("it hangs").unwrap();
+    assert_eq!(gate.places.available_permits(), 0);
+    drop((stands_still, works, third));
+    assert_eq!(gate.places.available_permits(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_place_whose_holder_stands_still_is_given_to_the_next() {
     let gate = Gate::new(1, SECOND * 40);
     let now = || at(100);

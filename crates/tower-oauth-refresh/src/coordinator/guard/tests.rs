@@ -120,6 +120,22 @@ fn a_record_has_entries_for_few_origins_and_none_that_says_nothing() {
 }
 
 #[test]
+fn an_origin_of_which_nothing_counts_any_more_makes_nobody_wait() {
+    let mut record = record();
+    charge(&mut record.refusals, refused(1, true));
+    record = record.aged(SECOND);
+    assert_eq!(record.refusals[0].futile, 0);
+    assert_eq!(wait(&record, refused(1, false)), Duration::ZERO);
+    // What says nothing is dropped, and what is forgotten is not counted.
+    let says_nothing = Refusals { origin: 7, ..Refusals::default() };
+    let forgotten =
+        Refusals { origin: 1, futile: 5, debt: SECOND, age: FUTILE_FORGOTTEN, ..Refusals::default() };
+    let mut refusals = vec![says_nothing, forgotten];
+    charge(&mut refusals, refused(1, false));
+    assert_eq!((refusals.len(), refusals[0].futile), (1, 1));
+}
+
+#[test]
 fn what_is_wanted_for_two_reasons_is_wanted_for_both() {
     let mut wanted = Wanted::refused(refused(1, false));
     wanted.and(Wanted::refused(refused(1, false)));

@@ -151,6 +151,7 @@ async fn less_than_a_minute_is_refused_and_no_length_is_too_long() {
         assert_eq!((error.kind(), error.code()), (ErrorKind::Configuration, Some("keep_fresh_too_often")));
     }
     assert!(world.coordinator.roster.is_empty());
+    world.coordinator.keep_fresh("once a minute", SECOND * 60).unwrap();
     world.install(DAY).await;
     world.coordinator.keep_fresh("k", Duration::MAX).unwrap();
     tokio::time::sleep(DAY).await;

@@ -157,6 +157,7 @@ async fn without_news_of_changes_a_token_is_served_until_it_expires() {
 #[tokio::test(start_paused = true)]
 async fn a_verdict_of_the_server_ends_the_login_in_every_process() {
     let (world, _, processes) = held_by(4).await;
+    let mut events = processes[1].events();
     world.server.script([Reply::Status(400, r#"{"error":"invalid_grant"}"#, None)]);
     assert_eq!(refused(&processes[0]).wait().await.unwrap_err().kind(), ErrorKind::InvalidGrant);
     tokio::time::sleep(SECOND).await;
@@ -164,6 +165,7 @@ async fn a_verdict_of_the_server_ends_the_login_in_every_process() {
         assert!(process.slot(&"k".into()).current.load().is_none());
         assert_eq!(token_of(process).await, Err(ErrorKind::InvalidGrant));
     }
+    crate::tests::until(&mut events, |kind| matches!(kind, EventKind::Failed(_))).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,6 +251,8 @@ async fn a_client_credential_that_was_logged_out_is_asked_for_anew() {
     assert_eq!(token_of(&elsewhere).await.unwrap(), "access-1");
     let _ = elsewhere.logout("k").await.unwrap();
     tokio::time::sleep(SECOND).await;
+    let status = here.status("k").await.unwrap();
+    assert!(status.is_none_or(|status| status.error.is_none()), "no end holds for it");
     assert_eq!(token_of(&here).await.unwrap(), "access-2");
 }
 
