@@ -160,6 +160,22 @@ mod tests {
         assert_eq!(at(400, 9).since(at(1000, 10)), Duration::ZERO);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_for_is_as_long_as_it_is_told_up_to_a_year() {
+        let day = Duration::from_secs(86_400);
+        let now = deadline(Duration::ZERO);
+        assert_eq!(deadline(day * 364) - now, day * 364);
+        assert_eq!(deadline(Duration::MAX) - now, day * 365);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_time_of_boot_is_the_kernels() {
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        assert!(boot_time().as_secs_f64() > seconds - 1.0);
+    }
+
     #[test]
     fn absurd_durations_do_not_overflow() {
         let far = at(1000, 10).after(Duration::MAX);

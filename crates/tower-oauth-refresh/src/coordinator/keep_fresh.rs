@@ -272,6 +272,12 @@ impl Roster {
         listed.every.is_empty()
     }
 
+    /// With those that are no longer meant.
+    #[cfg(test)]
+    pub(super) fn all_looks(&self) -> usize {
+        self.listed().looks.len()
+    }
+
     #[cfg(test)]
     pub(super) fn looks(&self) -> usize {
         let listed = self.listed();

@@ -160,12 +160,15 @@ async fn less_than_a_minute_is_refused_and_no_length_is_too_long() {
 #[tokio::test(start_paused = true)]
 async fn telling_another_time_leaves_one_look_for_each() {
     let world = World::new();
+    let mut most = 0;
     for round in 0..5 {
         for number in 0..200 {
             let every = DAY * (30 + (number + round) % 7);
             world.coordinator.keep_fresh(format!("{number}"), every).unwrap();
+            most = world.coordinator.roster.all_looks().max(most);
         }
     }
+    assert_eq!(most, 2 * 200 + 16, "those that are no longer meant are not kept for ever");
     assert_eq!(world.coordinator.roster.looks(), 200);
 }
 

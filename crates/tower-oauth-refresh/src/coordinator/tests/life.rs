@@ -285,3 +285,29 @@ async fn logins_take_turns_and_the_last_leaves_nothing_behind() {
     drop(second);
     assert!(slot.state().turns.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_can_never_be_sent_are_refused_with_the_reason() {
+    let world = World::new();
+    let mut other_type = TokenSet::new("access");
+    other_type.token_type = "mac".to_owned();
+    for (set, reason) in [
+        (TokenSet::new(""), "the access token is empty"),
+        (TokenSet::new("line\nbreak"), "a character that no header can hold"),
+        (other_type, "not of the type Bearer"),
+    ] {
+        let error = world.coordinator.install("k", set).await.unwrap_err();
+        let why = std::error::Error::source(&error).unwrap().to_string();
+        assert!(error.kind() == ErrorKind::UnusableTokens && why.contains(reason), "{why}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_not_there_is_proven_dead_and_this_one_is_not() {
+    let world = World::new();
+    let me = &world.coordinator.me;
+    let gone = Holder { pid: i32::MAX as u32, started: 5, coordinator: 9, ..me.clone() };
+    assert!(world.coordinator.proves_dead(&gone));
+    assert!(!world.coordinator.proves_dead(&Holder { coordinator: 9, ..me.clone() }));
+}
