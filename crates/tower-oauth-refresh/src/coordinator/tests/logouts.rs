@@ -283,9 +283,26 @@ async fn a_login_that_is_forgotten_during_a_refresh_is_not_revoked() {
         tokio::time::sleep(SECOND).await;
         world.server.released.0.add_permits(1);
         forget.await.unwrap().unwrap();
+        let left = world.stored().await;
+        assert!(left.is_none_or(|left| left.tokens.is_none() && left.unrevoked.is_empty()));
         assert!(caller.await.unwrap().unwrap_err().needs_login());
         assert_eq!(world.revoked_both(), (vec![], vec![]));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_can_be_revoked_a_logout_leaves_nothing_in_the_store() {
+    let world = World::new();
+    let endpoint = http::Uri::from_static("https://as.example/token");
+    let builder = RefreshCoordinator::builder(endpoint, ClientAuth::none("c"));
+    let builder = builder.store(world.store.clone()).clock(world.clock.clone());
+    let coordinator = builder.build(world.server.service()).unwrap();
+    coordinator.install("k", world.server.login(HOUR)).await.unwrap();
+    let key = coordinator.stored_key("k");
+    let stored = || world.store.records.load(&key);
+    assert!(stored().await.unwrap().is_some());
+    assert_eq!(coordinator.logout("k").await.unwrap(), Logout::NotRevoked);
+    assert!(stored().await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]
