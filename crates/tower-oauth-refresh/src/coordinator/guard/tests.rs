@@ -128,8 +128,7 @@ fn an_origin_of_which_nothing_counts_any_more_makes_nobody_wait() {
     assert_eq!(wait(&record, refused(1, false)), Duration::ZERO);
     // What says nothing is dropped, and what is forgotten is not counted.
     let says_nothing = Refusals { origin: 7, ..Refusals::default() };
-    let forgotten =
-        Refusals { origin: 1, futile: 5, debt: SECOND, age: FUTILE_FORGOTTEN, ..Refusals::default() };
+    let forgotten = Refusals { origin: 1, futile: 5, debt: SECOND, age: FUTILE_FORGOTTEN };
     let mut refusals = vec![says_nothing, forgotten];
     charge(&mut refusals, refused(1, false));
     assert_eq!((refusals.len(), refusals[0].futile), (1, 1));
