@@ -600,6 +600,15 @@ fn loads_at_once_read_the_file_once_on_one_blocking_thread() {
 }
 
 #[tokio::test]
+async fn the_file_that_was_read_stays_open_to_be_compared() {
+    let dir = dir();
+    let store = open(&dir);
+    write(&store, ACME, None, body(1, "rt")).await;
+    assert!(load(&store, ACME).await.unwrap().is_some());
+    assert!(store.file.hold().is_some());
+}
+
+#[tokio::test]
 async fn a_file_that_is_written_into_or_removed_is_read_again() {
     let dir = dir();
     let path = dir.path().join("credentials");

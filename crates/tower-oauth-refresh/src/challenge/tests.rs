@@ -110,6 +110,7 @@ fn a_server_that_repeats_itself_is_read_up_to_a_limit() {
     let in_one = |n: usize| vec!["Bearer"; n].join(", ");
     assert_eq!(parse(&[&in_one(MAX_CHALLENGES)]).into_iter().count(), MAX_CHALLENGES);
     assert!(parse(&[&in_one(MAX_CHALLENGES + 1)]).is_empty());
+    assert_eq!((&parse(&[&in_one(3)])).into_iter().count(), 3);
 }
 
 #[test]

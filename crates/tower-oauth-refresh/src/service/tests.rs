@@ -449,6 +449,26 @@ async fn a_valid_token_costs_no_allocation_to_attach() {
 }
 
 #[tokio::test]
+async fn a_request_with_a_valid_token_allocates_nothing_from_the_second_on() {
+    let api = service_fn(|_: Request<ReplayBody<Full<Bytes>>>| {
+        std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+    });
+    let layer = RefreshLayer::new(coordinator().await, "k").origin("https://api.example".parse().unwrap());
+    let shown = format!("{layer:?}");
+    assert!(shown.starts_with("RefreshLayer { origins: [") && shown.contains("api.example"), "{shown}");
+    let mut client = layer.layer(api);
+    assert_eq!(format!("{:?}", client.call(post(URI, ""))), "ResponseFuture { .. }");
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        let mut request = post(URI, "");
+        request.headers_mut().reserve(8);
+        let sent = measure(|| drop(client.call(request).now_or_never().unwrap().unwrap()));
+        counts.push(sent.count_total);
+    }
+    assert_eq!(counts[1..], [0, 0]);
+}
+
+#[tokio::test]
 async fn the_counter_of_allocations_counts() {
     assert_eq!(measure(|| drop(std::hint::black_box(Box::new(1)))).count_total, 1);
 }

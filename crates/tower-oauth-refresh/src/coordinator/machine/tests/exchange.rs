@@ -377,6 +377,26 @@ fn the_retry_in_a_flight_counts_as_a_submission_too() {
 }
 
 #[test]
+fn a_flight_has_a_time_and_a_number_of_attempts() {
+    let mut play = Play::knowing(5);
+    let limit = Policy::default().flight_limit;
+    assert!(!play.machine.exhausted(play.now));
+    play.machine.tried = Some(play.now);
+    assert!(!play.machine.exhausted(play.now.after(limit - Duration::from_millis(1))));
+    assert!(play.machine.exhausted(play.now.after(limit)));
+    play.machine.sends = crate::coordinator::policy::MAX_SENDS;
+    assert!(play.machine.exhausted(play.now));
+}
+
+#[test]
+fn what_a_process_remembers_is_forgotten_when_it_is_nothing() {
+    let mut own = Own::default();
+    assert!(own.is_empty());
+    own.was_not_sent(Play::new().now);
+    assert!(!own.is_empty());
+}
+
+#[test]
 fn failures_are_forgotten_a_quarter_of_an_hour_after_the_last() {
     for (minutes, forgotten) in [(14, false), (15, true)] {
         let record = CredentialRecord { failures: 100, ..expired() };
