@@ -70,3 +70,22 @@ impl Listener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_change_is_read_back_and_nothing_else_is() {
+        let digest = KeyDigest::from_bits(0xab);
+        assert_eq!(payload(digest), "000000000000000000000000000000ab");
+        assert_eq!(read(payload(digest).as_bytes()), Some(digest));
+        for other in
+            ["", "ab", "000000000000000000000000000000AB", "+00000000000000000000000000000ab", "hello"]
+        {
+            assert_eq!(read(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(read(b"\xff"), None);
+        assert_eq!(channel("oauth:"), "oauth:changes");
+    }
+}

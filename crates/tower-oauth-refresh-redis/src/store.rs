@@ -210,3 +210,15 @@ impl fmt::Debug for RedisStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_of_the_address_is_not_shown() {
+        let client = Client::open("redis://:s3cr3t@localhost/").unwrap();
+        let shown = format!("{:?}", RedisStore::new(client).unwrap());
+        assert!(shown.starts_with("RedisStore { prefix: ") && !shown.contains("s3cr3t"), "{shown}");
+    }
+}

@@ -30,6 +30,8 @@ fn an_answer_of_another_type_is_not_repeated() {
 
 #[test]
 fn what_asks_for_another_try_is_told_apart() {
+    assert!(Failure::Connection("closed".to_owned()).is_connection());
+    assert!(!Failure::Answer.is_connection());
     assert!(Failure::from(&said("NOSCRIPT No matching script")).is_unknown_script());
     assert!(Failure::from(&said("READONLY You can't write")).is_wrong_server());
     assert!(Failure::from(&said("NOREPLICAS Not enough good replicas to write.")).is_wrong_server());
