@@ -52,3 +52,19 @@ pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
 pub(crate) fn in_runtime() -> Result<(), StoreError> {
     tokio::runtime::Handle::try_current().map(drop).map_err(StoreError::unavailable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pooler_in_transaction_mode_causes_is_known() {
+        assert!(is_pooler("26000", "") && is_pooler("42P05", ""));
+        assert!(is_pooler(
+            PROTOCOL,
+            "bind message supplies 1 parameters, but prepared statement \"s\" requires 2"
+        ));
+        assert!(!is_pooler(PROTOCOL, "invalid message format"));
+        assert!(!is_pooler("XX001", "prepared statement"));
+    }
+}

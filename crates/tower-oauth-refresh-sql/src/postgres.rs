@@ -371,3 +371,15 @@ impl fmt::Debug for PostgresStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_no_server_gave_is_neither_a_lost_connection_nor_a_standby() {
+        assert!(is_lost(&sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into())));
+        assert!(!is_lost(&sqlx::Error::PoolClosed));
+        assert!(!is_read_only(&sqlx::Error::PoolClosed));
+    }
+}

@@ -183,3 +183,6 @@ fn tighten(path: &Path) -> io::Result<()> {
 fn tighten(_: &Path) -> io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,6 +209,14 @@ async fn without_its_tables_the_store_is_not_available() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn a_store_shows_where_its_file_is() {
+    let (_dir, path) = place();
+    let store = SqliteStore::open(&path).await.unwrap();
+    let shown = format!("{store:?}");
+    assert!(shown.starts_with("SqliteStore { file: "), "{shown}");
+}
+
+#[tokio::test]
 async fn the_files_are_for_the_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().unwrap();

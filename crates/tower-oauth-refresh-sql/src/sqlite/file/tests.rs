@@ -1,0 +1,113 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Barrier;
+use std::thread;
+
+use sqlx::error::{DatabaseError, ErrorKind};
+
+use super::*;
+
+/// An error of the database, with this code.
+#[derive(Debug)]
+struct Said(&'static str);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl StdError for Said {}
+
+impl DatabaseError for Said {
+    fn message(&self) -> &str {
+        self.0
+    }
+
+    fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+        Some(self.0.into())
+    }
+
+    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
+    }
+}
+
+#[test]
+fn a_database_is_busy_for_whatever_reason_and_not_for_any_other_error() {
+    let busy = |code| is_busy(&sqlx::Error::Database(Box::new(Said(code))));
+    assert!(busy("5") && busy("261") && busy("517"));
+    assert!(!busy("6") && !busy("11") && !busy("words"));
+    assert!(!is_busy(&sqlx::Error::PoolClosed));
+}
+
+#[test]
+fn all_who_create_a_directory_at_once_have_it_and_a_file_in_its_place_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            let make = || {
+                start.wait();
+                create_dir(&dir.path().join(format!("{round}/b/c")))
+            };
+            let made = [(); 4].map(|()| scope.spawn(make));
+            made.into_iter().for_each(|made| made.join().unwrap().unwrap());
+        });
+    }
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert_eq!(create_dir(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn a_file_that_is_there_is_left_as_it_is_and_one_that_cannot_be_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("database");
+    fs::write(&path, "kept").unwrap();
+    create(&path, dir.path()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"kept");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    let missing = dir.path().join("missing");
+    assert!(create(&missing.join("database"), &missing).is_err());
+}
+
+#[cfg(unix)]
+#[test]
+fn others_lose_their_rights_and_a_private_file_is_not_touched() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("database");
+    tighten(&path).unwrap();
+    fs::write(&path, "").unwrap();
+    assert_eq!(tighten(&path.join("below")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+    tighten(&path).unwrap();
+    let state =
+        |path: &Path| fs::metadata(path).map(|there| (there.mode() & 0o777, there.ctime_nsec())).unwrap();
+    let before = state(&path);
+    assert_eq!(before.0, 0o600);
+    // The clock of the file system goes in steps of some milliseconds.
+    let later = dir.path().join("later");
+    loop {
+        fs::write(&later, "").unwrap();
+        if state(&later).1 != before.1 {
+            break;
+        }
+        fs::remove_file(&later).unwrap();
+    }
+    tighten(&path).unwrap();
+    assert_eq!(state(&path), before);
+}
