@@ -29,7 +29,7 @@ use crate::step::{Outcome, Stop, root};
 const CRATES: &[(&str, &[&str])] = &[
     ("tower-oauth-refresh", &[]),
     ("tower-oauth-refresh-file", &["files::"]),
-    ("tower-oauth-refresh-sql", &["stores::"]),
+    ("tower-oauth-refresh-sql", &["stores::", "files::"]),
     ("tower-oauth-refresh-redis", &["stores_redis::"]),
     ("tower-oauth-refresh-keyring", &[]),
     ("tower-oauth-refresh-binding", &[]),

@@ -58,6 +58,13 @@ mod tests {
         Moment { boot_id: Some(boot_id.to_owned()), boot_ms: Some(boot_ms) }
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_boot_is_the_one_that_the_kernel_names() {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        assert!(boot_id().unwrap().starts_with(boot.trim()));
+    }
+
     #[test]
     fn the_smaller_age_of_two_clocks_is_believed() {
         let now = at("a", 5_000);

@@ -52,3 +52,40 @@ fn a_payload_that_is_no_digest_is_left_alone() {
         assert_eq!(read(other), None, "{other}");
     }
 }
+
+#[test]
+fn the_outbox_is_emptied_and_given_back_however_its_task_ends() {
+    let outbox = Arc::new(Mutex::new(Outbox::default()));
+    let begin = || {
+        locked(&outbox).is_told = true;
+        Telling { outbox: outbox.clone(), is_given_back: false }
+    };
+    let digest = KeyDigest::from_bits(1);
+    let mut telling = begin();
+    locked(&outbox).digests.push(digest);
+    assert_eq!(telling.take(), Some(vec![digest]));
+    assert!(locked(&outbox).is_told && locked(&outbox).digests.is_empty());
+    drop(telling);
+    assert!(!locked(&outbox).is_told, "its runtime ended");
+    let mut telling = begin();
+    assert_eq!(telling.take(), None);
+    assert!(!locked(&outbox).is_told);
+    let another = begin();
+    drop(telling);
+    assert!(locked(&outbox).is_told, "it has given the outbox back before");
+    drop(another);
+}
+
+#[tokio::test]
+async fn a_listener_that_nobody_waits_for_ends_with_what_it_hears() {
+    let task = tokio::task::spawn_blocking(|| {});
+    let listener = Arc::new(Mutex::new(Some(task.abort_handle())));
+    let ear = Ear { heard: broadcast::channel(4).0, listener: listener.clone() };
+    let mut waits = ear.heard.subscribe();
+    assert!(ear.hear("nothing that was told here"));
+    assert!(ear.hear(&payload(KeyDigest::from_bits(1))));
+    assert_eq!(waits.try_recv().unwrap(), KeyDigest::from_bits(1));
+    drop(waits);
+    assert!(!ear.hear(&payload(KeyDigest::from_bits(2))));
+    assert!(locked(&listener).is_none(), "whoever waits next starts another");
+}
