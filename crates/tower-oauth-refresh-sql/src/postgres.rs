@@ -382,4 +382,18 @@ mod tests {
         assert!(!is_lost(&sqlx::Error::PoolClosed));
         assert!(!is_read_only(&sqlx::Error::PoolClosed));
     }
+
+    #[tokio::test]
+    async fn a_store_shows_where_it_is_and_not_with_which_password() {
+        let pool = PgPool::connect_lazy("postgres://user:s3cr3t@127.0.0.1:1/tokens").unwrap();
+        let shown = format!("{:?}", PostgresStore::new(pool));
+        assert!(shown.starts_with("PostgresStore { host: ") && !shown.contains("s3cr3t"), "{shown}");
+    }
+
+    #[test]
+    fn what_the_server_says_of_itself_is_known_by_its_code() {
+        let said = |code| sqlx::Error::Database(Box::new(crate::error::tests::Said(code)));
+        assert!(is_lost(&said("57P01")) && is_lost(&said("57P02")) && !is_lost(&said("25006")));
+        assert!(is_read_only(&said("25006")) && !is_read_only(&said("57P01")));
+    }
 }

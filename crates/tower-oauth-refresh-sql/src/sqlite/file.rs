@@ -133,13 +133,16 @@ fn create(path: &Path, dir: &Path) -> io::Result<()> {
     give_to_owner_of(dir, &temp);
     let linked = fs::hard_link(&temp, path);
     fs::remove_file(&temp)?;
-    match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // No hard links here: SQLite creates it, and then others lose their rights to it.
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        linked => linked,
-    }
+    // Where there are no hard links, SQLite creates it, and then others lose their rights to it.
+    but_for(
+        linked,
+        &[io::ErrorKind::AlreadyExists, io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied],
+    )
+}
+
+/// Errors of these kinds are none.
+fn but_for(result: io::Result<()>, kinds: &[io::ErrorKind]) -> io::Result<()> {
+    result.or_else(|error| if kinds.contains(&error.kind()) { Ok(()) } else { Err(error) })
 }
 
 /// Gives the administrator's new file to whoever has the directory, or else one run with `sudo` would lock him out.
@@ -172,11 +175,8 @@ fn tighten(path: &Path) -> io::Result<()> {
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    match fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700)) {
-        // Another process has just closed the database, and removed its log.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        set => set,
-    }
+    // Another process may just have closed the database, and removed its log.
+    but_for(fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700)), &[io::ErrorKind::NotFound])
 }
 
 #[cfg(not(unix))]

@@ -1,49 +1,8 @@
-use std::error::Error as StdError;
-use std::fmt;
 use std::sync::Barrier;
 use std::thread;
 
-use sqlx::error::{DatabaseError, ErrorKind};
-
 use super::*;
-
-/// An error of the database, with this code.
-#[derive(Debug)]
-struct Said(&'static str);
-
-impl fmt::Display for Said {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl StdError for Said {}
-
-impl DatabaseError for Said {
-    fn message(&self) -> &str {
-        self.0
-    }
-
-    fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
-        Some(self.0.into())
-    }
-
-    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        self
-    }
-
-    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
-        self
-    }
-
-    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
-        self
-    }
-
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Other
-    }
-}
+use crate::error::tests::Said;
 
 #[test]
 fn a_database_is_busy_for_whatever_reason_and_not_for_any_other_error() {
@@ -110,4 +69,14 @@ fn others_lose_their_rights_and_a_private_file_is_not_touched() {
     }
     tighten(&path).unwrap();
     assert_eq!(state(&path), before);
+}
+
+#[test]
+fn an_error_that_is_none_is_told_from_others() {
+    let failed = |kind: io::ErrorKind| Err(kind.into());
+    let kinds = [io::ErrorKind::AlreadyExists, io::ErrorKind::Unsupported];
+    assert!(but_for(Ok(()), &kinds).is_ok());
+    assert!(kinds.iter().all(|kind| but_for(failed(*kind), &kinds).is_ok()));
+    let other = but_for(failed(io::ErrorKind::StorageFull), &kinds);
+    assert_eq!(other.unwrap_err().kind(), io::ErrorKind::StorageFull);
 }
