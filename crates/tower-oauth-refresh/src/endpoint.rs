@@ -251,8 +251,8 @@ impl Endpoint {
             }
             Verdict::Success(set) => Answer::Tokens(set),
             Verdict::UnusableSuccess { refresh_token } => Answer::Unusable { refresh_token },
-            Verdict::Transient { in_doubt, retry_after } => {
-                Answer::Unavailable { in_doubt, retry_after, status: answer.status() }
+            Verdict::Transient { in_doubt, retry_after, code: said } => {
+                Answer::Unavailable { in_doubt, retry_after, status: answer.status(), code: code(said) }
             }
             Verdict::GrantDead { code: said } => {
                 Answer::GrantDead { code: code(said).unwrap_or_else(|| "invalid_grant".to_owned()) }

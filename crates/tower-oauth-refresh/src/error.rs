@@ -239,7 +239,9 @@ impl RefreshError {
         )
     }
 
-    /// The OAuth error code, where the server gave one (RFC 6749 §5.2).
+    /// Why, in one word: the server's error code (RFC 6749 §5.2), where it gave one, or what else it did:
+    /// `http_503` and the like (the status of an answer without a code), `no_answer`, `unusable_answer` (a success without
+    /// a usable access token), `unusable_access_token`, `redirect`, `not_a_token_endpoint`.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
@@ -250,6 +252,13 @@ impl RefreshError {
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
         self.0.retry_at.map(|at| at.wall)
+    }
+
+    /// Is it the failure of the same attempt, or the same end of a login?
+    pub(crate) fn repeats(&self, before: &Self) -> bool {
+        let of_one_attempt =
+            self.0.retry_at == before.0.retry_at && self.0.retry_at.is_some() || self.needs_login();
+        of_one_attempt && self.kind() == before.kind() && self.code() == before.code()
     }
 
     pub(crate) fn rests_until(&self) -> Option<Now> {

@@ -32,7 +32,7 @@ pub struct Event {
 pub enum EventKind {
     /// Tokens of a login were installed.
     Installed(Generation),
-    /// A request is on its way to the token endpoint.
+    /// A request is given to the token endpoint's client. Whether it leaves this host is not known yet.
     RefreshStarted,
     /// This process exchanged the refresh token, and the new set is stored: or, with
     /// [`serve_unpersisted`](crate::Builder::serve_unpersisted), will be.
@@ -41,7 +41,8 @@ pub enum EventKind {
     Adopted(Generation),
     /// The API refuses this token, and another one would be refused just so. It is not refreshed for now.
     LeftAlone(Generation),
-    /// A refresh failed; [`RefreshError::needs_login`] tells whether for good.
+    /// A refresh failed; [`RefreshError::needs_login`] tells whether a person has to log in again. Requests that ask while the
+    /// failure stands, and looks at the store meanwhile, do not repeat it.
     Failed(RefreshError),
     /// A received set could not be stored yet. The write goes on.
     PersistFailed,
@@ -59,7 +60,8 @@ pub enum EventKind {
     /// A set arrived for a login that had ended. It is not taken, and a new refresh token in it is revoked where the server
     /// has an endpoint for that.
     Discarded,
-    /// The credential was logged out or forgotten.
+    /// The credential was logged out or forgotten in this process. Where the store could not be written, `logout` or
+    /// `forget` returned that error, and other processes go on.
     LoggedOut,
     /// It is no longer [kept fresh](crate::RefreshCoordinator::keep_fresh): its login has ended, or nothing is stored.
     LetGo,
@@ -112,8 +114,11 @@ impl EventKind {
             Self::Failed(error) if matches!(error.kind(), ErrorKind::NotInstalled | ErrorKind::LoggedOut) => {
                 tracing::debug!(%key, kind = ?error.kind(), %error, "there is no login");
             }
+            Self::Failed(error) if error.needs_login() => {
+                tracing::error!(%key, kind = ?error.kind(), %error, cause = cause(error), "refresh failed, a new login is needed");
+            }
             Self::Failed(error) => {
-                tracing::error!(%key, kind = ?error.kind(), %error, cause = cause(error), "refresh failed for good");
+                tracing::error!(%key, kind = ?error.kind(), %error, cause = cause(error), "refresh failed, a repair is needed");
             }
             Self::PersistFailed => tracing::error!(%key, "new tokens are not stored yet"),
             Self::TookOver { pid } => tracing::warn!(%key, pid, "succeeded a holder that ended"),

@@ -363,11 +363,14 @@ impl Flight {
         }
         self.ended |= over;
         drop(state);
-        drop(before);
         self.unsaid.extend(event);
-        if let Err(error) = &told {
+        // Whoever looks again while nothing may be sent finds what was said before.
+        if let Err(error) = &told
+            && before.as_ref().is_none_or(|before| !error.repeats(&before.error))
+        {
             self.say_later(EventKind::Failed(error.clone()));
         }
+        drop(before);
         // Published first, woken second: whoever is woken finds the new token. Nobody may be waiting.
         if let Some(waiters) = waiters {
             let _ = waiters.send(told);

@@ -201,6 +201,7 @@ pub(crate) enum Answer {
         in_doubt: bool,
         retry_after: Option<Duration>,
         status: StatusCode,
+        code: Option<String>,
     },
     /// The request never left, and perhaps why.
     NotSent(Option<Cause>),

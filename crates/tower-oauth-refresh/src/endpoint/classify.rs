@@ -42,6 +42,8 @@ pub(crate) enum Verdict {
         in_doubt: bool,
         /// When the server wishes to be asked again.
         retry_after: Option<Duration>,
+        /// As the server put it, if it is a code.
+        code: Option<ErrorCode>,
     },
     /// The refresh token will never work again, unless the store knows a newer one.
     GrantDead {
@@ -318,7 +320,7 @@ impl Verdict {
                 (Ok(tokens), Some(_)) => Self::UnusableSuccess { refresh_token: tokens.refresh_token },
                 (Err(Unusable { refresh_token, .. }), _) => Self::UnusableSuccess { refresh_token },
             },
-            AnswerClass::Transient { in_doubt } => Self::Transient { in_doubt, retry_after },
+            AnswerClass::Transient { in_doubt } => Self::Transient { in_doubt, retry_after, code },
             AnswerClass::GrantDead => Self::GrantDead { code },
             AnswerClass::Configuration if encoded => Self::Configuration { cause: Misconfiguration::Encoded },
             AnswerClass::Configuration => Self::Configuration { cause: Misconfiguration::of(status, code) },

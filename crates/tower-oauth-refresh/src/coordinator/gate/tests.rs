@@ -16,7 +16,7 @@ fn at(seconds: u32) -> Now {
 
 fn answer(status: u16, wait: Duration) -> Answer {
     let status = StatusCode::from_u16(status).unwrap();
-    Answer::Unavailable { in_doubt: false, retry_after: Some(wait), status }
+    Answer::Unavailable { in_doubt: false, retry_after: Some(wait), status, code: None }
 }
 
 /// A gate of one place, and what the server said to some credentials, each a second after the one before.
@@ -43,7 +43,11 @@ fn of_two_rests_of_the_server_the_longer_one_counts_and_ends_on_time() {
     }
     let gate = Gate::new(1, SECOND * 40);
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    gate.heard(&"a".into(), &Answer::Unavailable { in_doubt: false, retry_after: None, status }, at(100));
+    gate.heard(
+        &"a".into(),
+        &Answer::Unavailable { in_doubt: false, retry_after: None, status, code: None },
+        at(100),
+    );
     gate.heard(&"a".into(), &Answer::Refused { code: None, retry_after: Some(SECOND) }, at(100));
     assert_eq!(gate.rests_until(at(100)), None);
 }

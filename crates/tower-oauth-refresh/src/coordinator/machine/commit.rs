@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::Attempt;
+use super::exchange::{Attempt, UNUSABLE};
 use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, Swapped};
 use crate::clock::Now;
 use crate::coordinator::guard::charge;
@@ -137,7 +137,12 @@ impl Machine {
             record.sent.clone_from(&base.sent);
             let wait = Policy::outage_rest(record.failures, lots.unit).max(Policy::spaced(&base.sent));
             commit.rest = Some(wait);
-            record.rest = Some(Rest { wait, reason: RestReason::Unavailable, code: None, client: None });
+            record.rest = Some(Rest {
+                wait,
+                reason: RestReason::Unavailable,
+                code: Some(UNUSABLE.to_owned()),
+                client: None,
+            });
         }
         self.in_hand = Some(commit.clone());
         self.place = false;
@@ -228,7 +233,7 @@ impl Machine {
     fn persisted(&mut self, now: Now, commit: Commit) -> Step {
         self.in_hand = None;
         if let Some(wait) = commit.rest {
-            let error = RefreshError::new(ErrorKind::Unavailable).with_code(Some("unusable_answer"));
+            let error = RefreshError::new(ErrorKind::Unavailable).with_code(Some(UNUSABLE));
             return self.fail(error.with_retry_at(now.after(wait)));
         }
         self.finish(Outcome::Refreshed(commit.held()))

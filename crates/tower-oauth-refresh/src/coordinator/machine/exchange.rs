@@ -19,6 +19,9 @@ use crate::store::record::{
 use crate::store::{StoreError, Version};
 use crate::token::TokenSet;
 
+/// The code of an error after an answer without a usable access token.
+pub(super) const UNUSABLE: &str = "unusable_answer";
+
 /// One announced submission of a refresh token.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
@@ -206,17 +209,19 @@ impl Machine {
                 let spent = attempt.record.refresh_token().cloned();
                 match self.unless_retired(&attempt.record, Some(new)).or(spent) {
                     Some(token) => self.commit(now, lots, attempt, sent, Tokens::refresh_only(token)),
-                    None => self.doubt(now, lots, attempt),
+                    None => self.doubt(now, lots, attempt, UNUSABLE),
                 }
             }
-            Answer::Unusable { refresh_token: None } | Answer::Lost => self.doubt(now, lots, attempt),
+            Answer::Unusable { refresh_token: None } => self.doubt(now, lots, attempt, UNUSABLE),
+            Answer::Lost => self.doubt(now, lots, attempt, "no_answer"),
             Answer::GrantDead { code } => {
                 self.phase = Phase::Rereading { attempt, code };
                 Step::Load
             }
             Answer::NotSent(cause) => self.not_sent(now, lots, attempt, cause),
-            Answer::Unavailable { in_doubt, retry_after, .. } => {
-                self.out_of_order(now, lots, attempt, in_doubt, retry_after)
+            Answer::Unavailable { in_doubt, retry_after, status, code } => {
+                let code = code.unwrap_or_else(|| format!("http_{}", status.as_u16()));
+                self.out_of_order(now, lots, attempt, in_doubt, retry_after, code)
             }
             Answer::Refused { code, retry_after } => {
                 let own = Policy::refused_rest(attempt.record.failures.saturating_add(1), lots.unit)
@@ -264,7 +269,7 @@ impl Machine {
 
     /// No answer: the same refresh token is sent once more at once, for that is what grace windows are
     /// made for. After a second silence the mark stays, and the next attempt knows.
-    fn doubt(&mut self, now: Now, lots: Lots, mut attempt: Attempt) -> Step {
+    fn doubt(&mut self, now: Now, lots: Lots, mut attempt: Attempt, code: &str) -> Step {
         self.doubts += 1;
         self.leave_doubt(&mut attempt);
         if self.doubts == 1 && self.may_retry(now, &attempt) {
@@ -272,7 +277,7 @@ impl Machine {
         }
         let wait = Policy::outage_rest(attempt.record.failures.saturating_add(1), lots.unit)
             .max(Policy::spaced(&attempt.sent_ago(now)));
-        self.fail(RefreshError::new(ErrorKind::InDoubt).with_retry_at(now.after(wait)))
+        self.fail(RefreshError::new(ErrorKind::InDoubt).with_code(Some(code)).with_retry_at(now.after(wait)))
     }
 
     /// Is this the first failure, and is there room for another submission?
@@ -293,6 +298,7 @@ impl Machine {
         mut attempt: Attempt,
         in_doubt: bool,
         retry_after: Option<Duration>,
+        code: String,
     ) -> Step {
         if in_doubt {
             self.leave_doubt(&mut attempt);
@@ -305,7 +311,7 @@ impl Machine {
         let failures = attempt.record.failures.saturating_add(1);
         let own = Policy::unavailable_rest(failures, &attempt.sent_ago(now), lots.unit);
         let wait = retry_after.map_or(own, |server| server.max(own));
-        let rest = Rest { wait, reason: RestReason::Unavailable, code: None, client: None };
+        let rest = Rest { wait, reason: RestReason::Unavailable, code: Some(code), client: None };
         self.release(now, lots, attempt, rest)
     }
 

@@ -1,5 +1,7 @@
 //! What errors, events and the log say to whoever is on call.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::tests::captured_log::CapturedLog;
 
@@ -152,4 +154,47 @@ async fn where_keys_are_proven_an_unbound_access_token_alone_is_not_installed() 
     let world = World::with(|builder| builder.dpop());
     world.coordinator.install("k", TokenSet::new("access")).await.unwrap_err();
     world.coordinator.install("k", world.server.login(HOUR)).await.unwrap();
+}
+
+fn failures(events: &mut Events) -> Vec<RefreshError> {
+    let mut found = Vec::new();
+    while let Some(Some(event)) = events.next().now_or_never() {
+        if let EventKind::Failed(error) = event.kind {
+            found.push(error);
+        }
+    }
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_says_what_the_token_endpoint_answered() {
+    for (reply, code) in [
+        (Reply::Status(503, "", Some("60")), "http_503"),
+        (Reply::Status(400, r#"{"error":"temporarily_unavailable"}"#, Some("60")), "temporarily_unavailable"),
+        (Reply::Status(200, "<html>", None), "unusable_answer"),
+        (Reply::Lost, "no_answer"),
+    ] {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        world.server.always(reply);
+        let error = world.token().await.unwrap_err();
+        assert_eq!(error.code(), Some(code));
+        assert!(error.to_string().contains(code), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_stands_is_an_event_once() {
+    let dead = Reply::Status(400, r#"{"error":"invalid_grant"}"#, None);
+    for (reply, waits) in [(dead, 0), (Reply::Status(503, "", Some("60")), 0)] {
+        let world = World::with(|builder| builder.wait_limit(SECOND * waits));
+        world.install(Duration::ZERO).await;
+        let mut events = world.coordinator.events();
+        world.server.always(reply);
+        for _ in 0..30 {
+            world.token().await.unwrap_err();
+            tokio::time::sleep(SECOND).await;
+        }
+        assert_eq!(failures(&mut events).len(), 1);
+    }
 }

@@ -5,8 +5,12 @@ use crate::coordinator::policy::SEND_WINDOW;
 use crate::grant::Grant;
 use crate::store::record::{Doubt, Life, RestReason, Under};
 
-const NOTHING: Answer =
-    Answer::Unavailable { in_doubt: false, retry_after: None, status: StatusCode::SERVICE_UNAVAILABLE };
+const NOTHING: Answer = Answer::Unavailable {
+    in_doubt: false,
+    retry_after: None,
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    code: None,
+};
 
 fn dead() -> Answer {
     Answer::GrantDead { code: "invalid_grant".to_owned() }
@@ -414,8 +418,12 @@ fn failures_are_forgotten_a_quarter_of_an_hour_after_the_last() {
 #[test]
 fn a_server_error_leaves_doubt_behind() {
     let mut play = Play::sent();
-    let error =
-        Answer::Unavailable { in_doubt: true, retry_after: None, status: StatusCode::SERVICE_UNAVAILABLE };
+    let error = Answer::Unavailable {
+        in_doubt: true,
+        retry_after: None,
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: None,
+    };
     play.answered(error.clone()).waited();
     assert!(play.swap().1.doubt.is_some());
     play.swapped().answered(error);
@@ -429,6 +437,7 @@ fn retry_after_is_kept_by_everybody_and_not_waited_for() {
         in_doubt: false,
         retry_after: Some(SECOND * 90),
         status: StatusCode::SERVICE_UNAVAILABLE,
+        code: None,
     });
     assert_eq!(play.swap().1.rest.as_ref().unwrap().wait, SECOND * 90);
     play.swapped();

@@ -68,6 +68,7 @@ impl World {
             in_doubt: false,
             retry_after: None,
             status: StatusCode::SERVICE_UNAVAILABLE,
+            code: None,
         };
         if self.server_down {
             return Pending::Answer(if self.choices.pick(2) == 0 { outage } else { Answer::NotSent(None) });
@@ -103,6 +104,7 @@ impl World {
                     in_doubt: true,
                     retry_after: None,
                     status: StatusCode::SERVICE_UNAVAILABLE,
+                    code: None,
                 })
             }
             4 => {
@@ -112,6 +114,7 @@ impl World {
                     in_doubt: true,
                     retry_after: None,
                     status: StatusCode::SERVICE_UNAVAILABLE,
+                    code: None,
                 })
             }
             5 => {
@@ -120,6 +123,7 @@ impl World {
                     in_doubt: false,
                     retry_after: Some(Duration::from_secs(20)),
                     status: StatusCode::SERVICE_UNAVAILABLE,
+                    code: None,
                 })
             }
             6 => {
