@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, Misuse, RefreshError};
 use crate::events::EventKind;
 use crate::generation::Generation;
 use crate::grant::Grant;
-use crate::store::record::{CredentialRecord, Fingerprint, Life, LoginId, Tokens, Verdict};
+use crate::store::record::{CredentialRecord, Fingerprint, Life, LoginId, RestReason, Tokens, Verdict};
 use crate::token::TokenSet;
 
 /// What a new login may replace.
@@ -128,10 +128,14 @@ impl RefreshCoordinator {
         let serves = |tokens: &Tokens| {
             usable(tokens, tokens.age.saturating_add(seen.age)) && self.policy.can_send(tokens)
         };
-        let lives = self.policy.grant == Grant::ClientCredentials
-            || seen.record.refresh_token().is_some()
-            || seen.record.tokens.as_ref().is_some_and(serves);
-        if lives { None } else { no(ErrorKind::NoRefreshToken) }
+        let serves = seen.record.tokens.as_ref().is_some_and(serves);
+        let needs_user = seen.record.rest.as_ref().is_some_and(|rest| rest.reason == RestReason::NeedsUser);
+        if needs_user && !serves {
+            return no(ErrorKind::NeedsUser);
+        }
+        let refreshes =
+            self.policy.grant == Grant::ClientCredentials || seen.record.refresh_token().is_some();
+        if refreshes || serves { None } else { no(ErrorKind::NoRefreshToken) }
     }
 
     /// What the server has said of the very refresh token of a new login.

@@ -142,3 +142,18 @@ async fn an_installed_access_token_that_no_header_holds_is_refreshed() {
     world.coordinator.install("k", set).await.unwrap();
     assert_eq!(world.token().await.unwrap(), "access-2");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_needs_its_user_is_asked_for_again() {
+    let world = World::new();
+    world.install(Duration::ZERO).await;
+    world.server.script([Reply::Status(400, r#"{"error":"interaction_required"}"#, None)]);
+    assert!(world.token().await.unwrap_err().needs_login());
+    let again = world.server.login(HOUR);
+    let login = world.coordinator.login_if_needed("k", |why| async move {
+        assert_eq!(why.kind(), ErrorKind::NeedsUser);
+        Ok(again)
+    });
+    assert!(matches!(login.await.unwrap(), Login::Begun(_)));
+    assert_eq!(world.token().await.unwrap(), "access-2");
+}
