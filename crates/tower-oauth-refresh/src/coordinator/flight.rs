@@ -101,7 +101,8 @@ impl RefreshCoordinator {
     pub(crate) fn in_use(&self, slot: &Slot) -> Result<Arc<Current>, RefreshError> {
         slot.current.load_full().ok_or_else(|| {
             let standing = slot.state().standing.as_deref().map(|standing| standing.error.clone());
-            standing.unwrap_or_else(|| RefreshError::new(ErrorKind::LoggedOut))
+            // Another login has begun elsewhere, of which there is no token yet.
+            standing.unwrap_or_else(|| RefreshError::new(ErrorKind::Aborted))
         })
     }
 

@@ -136,7 +136,11 @@ impl RefreshCoordinator {
                 EventKind::Adopted(generation)
             }
             Verdict::Drop => {
+                // What stands was said of the login before.
+                state.standing = None;
                 slot.current.store(None);
+                drop(state);
+                drop(before);
                 return if in_flight { Look::Soon } else { Look::Done };
             }
             // The flight may hold an answer of the server, which counts for more than another's refusal.

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests run inside a runtime")]
 
 mod ahead;
+mod another_login;
 mod cancellation;
 mod clocks;
 mod fleet;
