@@ -4,9 +4,9 @@
 //! then is tried again only now and then. A store that makes one write after the other gets one or a few at a time, one
 //! with a pool of connections as many as those.
 //!
-//! A received token set comes before everything else, and does not wait long for what is under way either: that may
-//! hang. Whatever has begun comes before what begins: so a flight goes from its load to its mark without a queue
-//! between.
+//! A received token set comes before everything else. Where the calls for such sets hang, as while a row is locked, one
+//! place is left to others. Whatever has begun comes before what begins: so a flight
+//! goes from its load to its mark without a queue between.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -74,9 +74,15 @@ struct State {
     /// More than this at a time were too many the last time.
     ceiling: f64,
     lowered: u64,
+    /// The newest load and the newest swap that was not slow.
+    quick: [u64; 2],
     /// What a load and a swap take that wait for no other.
     alone: [Duration; 2],
     granted: u64,
+    /// Of the newest call.
+    last: Rank,
+    /// Did the last call for a received set take as long as one that hangs?
+    commits_hang: bool,
     /// How many have gone before the first of those that begin.
     overtaken: u32,
     /// By number.
@@ -97,7 +103,8 @@ const PROBE_AFTER: f64 = 64.0;
 const SLOW: Duration = Duration::from_millis(100);
 /// From here on it counts how long a call takes: a second later no request is sent any more.
 const LONG: Duration = Duration::from_millis(600);
-/// For so long a received token set waits for calls that are under way.
+/// For so long a received token set waits for calls that are under way, and others for the call of a received set: such
+/// calls may hang.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(1);
 /// After so many calls that went before it, one that begins goes before those that have begun.
 const OVERTAKEN: u32 = 5;
@@ -108,8 +115,11 @@ impl Limiter {
             limit: FIRST_LIMIT,
             ceiling: HIGHEST_LIMIT,
             lowered: 0,
+            quick: [0; 2],
             alone: [Duration::MAX; 2],
             granted: 0,
+            last: Rank::New,
+            commits_hang: false,
             overtaken: 0,
             running: BTreeMap::new(),
             commits: VecDeque::new(),
@@ -130,9 +140,8 @@ impl Limiter {
             Waiting { limiter: self, granted }
         };
         self.grant();
-        let again = if rank == Rank::Commit { COMMIT_PATIENCE } else { self.longest };
         loop {
-            match timeout(again, &mut waiting.granted).await {
+            match timeout(COMMIT_PATIENCE, &mut waiting.granted).await {
                 Ok(Ok(granted)) => return Permit { limiter: self, granted },
                 // Nobody drops the sender without having used it.
                 Ok(Err(_)) => std::future::pending().await,
@@ -171,19 +180,14 @@ impl State {
     /// The next call that may begin now.
     fn next(&mut self, longest: Duration) -> Option<(Queued, Granted)> {
         let now = deadline(Duration::ZERO);
-        while let Some(oldest) =
-            self.running.first_entry().filter(|oldest| now - oldest.get().began > longest)
-        {
-            oldest.remove();
-        }
-        let limit = self.limit as usize;
-        let free = self.running.len() < limit;
-        let commits = || self.running.values().filter(|running| running.rank == Rank::Commit).count();
-        let rank = if let Some(first) = self.commits.front() {
-            let may = free || now - first.since >= COMMIT_PATIENCE && commits() < limit;
-            may.then_some(Rank::Commit)?
-        } else if !free {
+        let hangs = |call: &Granted| if call.rank == Rank::Commit { COMMIT_PATIENCE } else { longest };
+        self.running.retain(|_, call| now - call.began <= hangs(call));
+        let (running, limit) = (self.running.len(), self.limit as usize);
+        if running >= limit && !self.commit_is_late(now, limit) {
             return None;
+        }
+        let rank = if !self.commits.is_empty() && (running >= limit || !self.is_turn_of_others(limit)) {
+            Rank::Commit
         } else if self.begun.is_empty() || !self.new.is_empty() && self.overtaken >= OVERTAKEN {
             self.overtaken = 0;
             Rank::New
@@ -193,30 +197,57 @@ impl State {
         };
         let queued = self.queue(rank).pop_front()?;
         self.granted += 1;
-        let level = (self.running.len() + 1) as f64;
+        self.last = rank;
+        let level = (running + 1) as f64;
         let (number, lowered) = (self.granted, self.lowered);
         let granted = Granted { number, rank, call: queued.call, began: now, level, lowered };
         self.running.insert(granted.number, granted);
         Some((queued, granted))
     }
 
+    fn commits(&self) -> usize {
+        self.running.values().filter(|running| running.rank == Rank::Commit).count()
+    }
+
+    /// Has a received token set waited long enough for calls of others, which may hang?
+    fn commit_is_late(&self, now: Instant, limit: usize) -> bool {
+        self.commits.front().is_some_and(|first| now - first.since >= COMMIT_PATIENCE)
+            && self.commits() < limit
+    }
+
+    /// While calls for received sets hang, one of several places is not for them, and of one every second turn.
+    fn is_turn_of_others(&self, limit: usize) -> bool {
+        let others_wait = !self.begun.is_empty() || !self.new.is_empty();
+        self.commits_hang
+            && others_wait
+            && if limit > 1 { self.commits() + 1 >= limit } else { self.last == Rank::Commit }
+    }
+
     fn ended(&mut self, granted: Granted) {
-        let running = self.running.len();
+        let (running, took) = (self.running.len(), deadline(Duration::ZERO) - granted.began);
+        if granted.rank == Rank::Commit {
+            self.commits_hang = took >= COMMIT_PATIENCE;
+        }
         if self.running.remove(&granted.number).is_none() {
             return;
         }
         let [load, swap] = &mut self.alone;
         let alone = if matches!(granted.call, Call::Load) { load } else { swap };
-        let took = deadline(Duration::ZERO) - granted.began;
         if granted.level <= 1.0 && self.granted == granted.number {
             // Also where the store has become slower for good.
             *alone = took;
         }
         *alone = took.min(*alone);
         let slow = took > SLOW.max((*alone + *alone / 2).min(LONG.max(*alone + *alone / 20)));
+        let quick = &mut self.quick[granted.call as usize];
         if !slow {
+            *quick = granted.number.max(*quick);
             let probes = *alone < LONG;
             self.fast(granted.level, running, probes);
+        } else if took >= COMMIT_PATIENCE && *quick > granted.number {
+            // One that began later was quick: it is not the store that is slow, but a record that is locked.
+            self.limit = self.limit.max(FIRST_LIMIT);
+            self.ceiling = self.ceiling.max(FIRST_LIMIT);
         } else if granted.lowered == self.lowered {
             // Once for all that were under way together.
             self.lowered += 1;

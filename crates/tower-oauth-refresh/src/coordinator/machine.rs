@@ -78,6 +78,8 @@ pub(crate) struct Machine {
     notes: Vec<Note>,
     /// A received token set that is not known to be stored, whatever phase has it.
     in_hand: Option<Commit>,
+    /// Does the next call for it take as long as any other?
+    patient: bool,
     /// Nothing more is sent.
     closed: bool,
 }
@@ -320,6 +322,7 @@ impl Machine {
             succeeding: None,
             notes: Vec::new(),
             in_hand: None,
+            patient: false,
             closed: false,
         }
     }
@@ -419,7 +422,7 @@ impl Machine {
         let hurry = self.policy.mark_life().saturating_add(SETTLE);
         // Later, whoever wants to take the mark over has done so, and a slow store is better than none.
         match &self.in_hand {
-            Some(commit) if now.since(commit.obtained()) < hurry => limit.min(COMMIT_LIMIT),
+            Some(commit) if now.since(commit.obtained()) < hurry && !self.patient => limit.min(COMMIT_LIMIT),
             _ => limit,
         }
     }

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod another_login;
+mod busy_stores;
 mod cancellation;
 mod clocks;
 mod fleet;

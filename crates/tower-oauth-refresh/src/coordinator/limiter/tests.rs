@@ -36,7 +36,7 @@ async fn busy(limiter: &Limiter, callers: usize, calls: usize, takes: impl Fn(us
 }
 
 #[tokio::test(start_paused = true)]
-async fn received_sets_come_first_then_what_has_begun_and_each_in_order() {
+async fn what_has_begun_comes_before_what_begins_and_each_in_order() {
     let limiter = limited(1);
     let holds = limiter.permit(Rank::New, Call::Load).await;
     let order = Mutex::new(Vec::new());
@@ -62,7 +62,9 @@ async fn received_sets_come_first_then_what_has_begun_and_each_in_order() {
     let mut order = order.into_inner().unwrap();
     order.sort_unstable();
     let order: Vec<_> = order.into_iter().map(|(_, name)| name).collect();
-    assert_eq!(order, ["commit 1", "commit 2", "begun 1", "begun 2", "new 1", "new 2"]);
+    let (commits, others): (Vec<_>, Vec<_>) = order.into_iter().partition(|name| name.starts_with("commit"));
+    assert_eq!(commits, ["commit 1", "commit 2"]);
+    assert_eq!(others, ["begun 1", "begun 2", "new 1", "new 2"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,6 +77,38 @@ async fn a_received_set_waits_for_no_more_than_a_second_for_what_is_under_way() 
     assert!(limiter.permit(Rank::Commit, Call::Swap).now_or_never().is_none(), "only for those like it");
     drop(commits);
     assert!(start.elapsed() < LONGEST && running(&limiter) == 2, "the loads are still under way");
+}
+
+#[tokio::test(start_paused = true)]
+async fn received_sets_whose_calls_hang_leave_one_place_to_others() {
+    for limit in [1, 2, 4] {
+        let limiter = limited(limit);
+        let hang = (0..limit * 2).map(|_| async {
+            let _permit = limiter.permit(Rank::Commit, Call::Swap).await;
+            std::future::pending::<()>().await;
+        });
+        limiter.state().commits_hang = true;
+        let mut hang = join_all(hang);
+        assert!((&mut hang).now_or_never().is_none());
+        let start = Instant::now();
+        let others = join_all((0..9).map(|_| async { drop(limiter.permit(Rank::New, Call::Load).await) }));
+        tokio::select! {
+            _ = &mut hang => unreachable!(),
+            _ = others => assert!(start.elapsed() <= COMMIT_PATIENCE * 2, "{limit}: {:?}", start.elapsed()),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_beside_a_quick_one_lowers_no_limit() {
+    let limiter = limited(1);
+    let hangs = limiter.permit(Rank::Commit, Call::Swap).await;
+    limiter.state().limit = 2.0;
+    drop(limiter.permit(Rank::Begun, Call::Swap).await);
+    limiter.state().limit = 1.0;
+    sleep(COMMIT_PATIENCE).await;
+    drop(hangs);
+    assert!(limiter.state().limit >= 2.0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use super::{Lots, Machine, Note, Outcome, Phase, Seen, Snapshot, Step, Swapped};
 use crate::clock::Now;
 use crate::coordinator::guard::charge;
 use crate::coordinator::outcome::Held;
-use crate::coordinator::policy::{COMMIT_RETRY, Policy, UNREADABLE_RETRY, doubled, settle};
+use crate::coordinator::policy::{COMMIT_LIMIT, COMMIT_RETRY, Policy, UNREADABLE_RETRY, doubled, settle};
 use crate::error::{ErrorKind, RefreshError};
 use crate::generation::Generation;
 use crate::secret::RefreshToken;
@@ -263,6 +263,8 @@ impl Machine {
             };
             self.notes.push(Note::Tell(outcome));
         }
+        // A call that hangs is given up soon, and one that waits for others would begin anew each time: turn and turn about.
+        self.patient ^= now.since(since) >= COMMIT_LIMIT;
         // A call that hung has taken the pause already.
         let pause = pause.saturating_sub(now.since(since));
         if pause.is_zero() {
