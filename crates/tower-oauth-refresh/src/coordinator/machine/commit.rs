@@ -132,6 +132,12 @@ impl Machine {
             record.failures = commit.failures.saturating_add(1);
         }
         if commit.tokens.access_token.is_none() {
+            let refused = !self.wanted.refused.is_empty();
+            if let Some(kept) = base.tokens.as_ref().filter(|kept| kept.access_token.is_some() && !refused) {
+                // Others may use it until it expires.
+                let refresh_token = commit.tokens.refresh_token.clone();
+                record.tokens = Some(Tokens { refresh_token, ..kept.clone() });
+            }
             record.failures = commit.failures.saturating_add(1);
             // This request counts like one that failed.
             record.sent.clone_from(&base.sent);

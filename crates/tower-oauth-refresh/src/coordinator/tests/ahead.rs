@@ -148,3 +148,23 @@ fn a_clock_that_asks_for_a_token_itself_finds_no_lock_held() {
         assert_eq!(told.ok(), Some(number), "it hangs where the clock was asked the {number}th time");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_an_access_token_displaces_no_valid_one() {
+    let world = World::new();
+    world.install(HOUR).await;
+    // In the last tenth: refreshed ahead, while the token is valid for two minutes more.
+    tokio::time::sleep(HOUR - SECOND * 160).await;
+    world.server.script([Reply::Status(200, r#"{"access_token":"","refresh_token":"refresh-2"}"#, None)]);
+    world.server.always(Reply::Status(503, "", None));
+    assert_eq!(world.token().await.unwrap(), "access-1");
+    tokio::time::sleep(SECOND / 10).await;
+    assert_eq!(world.server.submissions(), 1, "refreshed ahead");
+    assert_eq!(world.token().await.unwrap(), "access-1", "here it is kept");
+    assert_eq!(world.stored_refresh_token().await.unwrap(), "refresh-2");
+    // Another process, or this one after a restart.
+    let restarted = world.neighbour();
+    let told = restarted.token("k").await.map(|token| token.expose_secret().to_owned());
+    eprintln!("ATTACK restarted: {told:?}; here: {:?}", world.token().await);
+    assert_eq!(told.unwrap(), "access-1");
+}
