@@ -107,8 +107,8 @@ pub enum ErrorKind {
     /// The server says that the refresh token is not valid (`invalid_grant`), and the store, read again, has no newer one.
     /// Nothing is sent until there is another login. Log in again.
     InvalidGrant,
-    /// As [`InvalidGrant`](Self::InvalidGrant), after a refresh whose answer never arrived: the rotated
-    /// token was most likely lost on the way, not revoked. Log in again.
+    /// As [`InvalidGrant`](Self::InvalidGrant), after a refresh whose answer never arrived or was an error of the server
+    /// (5xx): the rotated token was most likely lost on the way, not revoked. Log in again.
     LostRotation,
     /// The server wants the person to act: consent, a second factor. Tokens are kept, and a valid one is still sent. The
     /// same refresh token is sent again by the first request after [`retry_at`](RefreshError::retry_at), a minute later:
@@ -122,7 +122,8 @@ pub enum ErrorKind {
     /// [parameters](crate::Builder::parameter).
     NotInstalled,
     /// The credential was logged out or forgotten, here or in another process. What a refresh brings after that is not
-    /// taken. Log in again.
+    /// taken. Log in again. Where the record has been removed since, other processes get
+    /// [`NotInstalled`](Self::NotInstalled).
     LoggedOut,
     /// The login that [`login_if_needed`](crate::RefreshCoordinator::login_if_needed) asked for failed. The source
     /// says why. Nothing was stored or sent.

@@ -215,7 +215,8 @@ impl Builder {
     }
 
     /// How long a request waits for a refresh at most. Then it fails with
-    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), and the refresh goes on. Default: 45 s. To outlast a process
+    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), or, where the API had refused it, gets that answer; the refresh
+    /// goes on. Default: 45 s. To outlast a process
     /// that died, it has to be longer than two exchange limits and three seconds.
     ///
     /// Where a refresh fails sooner with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), the request waits for

@@ -231,15 +231,15 @@ impl State {
         if self.running.remove(&granted.number).is_none() {
             return;
         }
-        let [load, swap] = &mut self.alone;
-        let alone = if matches!(granted.call, Call::Load) { load } else { swap };
+        let ([load, swap], [quick_load, quick_swap]) = (&mut self.alone, &mut self.quick);
+        let (alone, quick) =
+            if matches!(granted.call, Call::Load) { (load, quick_load) } else { (swap, quick_swap) };
         if granted.level <= 1.0 && self.granted == granted.number {
             // Also where the store has become slower for good.
             *alone = took;
         }
         *alone = took.min(*alone);
         let slow = took > SLOW.max((*alone + *alone / 2).min(LONG.max(*alone + *alone / 20)));
-        let quick = &mut self.quick[granted.call as usize];
         if !slow {
             *quick = granted.number.max(*quick);
             let probes = *alone < LONG;

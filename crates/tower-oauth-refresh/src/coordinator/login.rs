@@ -27,7 +27,8 @@ pub enum Logout {
     Revoked,
     /// The server may still accept a token of this login: it has no revocation endpoint, did not confirm,
     /// or a refresh was under way elsewhere whose new token only that process knows. Call `logout` again to repeat what
-    /// was not confirmed: it is kept for a week. Without
+    /// was not confirmed: it is kept for a week. A login that had ended before, by `invalid_grant`, has no token left to
+    /// revoke: then nothing is sent, and nothing kept. Without
     /// [`revocation_endpoint`](crate::Builder::revocation_endpoint) it is the answer to every logout that ends something.
     NotRevoked,
     /// There was nothing to revoke.
@@ -94,7 +95,8 @@ impl RefreshCoordinator {
     /// for programs that log in when they start.
     ///
     /// `login` is told why it is needed ([`NotInstalled`](ErrorKind::NotInstalled),
-    /// [`LoggedOut`](ErrorKind::LoggedOut), the verdict of the server, …), and runs on the caller's task. The
+    /// [`LoggedOut`](ErrorKind::LoggedOut), the verdict of the server, [`NeedsUser`](ErrorKind::NeedsUser) where no access
+    /// token can be sent meanwhile, …), and runs on the caller's task. The
     /// compare-and-swap that stores its tokens decides: of several processes that log in at once, one begins
     /// the login.
     ///

@@ -198,3 +198,35 @@ async fn a_failure_that_stands_is_an_event_once() {
         assert_eq!(failures(&mut events).len(), 1);
     }
 }
+
+/// `docs/operating.md` has these.
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_a_request_as_long_as_the_page_says() {
+    let down = || Reply::Status(503, "", None);
+    for (reply, lasts, least, most, kind) in [
+        (down(), 4, 9, 11, None),
+        (Reply::Status(429, "", None), 4, 9, 11, None),
+        (down(), 3600, 20, 24, Some(ErrorKind::Unavailable)),
+        (Reply::Silent, 3600, 20, 20, Some(ErrorKind::InDoubt)),
+        (Reply::Status(200, "<html>", None), 3600, 0, 0, Some(ErrorKind::InDoubt)),
+        (Reply::Status(503, "", Some("60")), 3600, 0, 0, Some(ErrorKind::Unavailable)),
+    ] {
+        let world = World::new();
+        world.install(Duration::ZERO).await;
+        world.server.always(reply);
+        let start = Instant::now();
+        let caller = world.ask();
+        let ends = tokio::time::sleep(SECOND * lasts);
+        tokio::pin!(caller, ends);
+        let told = tokio::select! {
+            told = &mut caller => told,
+            () = &mut ends => {
+                *world.server.always.lock().unwrap() = None;
+                caller.await
+            }
+        };
+        let took = start.elapsed();
+        assert_eq!(told.unwrap().err().map(|error| error.kind()), kind);
+        assert!((SECOND * least..SECOND * (most + 1)).contains(&took), "{lasts} s: {took:?}");
+    }
+}

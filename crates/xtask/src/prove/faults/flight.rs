@@ -138,9 +138,9 @@ pub(crate) const FAULTS: &[Fault] = &[
         rows: &["I11"],
         file: "crates/tower-oauth-refresh/src/coordinator/machine/exchange.rs",
         find: r#"        let wait = retry_after.map_or(own, |server| server.max(own));
-        let rest = Rest { wait, reason: RestReason::Unavailable, code: None, client: None };"#,
+        let rest = Rest { wait, reason: RestReason::Unavailable, code: Some(code), client: None };"#,
         replace: r#"        let wait = (retry_after.map_or(own, |server| server.max(own))) / 1_000_000;
-        let rest = Rest { wait, reason: RestReason::Unavailable, code: None, client: None };"#,
+        let rest = Rest { wait, reason: RestReason::Unavailable, code: Some(code), client: None };"#,
         caught_by: &["coordinator/tests/time.rs::a_failed_early_refresh_keeps_the_valid_token_and_is_spaced"],
     },
     Fault {

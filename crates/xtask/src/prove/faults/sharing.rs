@@ -19,13 +19,11 @@ pub(crate) const FAULTS: &[Fault] = &[
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
         find: r#"        drop(state);
-        drop(before);
         self.unsaid.extend(event);"#,
         replace: r#"        if let Some(event) = event {
             self.coordinator.emit(&self.slot, event);
         }
-        drop(state);
-        drop(before);"#,
+        drop(state);"#,
         caught_by: &["coordinator/tests/sharing.rs::a_callback_may_call_the_coordinator_back"],
     },
     Fault {
@@ -33,13 +31,11 @@ pub(crate) const FAULTS: &[Fault] = &[
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
         find: r#"        drop(state);
-        drop(before);
         self.unsaid.extend(event);"#,
         replace: r#"        if let Some(waiters) = &waiters {
             let _ = waiters.send(told.clone());
         }
         drop(state);
-        drop(before);
         self.unsaid.extend(event);"#,
         caught_by: &["coordinator/tests/sharing.rs::a_callback_may_call_the_coordinator_back"],
     },
@@ -60,8 +56,8 @@ pub(crate) const FAULTS: &[Fault] = &[
         breaks: "RB-18: a failure is said only where somebody waits for it",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
-        find: "        if let Err(error) = &told {",
-        replace: "        if let Err(error) = &told && waiters.as_ref().is_some_and(|waiters| waiters.receiver_count() > 0) {",
+        find: "        if let Err(error) = &told\n            && before",
+        replace: "        if let Err(error) = &told\n            && waiters.as_ref().is_some_and(|waiters| waiters.receiver_count() > 0)\n            && before",
         caught_by: &[
             "coordinator/tests/cancellation.rs::a_refresh_that_fails_after_every_caller_has_gone_is_told_all_the_same",
         ],

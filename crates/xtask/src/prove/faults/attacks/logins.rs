@@ -250,8 +250,8 @@ pub(crate) const FAULTS: &[Fault] = &[
         breaks: "F58: each start begins a login",
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/login/begin.rs",
-        find: "if lives { None } else { no(ErrorKind::NoRefreshToken) }",
-        replace: "if lives && false { None } else { no(ErrorKind::NoRefreshToken) }",
+        find: "if refreshes || serves { None } else { no(ErrorKind::NoRefreshToken) }",
+        replace: "if (refreshes || serves) && false { None } else { no(ErrorKind::NoRefreshToken) }",
         caught_by: &[
             "coordinator/tests/logouts.rs::a_second_start_keeps_the_refresh_token_that_the_first_got",
         ],

@@ -64,12 +64,7 @@ impl World {
         if self.processes[id].offline {
             return Pending::Answer(Answer::NotSent(None));
         }
-        let outage = Answer::Unavailable {
-            in_doubt: false,
-            retry_after: None,
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            code: None,
-        };
+        let outage = unavailable(false, None);
         if self.server_down {
             return Pending::Answer(if self.choices.pick(2) == 0 { outage } else { Answer::NotSent(None) });
         }
@@ -100,31 +95,16 @@ impl World {
             }
             3 => {
                 self.fault("503");
-                Pending::Answer(Answer::Unavailable {
-                    in_doubt: true,
-                    retry_after: None,
-                    status: StatusCode::SERVICE_UNAVAILABLE,
-                    code: None,
-                })
+                Pending::Answer(unavailable(true, None))
             }
             4 => {
                 self.fault("500 after the server rotated");
                 self.submit(id, token, true);
-                Pending::Answer(Answer::Unavailable {
-                    in_doubt: true,
-                    retry_after: None,
-                    status: StatusCode::SERVICE_UNAVAILABLE,
-                    code: None,
-                })
+                Pending::Answer(unavailable(true, None))
             }
             5 => {
                 self.fault("429 with Retry-After");
-                Pending::Answer(Answer::Unavailable {
-                    in_doubt: false,
-                    retry_after: Some(Duration::from_secs(20)),
-                    status: StatusCode::SERVICE_UNAVAILABLE,
-                    code: None,
-                })
+                Pending::Answer(unavailable(false, Some(Duration::from_secs(20))))
             }
             6 => {
                 self.fault("a refusal without a reason");
@@ -181,4 +161,8 @@ impl World {
             }
         }
     }
+}
+
+fn unavailable(in_doubt: bool, retry_after: Option<Duration>) -> Answer {
+    Answer::Unavailable { in_doubt, retry_after, status: StatusCode::SERVICE_UNAVAILABLE, code: None }
 }
