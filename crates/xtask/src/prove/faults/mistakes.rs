@@ -20,7 +20,9 @@ pub(crate) const FAULTS: &[Fault] = &[
         file: "crates/tower-oauth-refresh/src/coordinator/machine/judge.rs",
         find: "self.dead.take_if(|dead| record.fingerprint() == Some(dead.fingerprint))",
         replace: "self.dead.take_if(|_| true)",
-        caught_by: &["coordinator/machine/tests/judge.rs::another_login_is_news_whatever_its_generation"],
+        caught_by: &[
+            "coordinator/tests/life.rs::a_login_in_another_process_lifts_the_verdict_within_a_second",
+        ],
     },
     Fault {
         breaks: "publishes nothing before it wakes",
@@ -45,7 +47,8 @@ pub(crate) const FAULTS: &[Fault] = &[
         find: "if state.epoch == self.epoch || self.is_of_the_login_now(&outcome) {",
         replace: "if true || self.is_of_the_login_now(&outcome) {",
         caught_by: &[
-            "coordinator/tests/life.rs::a_new_login_during_a_refresh_stays_and_the_old_result_is_revoked",
+            "coordinator/tests/life.rs::a_failure_of_the_old_login_says_nothing_of_the_new_one",
+            "coordinator/tests/logouts/everywhere.rs::a_flight_that_read_the_store_before_a_logout_is_not_believed",
         ],
     },
     Fault {
@@ -64,7 +67,9 @@ pub(crate) const FAULTS: &[Fault] = &[
         file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
         find: "            state.standing = Some(Standing::new(error.clone(), now, now.until(until)));",
         replace: "",
-        caught_by: &["coordinator/tests/life.rs::a_dead_refresh_token_is_submitted_once_however_many_ask"],
+        caught_by: &[
+            "coordinator/tests/trouble.rs::a_store_that_is_down_is_asked_more_rarely_the_longer_it_is",
+        ],
     },
     Fault {
         breaks: "the storm guard is asleep",
@@ -93,7 +98,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         find: "_ => Change::Write(Box::new(new)),",
         replace: "_ => Change::Remove,",
         caught_by: &[
-            "coordinator/tests/life.rs::a_refresh_that_lands_after_logout_is_revoked_and_not_stored",
+            "coordinator/tests/life.rs::a_logout_leaves_a_tombstone_for_the_process_that_is_refreshing",
         ],
     },
     Fault {
