@@ -34,8 +34,9 @@ usage: cargo xtask <command>
   doc     the documentation, with warnings as errors
   explore [STEPS:FAULTS…]
           every history up to a length and a number of faults
-  mutants [CRATE…] [--sample N] [--again]
-          every small change to the product code, and whether a test notices: hours; --again: what was not caught
+  mutants [CRATE…] [--sample N] [--again | --sum]
+          every small change to the product code, and whether a test notices: an hour or more; --again: what was not
+          caught; --sum: only the table of what was found
   prove [WORD…] [--page]
           breaks one promise after the other, and expects the test that is named for it to fail
   providers

@@ -1,10 +1,11 @@
-//! `cargo xtask mutants [CRATE…] [--sample N] [--again]`: every small change to the product code, and whether a
-//! test notices.
+//! `cargo xtask mutants [CRATE…] [--sample N] [--again | --sum]`: every small change to the product code, and
+//! whether a test notices.
 //!
 //! cargo-mutants says what is changed. A crate is built once with all of it, each change behind a switch that the
 //! environment turns on; one run of every test says which switches it reaches, and a mutant is tried with the
-//! tests that reach it, first those of its own module, and of those the fastest. What cannot be switched (constants) is built by itself. What came of
-//! each is in `target/mutants/CRATE.txt`; `--again` goes on from there, and tries what is not caught once more.
+//! tests that reach it, first those of its own module, and of those the fastest. What cannot be switched (a
+//! constant) is built by itself. What came of each is in `target/mutants/CRATE.txt`; `--again` goes on from there,
+//! and tries once more what is not caught; `--sum` tries nothing.
 
 mod build;
 mod list;
@@ -39,7 +40,8 @@ const CRATES: &[(&str, &[&str])] = &[
 const OWN: &[&str] = &["--lib", "--tests"];
 
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
-    let again = arguments.contains(&"--again");
+    let sum = arguments.contains(&"--sum");
+    let again = sum || arguments.contains(&"--again");
     let sample = arguments.iter().skip_while(|word| **word != "--sample").nth(1);
     let sample = sample.map_or(usize::MAX, |number| number.parse().unwrap_or(usize::MAX));
     let named = |name: &str| arguments.contains(&name);
@@ -47,8 +49,10 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
     let mut table = HEAD.to_owned();
     let mut missed = String::new();
     for (package, across) in CRATES.iter().filter(|(name, _)| !any || named(name)) {
-        let results = Trial::new(package, across, sample, again)?.run()?;
-        table.push_str(&row(package, &results));
+        let trial = Trial::new(package, across, sample, again)?;
+        let all = trial.mutants.len();
+        let results = if sum { trial.results() } else { trial.run()? };
+        table.push_str(&row(package, all, &results));
         for (name, (verdict, by)) in results.iter().filter(|(_, (verdict, _))| *verdict > Verdict::Caught) {
             let _ = writeln!(missed, "{}: {name} {by}", verdict.word());
         }
@@ -57,11 +61,11 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
 }
 
 const HEAD: &str = "\
-| crate | changes | do not compile | caught | end by the time limit | missed | caught, of those that compile |
-| --- | --- | --- | --- | --- | --- | --- |
+| crate | changes | not tried | do not compile | caught | end by the time limit | missed | caught, of those that compile |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 ";
 
-fn row(package: &str, results: &Results) -> String {
+fn row(package: &str, all: usize, results: &Results) -> String {
     let count = |verdict| results.values().filter(|(other, _)| *other == verdict).count();
     let (broken, caught, late) = (
         count(Verdict::DoesNotCompile) + count(Verdict::LeftOut),
@@ -70,9 +74,11 @@ fn row(package: &str, results: &Results) -> String {
     );
     let missed = count(Verdict::Missed) + count(Verdict::Unreached);
     let permille = (caught * 1000).checked_div(results.len() - broken).unwrap_or(1000);
-    let all = results.len();
+    let left = all.saturating_sub(results.len());
     let (whole, tenth) = (permille / 10, permille % 10);
-    format!("| `{package}` | {all} | {broken} | {caught} | {late} | {missed} | {whole}.{tenth} % |\n")
+    format!(
+        "| `{package}` | {all} | {left} | {broken} | {caught} | {late} | {missed} | {whole}.{tenth} % |\n"
+    )
 }
 
 /// By the name of the mutant: what came of it, and which test said so.
@@ -176,7 +182,11 @@ impl Trial {
         for number in others {
             self.build_and_attempt(&build, &services, &tests, number)?;
         }
-        Ok(self.results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+        Ok(self.results())
+    }
+
+    fn results(self) -> Results {
+        self.results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn programs(&self, build: &Build) -> Result<Option<Vec<Program>>, Stop> {
@@ -280,6 +290,6 @@ mod tests {
     fn a_row_counts_each_verdict_and_leaves_out_what_does_not_compile() {
         let lines = "does not compile\ta\t\ncaught\tb\tt::x\ncaught\tc\tt::y\nmissed\td\t3 tests\n";
         let results: Results = lines.lines().filter_map(read_result).collect();
-        assert_eq!(row("p", &results), "| `p` | 4 | 1 | 2 | 0 | 1 | 66.6 % |\n");
+        assert_eq!(row("p", 5, &results), "| `p` | 5 | 1 | 1 | 2 | 0 | 1 | 66.6 % |\n");
     }
 }
