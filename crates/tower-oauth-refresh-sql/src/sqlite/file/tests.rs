@@ -80,3 +80,21 @@ fn an_error_that_is_none_is_told_from_others() {
     let other = but_for(failed(io::ErrorKind::StorageFull), &kinds);
     assert_eq!(other.unwrap_err().kind(), io::ErrorKind::StorageFull);
 }
+
+#[cfg(unix)]
+#[test]
+fn what_an_administrator_creates_belongs_to_whoever_has_the_directory() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name| dir.path().join(name);
+    let me = owner(dir.path());
+    // Anybody else creates files of his own.
+    let other = if chown(dir.path(), Some(12_345), Some(12_345)).is_ok() { 12_345 } else { me };
+    create(&path("one"), dir.path()).unwrap();
+    assert_eq!(owner(&path("one")), other);
+    // Where everybody may create files, its owner says nothing.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    create(&path("other"), dir.path()).unwrap();
+    assert_eq!(owner(&path("other")), me);
+}
