@@ -305,7 +305,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         find: r#"Verdict::Success(set) if set.token_type.eq_ignore_ascii_case("DPoP") != self.target.dpop => {"#,
         replace: r#"Verdict::Success(set) if false && set.token_type.eq_ignore_ascii_case("DPoP") != self.target.dpop => {"#,
         caught_by: &[
-            "crates/tower-oauth-refresh-binding/tests/it/refusals.rs::a_bearer_token_is_not_taken_for_a_bound_one_and_its_refresh_token_is_kept",
+            "endpoint/tests.rs::a_token_of_another_type_than_expected_is_not_used_and_its_refresh_token_is_kept",
         ],
     },
     Fault {
