@@ -47,10 +47,6 @@ pub(crate) enum Refusal {
     Fail(RefreshError),
 }
 
-/// How long an unexplained failure answers for new requests. One of the store that follows another stands for twice as
-/// long, up to the second.
-const STANDS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
-
 impl RefreshCoordinator {
     /// The header of a token that is good to send, where nothing else is to be done: one atomic load, one
     /// look at the clock. With a token of `many` requests, no count is touched that other threads touch.
@@ -439,7 +435,7 @@ impl Flight {
             now.after(if error.needs_login() {
                 RECHECK
             } else {
-                stands(state.standing.as_deref(), error, now)
+                Standing::length(state.standing.as_deref(), error, now)
             })
         });
         let again_at = until;
@@ -461,18 +457,6 @@ impl Flight {
         } else if again && let Some(current) = self.slot.current.load().as_ref() {
             current.set_ahead(Some(again_at));
         }
-    }
-}
-
-/// How long this error stands after the one before.
-fn stands(before: Option<&Standing>, error: &RefreshError, now: Now) -> Duration {
-    let (least, most) = STANDS;
-    let goes_on = |before: &&Standing| {
-        before.error.kind() == ErrorKind::Store && now.since(before.until) < Duration::from_secs(60)
-    };
-    match before.filter(goes_on) {
-        Some(before) if error.kind() == ErrorKind::Store => (before.lasts * 2).clamp(least, most),
-        _ => least,
     }
 }
 

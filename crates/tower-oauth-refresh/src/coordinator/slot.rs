@@ -66,6 +66,10 @@ pub(super) struct State {
     pub(super) turns: Option<Arc<tokio::sync::Mutex<()>>>,
 }
 
+/// How long an unexplained failure answers for new requests. One of the store that follows another stands for twice as
+/// long, up to the second.
+const STANDS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
 /// A failure that answers for new requests.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
@@ -260,6 +264,18 @@ impl Slot {
 impl Standing {
     pub(super) fn new(error: RefreshError, now: Now, lasts: Duration) -> Box<Self> {
         Box::new(Self { error, until: now.after(lasts), lasts, waiters: None })
+    }
+
+    /// How long this error stands after the one before.
+    pub(super) fn length(before: Option<&Self>, error: &RefreshError, now: Now) -> Duration {
+        let (least, most) = STANDS;
+        let goes_on = |before: &&Self| {
+            before.error.kind() == ErrorKind::Store && now.since(before.until) < Duration::from_secs(60)
+        };
+        match before.filter(goes_on) {
+            Some(before) if error.kind() == ErrorKind::Store => (before.lasts * 2).clamp(least, most),
+            _ => least,
+        }
     }
 }
 
