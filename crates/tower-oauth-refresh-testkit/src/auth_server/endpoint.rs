@@ -19,8 +19,9 @@ use crate::wire::{Answering, Peer, Reply, WireBody};
 
 /// No honest token request is longer.
 const FORM_LIMIT: usize = 256 * 1024;
-/// Turns given to other connections before requests under way are counted.
-const TURNS: usize = 8;
+/// Turns given to other connections before requests under way are counted: more than a tokio worker takes before it looks at
+/// its sockets.
+const TURNS: usize = 128;
 
 impl Answering for Shared {
     async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Reply {
