@@ -219,8 +219,6 @@ pub(crate) const FAULTS: &[Fault] = &[
         replace: "        false\n            && others_wait",
         caught_by: &[
             "coordinator/limiter/tests.rs::received_sets_whose_calls_hang_leave_one_place_to_others",
-            "coordinator/tests/busy_stores.rs::two_credentials_on_a_shard_that_hangs_stop_no_other",
-            "coordinator/tests/busy_stores.rs::two_locked_rows_stop_no_other_credential",
         ],
     },
     Fault {
