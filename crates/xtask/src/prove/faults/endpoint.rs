@@ -110,7 +110,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         rows: &[],
         file: "crates/tower-oauth-refresh/src/coordinator/machine/exchange.rs",
         find: "Answer::NotSent(cause) => self.not_sent(now, lots, attempt, cause),",
-        replace: "Answer::NotSent(_) => self.doubt(now, lots, attempt),",
+        replace: r#"Answer::NotSent(_) => self.doubt(now, lots, attempt, "no_answer"),"#,
         caught_by: &["coordinator/machine/tests/exchange.rs::a_request_that_never_left_leaves_no_doubt"],
     },
     Fault {
