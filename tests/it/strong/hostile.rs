@@ -64,7 +64,7 @@ async fn a_token_endpoint_with_nonces_that_are_none_is_asked_twice_and_nothing_i
         server.answer_raw(Side::Authorization, &vec![demand(Side::Authorization, &nonce); MANY]).await;
         let error = program.coordinator.token(KEY).await.unwrap_err();
         let expected = if broken {
-            (ErrorKind::InDoubt, None)
+            (ErrorKind::InDoubt, Some("no_answer"))
         } else {
             (ErrorKind::Configuration, Some("use_dpop_nonce"))
         };
