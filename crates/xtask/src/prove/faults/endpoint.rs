@@ -56,10 +56,10 @@ pub(crate) const FAULTS: &[Fault] = &[
         file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
         find: r#"                RECHECK
             } else {
-                stands"#,
+                Standing::length"#,
         replace: r#"                RECHECK * 3600
             } else {
-                stands"#,
+                Standing::length"#,
         caught_by: &[
             "coordinator/tests/life.rs::a_login_in_another_process_lifts_the_verdict_within_a_second",
         ],

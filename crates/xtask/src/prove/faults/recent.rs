@@ -109,7 +109,7 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault {
         breaks: "F36: a store that is down is asked as often as ever",
         rows: &[],
-        file: "crates/tower-oauth-refresh/src/coordinator/flight.rs",
+        file: "crates/tower-oauth-refresh/src/coordinator/slot.rs",
         find: "(Duration::from_millis(500), Duration::from_secs(5))",
         replace: "(Duration::from_millis(500), Duration::from_millis(500))",
         caught_by: &[
